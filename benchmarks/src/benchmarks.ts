@@ -1,0 +1,9 @@
+import { ceiling } from './ceiling.ts'
+import { latency } from './latency.ts'
+import type { Benchmark } from './lib/benchmark.ts'
+import { memory } from './memory.ts'
+import { overhead } from './overhead.ts'
+import { scale } from './scale.ts'
+
+/** All of them, in the order in which they run. */
+export const benchmarks: readonly Benchmark[] = [ceiling, overhead, scale, memory, latency]

@@ -1,0 +1,42 @@
+import type { Benchmark, Case, Figure } from './lib/benchmark.ts'
+import type { MeasureName } from './lib/catalogue.ts'
+import type { Options } from './lib/options.ts'
+
+const transitions = ['call → Pending', 'call → Running', 'return → Completed'] as const
+const percentiles = ['p50 µs', 'p99 µs'] as const
+
+const measured = (label: string, measure: MeasureName, n: number): Case => ({
+  label,
+  measure,
+  params: { n, subscribers: 1, warmupMs: 0, windowMs: 0 },
+})
+
+const cases = ({ quick }: Options): readonly Case[] => [
+  measured('bare', 'bare/delivery', 20_000),
+  measured('chain', 'latency/chain', quick ? 2_000 : 20_000),
+  measured('paced', 'latency/paced', quick ? 100 : 1_000),
+  measured('hundreds', 'latency/hundreds', quick ? 2_000 : 20_000),
+]
+
+/** The target holds where the loop is free: with a hundred calls in one turn the calls themselves take it. */
+const figures: readonly Figure[] = ['chain', 'paced'].flatMap((shape) =>
+  transitions.map((transition) => ({
+    label: `${shape}: ${transition}, p99 µs`,
+    formula: (read) => read(shape, `${transition} p99 µs`),
+    target: { atMost: 1_000 },
+  })),
+)
+
+/** design.md, section 9: a transition to a subscriber in the same process. */
+export const latency: Benchmark = {
+  name: 'latency',
+  about: 'time from the call that causes a transition to its delivery in the same process',
+  groups: (options) => [
+    {
+      title: 'latency',
+      cases: cases(options),
+      shown: ['delivery', ...transitions].flatMap((name) => percentiles.map((p) => `${name} ${p}`)),
+      figures,
+    },
+  ],
+}

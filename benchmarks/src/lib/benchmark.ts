@@ -1,0 +1,40 @@
+import type { MeasureName } from './catalogue.ts'
+import type { Options } from './options.ts'
+import type { Params } from './measure.ts'
+
+/** One thing that is measured, once in each round. */
+export interface Case {
+  readonly label: string
+  readonly measure: MeasureName
+  readonly params: Params
+}
+
+/** Gives a reading of a case, named by its label; NaN when the case failed. */
+export type Read = (label: string, reading: string) => number
+
+/** A bound from design.md, section 9. */
+export type Target = { readonly atLeast: number } | { readonly atMost: number }
+
+/** A figure computed from readings: of the medians, and of each round for its spread. */
+export interface Figure {
+  readonly label: string
+  readonly formula: (read: Read) => number
+  readonly target?: Target
+}
+
+/** Cases that are measured in turns, and what they give. */
+export interface Group {
+  readonly title: string
+  readonly cases: readonly Case[]
+  /** Readings shown in the table; the results file has all of them. */
+  readonly shown: readonly string[]
+  readonly figures: readonly Figure[]
+}
+
+/** What one name on the command line runs. */
+export interface Benchmark {
+  readonly name: string
+  /** The question it answers, one sentence. */
+  readonly about: string
+  readonly groups: (options: Options) => readonly Group[]
+}

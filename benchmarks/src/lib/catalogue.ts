@@ -1,0 +1,30 @@
+import type { Measure } from './measure.ts'
+
+interface MeasureModule {
+  readonly measures: Readonly<Record<string, Measure>>
+}
+
+type ModuleName = 'bare' | 'task-runs' | 'memory' | 'latency'
+
+/** Loaded by name inside a child process: a bare child never loads the engine. */
+const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
+  bare: () => import('../cases/bare.ts'),
+  'task-runs': () => import('../cases/task-runs.ts'),
+  memory: () => import('../cases/memory.ts'),
+  latency: () => import('../cases/latency.ts'),
+}
+
+/** `<module>/<measurement>`. */
+export type MeasureName = `${ModuleName}/${string}`
+
+const isModuleName = (name: string): name is ModuleName => Object.hasOwn(modules, name)
+
+/** Loads a measurement. */
+export async function loadMeasure(name: string): Promise<Measure> {
+  const [moduleName = '', key = ''] = name.split('/')
+  if (!isModuleName(moduleName)) throw new Error(`no module of measurements "${moduleName}"`)
+  const { measures } = await modules[moduleName]()
+  const measure = measures[key]
+  if (measure === undefined) throw new Error(`no measurement "${name}"`)
+  return measure
+}

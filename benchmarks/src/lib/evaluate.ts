@@ -1,0 +1,78 @@
+import type { Figure, Group, Read, Target } from './benchmark.ts'
+import type { CaseOutcomes } from './rounds.ts'
+import { summarise } from './stats.ts'
+import type { Summary } from './stats.ts'
+
+/** A figure of the medians, with its spread over the rounds. */
+export interface FigureResult {
+  readonly label: string
+  readonly value: number
+  readonly rounds: Summary
+  readonly target?: Target
+  readonly verdict?: 'reached' | 'missed' | 'no figure'
+}
+
+/** What a group gave: all that goes into the table and the results file. */
+export interface GroupResult {
+  readonly title: string
+  readonly shown: readonly string[]
+  readonly cases: readonly {
+    readonly label: string
+    readonly params: object
+    readonly readings: Readonly<Record<string, Summary>>
+    readonly rounds: CaseOutcomes['outcomes']
+  }[]
+  readonly figures: readonly FigureResult[]
+}
+
+const roundValues = ({ outcomes }: CaseOutcomes, reading: string): readonly number[] =>
+  outcomes.map((outcome) => ('readings' in outcome ? (outcome.readings[reading] ?? NaN) : NaN))
+
+const readingNames = ({ outcomes }: CaseOutcomes): readonly string[] => [
+  ...new Set(outcomes.flatMap((outcome) => ('readings' in outcome ? Object.keys(outcome.readings) : []))),
+]
+
+/** Summarises the rounds of a group and computes its figures. */
+export function evaluate(group: Group, all: readonly CaseOutcomes[]): GroupResult {
+  const values: (label: string, reading: string) => readonly number[] = (label, reading) => {
+    const found = all.find(({ measured }) => measured.label === label)
+    if (found === undefined) throw new Error(`no case "${label}" in "${group.title}"`)
+    return roundValues(found, reading)
+  }
+  const rounds = all[0]?.outcomes.length ?? 0
+  return {
+    title: group.title,
+    shown: group.shown,
+    cases: all.map((one) => ({
+      label: one.measured.label,
+      params: one.measured.params,
+      readings: Object.fromEntries(
+        readingNames(one).map((name) => [name, summarise(roundValues(one, name))]),
+      ),
+      rounds: one.outcomes,
+    })),
+    figures: group.figures.map((figure) => evaluateFigure(figure, values, rounds)),
+  }
+}
+
+function evaluateFigure(
+  { label, formula, target }: Figure,
+  values: (label: string, reading: string) => readonly number[],
+  rounds: number,
+): FigureResult {
+  const ofMedians: Read = (name, reading) => summarise(values(name, reading)).median
+  const ofRound =
+    (round: number): Read =>
+    (name, reading) =>
+      values(name, reading)[round] ?? NaN
+  const value = formula(ofMedians)
+  const spread = summarise(Array.from({ length: rounds }, (_, round) => formula(ofRound(round))))
+  if (target === undefined) return { label, value, rounds: spread }
+  return { label, value, rounds: spread, target, verdict: judge(value, target) }
+}
+
+function judge(value: number, target: Target): 'reached' | 'missed' | 'no figure' {
+  if (Number.isNaN(value)) return 'no figure'
+  const reached = 'atLeast' in target ? value >= target.atLeast : value <= target.atMost
+  return reached ? 'reached' : 'missed'
+}

@@ -1,0 +1,24 @@
+/** What a measurement is told. */
+export interface Params {
+  /** Runs in one repetition of the work. */
+  readonly n: number
+  /** Subscribers on the stream of transitions (bare: on each actor, 0 or 1). */
+  readonly subscribers: number
+  /** The work is repeated at least this long before the clock starts. */
+  readonly warmupMs: number
+  /** The work is repeated at least this long while the clock runs, and at least once. */
+  readonly windowMs: number
+  /** Runs in one repetition of the warm-up, when `n` would be too long. Default: `n`. */
+  readonly warmupN?: number
+}
+
+/** Figures by name, such as `runs/s` or `B/run`. */
+export type Readings = Readonly<Record<string, number>>
+
+/** One measurement, made in a child process of its own. */
+export type Measure = (params: Params) => Promise<Readings>
+
+/** Ends the process's measurement as failed when the work did not do what it says. */
+export function expectEqual(what: string, got: number, expected: number): void {
+  if (got !== expected) throw new Error(`expected ${expected} ${what}, got ${got}`)
+}

@@ -1,0 +1,36 @@
+import { parseArgs } from 'node:util'
+
+/** What the command line asks for. */
+export interface Options {
+  /** Benchmarks to run; none means all. */
+  readonly names: readonly string[]
+  readonly rounds: number
+  /** Few and short rounds, small numbers: shows that all works, the figures mean little. */
+  readonly quick: boolean
+  /** Only groups whose title contains this. */
+  readonly only: string
+  readonly node24: boolean
+  /** In milliseconds: the bare loops need 2.5 s until the compiler has done all it does. */
+  readonly warmupMs: number
+  /** In milliseconds: how long one round of one case is measured. */
+  readonly windowMs: number
+}
+
+/** Reads the command line; an unknown option or a bad number throws. */
+export function readOptions(args: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string', default: '' },
+      node24: { type: 'boolean', default: false },
+    },
+  })
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
+  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds takes a number from 1')
+  const { quick, only, node24 } = values
+  const times = quick ? { warmupMs: 500, windowMs: 100 } : { warmupMs: 2_500, windowMs: 500 }
+  return { names: positionals, rounds, quick, only, node24, ...times }
+}

@@ -1,0 +1,31 @@
+import { measureInChild } from './in-child.ts'
+import type { Outcome } from './in-child.ts'
+import type { Case, Group } from './benchmark.ts'
+
+/** The outcomes of a case, one for each round. */
+export interface CaseOutcomes {
+  readonly measured: Case
+  readonly outcomes: readonly Outcome[]
+}
+
+/** Measures the cases of a group in turns, A B C, A B C …, each in a process of its own. */
+export async function interleave(group: Group, rounds: number): Promise<readonly CaseOutcomes[]> {
+  const all = group.cases.map((measured) => ({ measured, outcomes: [] as Outcome[] }))
+  for (let round = 1; round <= rounds; round++) {
+    for (const { measured, outcomes } of all) {
+      const outcome = await measureInChild(measured)
+      outcomes.push(outcome)
+      progress(`${group.title}, round ${round}/${rounds}: ${measured.label}`, outcome)
+    }
+  }
+  return all
+}
+
+function progress(what: string, outcome: Outcome): void {
+  if ('failure' in outcome) {
+    process.stderr.write(`${what} FAILED: ${outcome.failure}\n`)
+    return
+  }
+  const [name = '', value = NaN] = Object.entries(outcome.readings)[0] ?? []
+  process.stderr.write(`${what}: ${Math.round(value).toLocaleString('en')} ${name}\n`)
+}

@@ -1,0 +1,33 @@
+import type { Benchmark, Case } from './lib/benchmark.ts'
+import type { MeasureName } from './lib/catalogue.ts'
+import type { Options } from './lib/options.ts'
+
+const measured = (label: string, measure: MeasureName, { quick }: Options): Case => ({
+  label,
+  measure,
+  params: { n: quick ? 10_000 : 100_000, subscribers: 0, warmupMs: 0, windowMs: 0 },
+})
+
+const finished = 'finished task run'
+const waiting = 'waiting task run'
+
+/** design.md, section 9: bytes per finished and per waiting run. */
+export const memory: Benchmark = {
+  name: 'memory',
+  about: 'bytes per task run after garbage collection, history kept in memory',
+  groups: (options) => [
+    {
+      title: 'memory',
+      cases: [
+        measured('bare actor in Pending', 'bare/pending-bytes', options),
+        measured(finished, 'memory/finished', options),
+        measured(waiting, 'memory/waiting', options),
+      ],
+      shown: ['B/run', 'B/run, flow run alive'],
+      figures: [
+        { label: finished, formula: (read) => read(finished, 'B/run'), target: { atMost: 600 } },
+        { label: waiting, formula: (read) => read(waiting, 'B/run'), target: { atMost: 800 } },
+      ],
+    },
+  ],
+}

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest'
+import { benchmarks } from '../src/benchmarks.ts'
+import type { Case } from '../src/lib/benchmark.ts'
+import { measureInChild } from '../src/lib/in-child.ts'
+import { readOptions } from '../src/lib/options.ts'
+import { hashOfBare } from '../src/lib/surroundings.ts'
+
+/** Each measurement once, as small as it gets. */
+const cases = new Map<string, Case>()
+for (const { groups } of benchmarks) {
+  for (const one of groups(readOptions(['--quick'])).flatMap((group) => group.cases)) {
+    const params = { n: 100, subscribers: Math.min(one.params.subscribers, 1), warmupMs: 0, windowMs: 0 }
+    cases.set(one.measure, { ...one, params })
+  }
+}
+
+describe('every measurement', () => {
+  it.each([...cases.values()])('$measure does in a child process what it counts', async (one) => {
+    const outcome = await measureInChild(one)
+    expect(outcome).toEqual({ readings: expect.anything() })
+  })
+
+  it('reports a child that fails instead of throwing', async () => {
+    const [one] = cases.values()
+    const outcome = one && (await measureInChild({ ...one, measure: 'bare/no-such-loop' }))
+    expect(outcome).toEqual({ failure: expect.stringContaining('no measurement "bare/no-such-loop"') })
+  })
+})
+
+describe('the ceiling', () => {
+  it('is frozen: see src/bare/README.md before you change this hash', () => {
+    expect(hashOfBare()).toBe('9153be838e177100')
+  })
+})

@@ -1,0 +1,55 @@
+/** Runs the flow from the command line: `node dist/quickstart/main.js --help`. */
+import { ConcurrentTaskRunner, SequentialTaskRunner } from '@troupe/runners'
+
+import { closingLines } from './closing.ts'
+import { dataFiles } from './data-files.ts'
+import { flights } from './flow.ts'
+import { INTERRUPTED, cancelOnInterrupt } from './interrupt.ts'
+import { UsageError, parseOptions, usage } from './options.ts'
+import { taskTimes } from './progress-board.ts'
+import { showProgress } from './progress.ts'
+
+const runners = {
+  sequential: {
+    taskRunner: new SequentialTaskRunner(),
+    mode: 'one after another',
+    note: '',
+  },
+  concurrent: {
+    // A row group takes some 40 MB while it is read, so not all of them at once.
+    taskRunner: new ConcurrentTaskRunner({ limit: 4 }),
+    mode: 'concurrently',
+    note: `  Concurrent is not parallel: up to four runs of read-group took turns on one thread, which makes each of them
+  look longer without making the whole faster. Only a runner on worker threads uses more cores.`,
+  },
+}
+
+async function main(args: string[]): Promise<number> {
+  const names = Object.keys(runners)
+  const { runner, out, help } = parseOptions(args, names)
+  if (help) {
+    process.stdout.write(usage(names))
+    return 0
+  }
+  const { taskRunner, mode, note } = runners[runner as keyof typeof runners]
+
+  const run = flights.with({ taskRunner })(dataFiles(), out)
+  const giveBack = cancelOnInterrupt(run)
+  const progress = showProgress(run.transitions, { mode, stream: process.stdout })
+  const state = await run.wait()
+  await progress.finished
+  giveBack()
+
+  if (state.type === 'CANCELLED') return INTERRUPTED
+  const { findings, report } = await run
+  process.stdout.write(closingLines({ findings, report, times: taskTimes(progress.board), note }))
+  return 0
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  const isUsage = error instanceof UsageError
+  process.stderr.write(isUsage ? `${error.message} (--help says what is possible)\n` : `${String(error)}\n`)
+  process.exitCode = isUsage ? 2 : 1
+}

@@ -1,0 +1,63 @@
+/** The command line: what may be said, and what is wrong with it otherwise. */
+import { statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+/** Something is wrong with the command line; the message is one line. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export interface Options {
+  runner: string
+  out: string
+  help: boolean
+}
+
+/** Reads the command line. */
+export function parseOptions(args: string[], runners: readonly string[]): Options {
+  const { runner, out, help } = parsed(args)
+  if (help) return { runner, out, help }
+  if (!runners.includes(runner))
+    throw new UsageError(`--runner must be ${runners.join(' or ')}, not '${runner}'`)
+  return { runner, out: writable(out), help }
+}
+
+/** What `--help` says. */
+export const usage = (
+  runners: readonly string[],
+): string => `Reads three million flights and writes a report about their delays.
+
+Usage: quickstart [--runner ${runners.join('|')}] [--out report.html]
+
+  --runner  how the task runs of the flow are run (default: concurrent)
+  --out     where the report goes, one HTML file (default: flights.html)
+  --help    this text
+`
+
+function parsed(args: string[]): Options {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        runner: { type: 'string', default: 'concurrent' },
+        out: { type: 'string', default: 'flights.html' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    }).values
+  } catch (error) {
+    // Node's message goes on with advice about '--', which does not help here.
+    const [message] = String(error instanceof Error ? error.message : error).split(/\. |\n/)
+    throw new UsageError(message)
+  }
+}
+
+/** Finds out now, not after all the reading, that the report can't be written. */
+function writable(out: string): string {
+  const path = resolve(out)
+  const isFolder = (place: string): boolean =>
+    statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false
+  if (out === '' || isFolder(path)) throw new UsageError(`--out must name a file, not '${out}'`)
+  if (!isFolder(dirname(path))) throw new UsageError(`--out: there is no folder '${dirname(path)}'`)
+  return path
+}

@@ -1,0 +1,117 @@
+/** The quickstart as one runs it: a child process on the built files, with Ctrl-C. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+
+const main = fileURLToPath(new URL('../dist/quickstart/main.js', import.meta.url))
+
+let folder: string
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'quickstart-'))
+})
+
+afterEach(async () => {
+  await rm(folder, { recursive: true })
+})
+
+describe('the quickstart', () => {
+  it.each([
+    ['concurrent', 'concurrently'],
+    ['sequential', 'one after another'],
+  ])(
+    'writes the report with the %s runner',
+    async (runner, mode) => {
+      const run = start('--runner', runner, '--out', 'report.html')
+      expect(await run.ended()).toBe(0)
+      expect(run.stderr()).toBe('')
+      const lines = run.stdout().split('\n')
+      expect(lines).toContain(`flights: task runs go ${mode}`)
+      expect(lines.filter((line) => /^read-group \d+ of 11: Completed after /.test(line))).toHaveLength(11)
+      expect(lines).toContain('3,000,000 flights, 626,590 of them 15 minutes late or more (20.9%).')
+      expect(lines.find((line) => line.includes('ORD'))).toMatch(/Chicago, IL +165,573 +39,578 +23\.9%/)
+      expect(lines.find((line) => line.startsWith('  read-group'))).toMatch(/^ {2}read-group +11 +[\d.]+ m?s/)
+      expect(run.stdout()).toMatch(/^Report: report\.html \(\d+ kB\)$/m)
+      expect(await readdir(folder)).toEqual(['report.html'])
+      expect(await readFile(join(folder, 'report.html'), 'utf8')).toContain('3,000,000 flights')
+    },
+    60_000,
+  )
+
+  it('cancels cleanly at the first Ctrl-C', async () => {
+    const run = start('--runner', 'sequential')
+    await run.says('read-group 1 of ')
+    run.interrupt()
+    expect(await run.ended()).toBe(130)
+    expect(run.stdout()).toContain('flights: cancelling; Ctrl-C once more ends at once\n')
+    expect(run.stdout()).toMatch(/flights: Cancelled after .*, 16 task runs/)
+    expect(run.stdout()).not.toContain('Report:')
+    expect(run.stderr()).toBe('')
+    expect(await readdir(folder)).toEqual([])
+  }, 60_000)
+
+  it('ends at once at the second Ctrl-C', async () => {
+    const run = start('--runner', 'concurrent')
+    await run.says('list-groups 1 of 1')
+    run.interrupt()
+    run.interrupt()
+    expect(await run.ended()).toBe(130)
+    expect(await readdir(folder)).toEqual([])
+  }, 60_000)
+
+  it.each([
+    [['--runner', 'fast'], "--runner must be sequential or concurrent, not 'fast'"],
+    [['--fast'], "Unknown option '--fast'"],
+  ])('refuses %j in one line', async (args, message) => {
+    const run = start(...args)
+    expect(await run.ended()).toBe(2)
+    expect(run.stderr()).toBe(`${message} (--help says what is possible)\n`)
+    expect(run.stdout()).toBe('')
+  })
+
+  it('explains itself', async () => {
+    const run = start('--help')
+    expect(await run.ended()).toBe(0)
+    expect(run.stdout()).toContain('--runner sequential|concurrent')
+  })
+})
+
+function start(...args: string[]) {
+  const child = spawn(process.execPath, [main, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  const closed = once(child, 'close')
+  const stdout = collected(child, 'stdout')
+  const stderr = collected(child, 'stderr')
+  return {
+    stdout,
+    stderr,
+    interrupt: () => child.kill('SIGINT'),
+    /** The exit code, once all output is there. */
+    ended: async (): Promise<unknown> => (await closed)[0],
+    says: async (text: string): Promise<void> => {
+      while (!stdout().includes(text))
+        await Promise.race([
+          once(child.stdout, 'data'),
+          closed.then(() => {
+            throw new Error(`ended without saying '${text}': ${stdout()}${stderr()}`)
+          }),
+        ])
+    },
+  }
+}
+
+function collected(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  name: 'stdout' | 'stderr',
+): () => string {
+  let text = ''
+  child[name].setEncoding('utf8').on('data', (more: string) => {
+    text += more
+  })
+  return () => text
+}

@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto'
+import type { Random } from '../ports/random.ts'
+
+/** Crockford's base 32 in lower case: no letters that are mistaken for digits. */
+const digits = '0123456789abcdefghjkmnpqrstvwxyz'
+
+function word(value: number): string {
+  let text = ''
+  for (let shift = 25; shift >= 0; shift -= 5) text += digits[(value >>> shift) & 31]
+  return text
+}
+
+/** `count` × 30 random bits as `count` × 6 characters. */
+function words(random: Random, count: number): string {
+  let text = ''
+  for (let i = 0; i < count; i++) text += word(random.uint32())
+  return text
+}
+
+/** A new flow run's id, or that of a task run outside any flow: 18 characters, 90 random bits. */
+export function newRootId(random: Random): string {
+  return words(random, 3)
+}
+
+/**
+ * A new task run's id: the id of its flow run, a dot, 12 characters (60 random bits; among a million task runs of one
+ * flow run two are equal with a chance below 10^-6). The journal that holds the run can be told from the id.
+ */
+export function newTaskRunId(flowRunId: string, random: Random): string {
+  return `${flowRunId}.${words(random, 2)}`
+}
+
+/**
+ * The id of a run whose call has an identity: the same each time the calling body comes to the call again, also where
+ * the process died before the call was recorded. So a body may use the id of its run as a key towards other systems.
+ *
+ * @param call - Everything that tells the call from every other of its flow run.
+ * @returns 18 characters, 90 bits of a hash.
+ */
+export function derivedId(call: readonly (string | number)[]): string {
+  const digest = createHash('sha256').update(JSON.stringify(call)).digest()
+  let text = ''
+  for (let i = 0; i < 18; i++) text += digits[(digest[i] ?? 0) & 31]
+  return text
+}
+
+/** The flow run whose journal holds the run. */
+export function flowRunIdOf(runId: string): string {
+  const dot = runId.indexOf('.')
+  return dot === -1 ? runId : runId.slice(0, dot)
+}
+
+/** A random UUID of version 4 (RFC 9562, section 5.4). */
+export function uuidV4(random: Random): string {
+  const hex = Array.from({ length: 4 }, () => random.uint32().toString(16).padStart(8, '0')).join('')
+  const variant = ((Number.parseInt(hex[16] ?? '0', 16) & 3) | 8).toString(16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}

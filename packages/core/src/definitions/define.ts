@@ -1,0 +1,79 @@
+import { UsageError } from '../base/errors.ts'
+import type { BodyFunction, Definition, Settings } from './definition.ts'
+import { compile, type AllOptions } from './options.ts'
+import { callerPlace, register } from './registry.ts'
+
+/** What `task` and `flow` take: options or a name and a function, or a function with a name. */
+export type DefineArguments = readonly [AllOptions | string | BodyFunction, BodyFunction?]
+
+/**
+ * Makes a definition, and remembers it.
+ *
+ * @param below - The public function that was called, for the place in messages.
+ * @throws {@link UsageError} `MISSING_NAME`, `INVALID_OPTION`, `INVALID_DURATION`
+ */
+export function define(
+  kind: 'flow' | 'task',
+  [first, second]: DefineArguments,
+  below: (...args: never[]) => unknown,
+): Definition {
+  const fn = typeof first === 'function' ? first : second
+  const options: AllOptions =
+    typeof first === 'string' ? { name: first } : typeof first === 'function' ? {} : first
+  if (typeof fn !== 'function') {
+    throw new UsageError(
+      'INVALID_OPTION',
+      `expected the body of the ${kind} to be a function: ${kind}('name', fn)`,
+    )
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw new UsageError(
+      'INVALID_OPTION',
+      `expected options or a name first: ${kind}('name', fn) or ${kind}({ name: 'name' }, fn)`,
+    )
+  }
+  const name: unknown = options.name ?? fn.name
+  if (typeof name !== 'string' || name === '') {
+    throw new UsageError(
+      'MISSING_NAME',
+      `the ${kind} has no name; write ${kind}('its-name', ${fn.length > 0 ? '(…)' : '()'} => …)`,
+    )
+  }
+  const definition = { kind, name, version: versionOf(options), fn, settings: compile(kind, options) }
+  register(definition, callerPlace(below))
+  return definition
+}
+
+/** The definition with other options. */
+export function redefine(definition: Definition, options: AllOptions): Definition {
+  if (typeof options !== 'object' || options === null) {
+    throw new UsageError('INVALID_OPTION', `expected options: ${definition.name}.with({ … })`)
+  }
+  const settings: Settings = compile(definition.kind, options, definition.settings)
+  const { name, version } = options
+  return {
+    ...definition,
+    settings,
+    ...(name === undefined ? {} : { name }),
+    ...(version === undefined ? {} : { version }),
+  }
+}
+
+function versionOf(options: AllOptions): string {
+  const version: unknown = options.version ?? '1'
+  if (typeof version === 'string' && version !== '') return version
+  throw new UsageError(
+    'INVALID_OPTION',
+    `expected \`version\` to be a string that is not empty, got ${String(version)}`,
+  )
+}
+
+/** The function that people hold, with a definition's name and whatever else it carries. */
+export function callable<F extends object, Extra extends object>(
+  name: string,
+  call: F,
+  extra: Extra,
+): F & Extra {
+  Object.defineProperty(call, 'name', { value: name, configurable: true })
+  return Object.assign(call, extra)
+}

@@ -1,0 +1,54 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { startFlow } from '../engine/start.ts'
+import type { Args, FlowRun, Settled } from '../runs/types.ts'
+import { callable, define, redefine, type DefineArguments } from './define.ts'
+import type { BodyFunction, Definition } from './definition.ts'
+import type { FlowCallOptions, FlowOptions } from './options.ts'
+
+/**
+ * A flow: calling it starts a flow run, and returns it at once; inside another flow or a task it is a subflow.
+ *
+ * @public
+ */
+export interface Flow<A extends readonly unknown[], R> {
+  /**
+   * Starts a flow run. Every argument takes a value or a future; the body starts when the futures' runs have completed.
+   *
+   * @throws UsageError for misuse; no run is created then. Everything later is a state of the run.
+   */
+  (...args: Args<A>): FlowRun<R>
+  readonly name: string
+  /** The same flow with other options, for one call or many. */
+  with(options: FlowCallOptions): Flow<A, R>
+}
+
+/** Defines a flow with a schema of its arguments. @public */
+export function flow<S extends StandardSchemaV1<unknown[], unknown[]>, R>(
+  options: FlowOptions & { readonly parameters: S },
+  fn: (...args: StandardSchemaV1.InferOutput<S>) => R,
+): Flow<StandardSchemaV1.InferInput<S>, Settled<Awaited<R>>>
+/**
+ * Defines a flow: a function that calls tasks and other flows, whose runs are recorded and can be replayed.
+ *
+ * The body may run many times; effects belong in tasks, time and chance come from `now`, `random`, `uuid` and `sleep`.
+ *
+ * @param options - Options, or the name alone.
+ * @param fn - The body, sync or async.
+ * @throws {@link UsageError} `MISSING_NAME`, `INVALID_OPTION`, `INVALID_DURATION`
+ * @public
+ */
+export function flow<A extends unknown[], R>(
+  options: (FlowOptions & { readonly parameters?: never }) | string,
+  fn: (...args: A) => R,
+): Flow<A, Settled<Awaited<R>>>
+/** Defines a flow of a function that has a name. @public */
+export function flow<A extends unknown[], R>(fn: (...args: A) => R): Flow<A, Settled<Awaited<R>>>
+export function flow(...args: unknown[]): unknown {
+  return flowOf(define('flow', args as unknown as DefineArguments, flow as BodyFunction))
+}
+
+function flowOf(definition: Definition): unknown {
+  return callable(definition.name, (...args: unknown[]) => startFlow(definition, args), {
+    with: (options: FlowCallOptions) => flowOf(redefine(definition, options)),
+  })
+}

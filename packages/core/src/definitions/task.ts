@@ -1,0 +1,105 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { UsageError } from '../base/errors.ts'
+import { startTask } from '../engine/start.ts'
+import { Future } from '../runs/future.ts'
+import { Unmapped } from '../runs/markers.ts'
+import type { Args, MapArgs, Settled, TaskFuture } from '../runs/types.ts'
+import { callable, define, redefine, type DefineArguments } from './define.ts'
+import type { BodyFunction, Definition } from './definition.ts'
+import type { TaskCallOptions, TaskOptions } from './options.ts'
+
+/**
+ * A task: calling it submits a task run to the current flow's task runner and returns its future at once.
+ *
+ * @public
+ */
+export interface Task<A extends readonly unknown[], R> {
+  /**
+   * Submits a task run. Every argument takes a value or a future; the run starts when the futures' runs have completed.
+   *
+   * @throws UsageError for misuse; no run is created then. Everything later is a state of the run.
+   */
+  (...args: Args<A>): TaskFuture<R>
+  readonly name: string
+  /** The same task with other options, for one call or many. */
+  with(options: TaskCallOptions): Task<A, R>
+  /**
+   * One task run for each item, in order; items may be futures. Arguments that are not iterable, strings and
+   * `unmapped(…)` are the same for all.
+   *
+   * @throws UsageError `MAP_LENGTHS` where iterables differ in length or there is none
+   */
+  map(...args: MapArgs<A>): TaskFuture<R>[]
+}
+
+/** Defines a task with a schema of its arguments. @public */
+export function task<S extends StandardSchemaV1<unknown[], unknown[]>, R>(
+  options: TaskOptions & { readonly parameters: S },
+  fn: (...args: StandardSchemaV1.InferOutput<S>) => R,
+): Task<StandardSchemaV1.InferInput<S>, Settled<Awaited<R>>>
+/**
+ * Defines a task: a unit of work with a name, whose runs are recorded, retried and cached by the engine.
+ *
+ * @param options - Options, or the name alone.
+ * @param fn - The body, sync or async.
+ * @throws {@link UsageError} `MISSING_NAME`, `INVALID_OPTION`, `INVALID_DURATION`
+ * @public
+ */
+export function task<A extends unknown[], R>(
+  options: (TaskOptions & { readonly parameters?: never }) | string,
+  fn: (...args: A) => R,
+): Task<A, Settled<Awaited<R>>>
+/** Defines a task of a function that has a name. @public */
+export function task<A extends unknown[], R>(fn: (...args: A) => R): Task<A, Settled<Awaited<R>>>
+export function task(...args: unknown[]): unknown {
+  return taskOf(define('task', args as unknown as DefineArguments, task as BodyFunction))
+}
+
+/** The callable of a definition. */
+function taskOf(definition: Definition): unknown {
+  return callable(definition.name, (...args: unknown[]) => startTask(definition, args), {
+    with: (options: TaskCallOptions) => taskOf(redefine(definition, options)),
+    map: (...args: unknown[]) => mapTask(definition, args),
+  })
+}
+
+function mapTask(definition: Definition, args: readonly unknown[]): unknown[] {
+  const lists = args.map(listOf)
+  const lengths = lists.flatMap((list) => (list === undefined ? [] : [list.length]))
+  const [length] = lengths
+  if (length === undefined) {
+    throw new UsageError(
+      'MAP_LENGTHS',
+      `expected a list among the arguments of ${definition.name}.map, got none`,
+    )
+  }
+  if (lengths.some((other) => other !== length)) {
+    const got = lengths.join(', ')
+    throw new UsageError(
+      'MAP_LENGTHS',
+      `expected lists of equal length in ${definition.name}.map, got ${got}`,
+      {
+        details: { lengths },
+      },
+    )
+  }
+  const constants = args.map((arg) => (arg instanceof Unmapped ? (arg.value as unknown) : arg))
+  const futures: unknown[] = []
+  for (let i = 0; i < length; i++) {
+    futures.push(
+      startTask(
+        definition,
+        lists.map((list, at) => (list === undefined ? constants[at] : list[i])),
+      ),
+    )
+  }
+  return futures
+}
+
+/** The items to map over; undefined where the argument is the same for all. */
+function listOf(arg: unknown): readonly unknown[] | undefined {
+  if (Array.isArray(arg)) return arg
+  if (typeof arg !== 'object' || arg === null || arg instanceof Future || arg instanceof Unmapped)
+    return undefined
+  return Symbol.iterator in arg ? [...(arg as Iterable<unknown>)] : undefined
+}

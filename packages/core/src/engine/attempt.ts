@@ -1,0 +1,463 @@
+import { RunError, TroupeError, UsageError } from '../base/errors.ts'
+import type { DrawEntry, NoteEntry } from '../journal/entries.ts'
+import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
+import type { Deadline } from '../runs/deadline.ts'
+import { runContext } from '../runs/run-context.ts'
+import { BodyTimers } from './body-timers.ts'
+import { Handover } from './handover.ts'
+import type { Replay } from './replay.ts'
+import { cancelledError, type Body, type HandedOver, type Run, type RunHost } from './run.ts'
+
+/** What an attempt does when its body and all runs that it submitted have ended. */
+export type Conclude = (attempt: Attempt) => void
+
+/**
+ * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
+ * order, its timers, its signal, its slot.
+ */
+export class Attempt implements Body, Assignment {
+  readonly host: RunHost
+  readonly run: Run
+  readonly number: number
+  /** The attempt with which this try began: this one, or the one that a lost host ended. */
+  readonly tryFrom: number
+  readonly arguments: readonly unknown[]
+  readonly lease: number
+  readonly order: number
+  /** Where the body runs, and where the tasks that it calls do. */
+  readonly pool: TaskPool | undefined
+  readonly childPool: TaskPool
+  /** What the body found, once it has settled. */
+  result: BodyResult | undefined
+  /** Runs submitted. */
+  submitted = 0
+  /** Runs that failed, in order of their ends. */
+  failures: Run[] | undefined
+  replay: Replay | undefined
+  /** Whether the body has been let begin. */
+  begun = false
+  /** Whether the run goes on without this body: it ended, was tried again, or left this engine. */
+  over = false
+  /** Why the body was told to stop. */
+  reason: unknown
+  readonly #conclude: Conclude
+  readonly #gated: boolean
+  #live: Set<Run> | undefined
+  #handover: Handover | undefined
+  #timers: BodyTimers | undefined
+  #controller: AbortController | undefined
+  #waits = 0
+  #drewAt = 0
+  #ordinals: Map<string, number> | undefined
+  #stopGrace: (() => void) | undefined
+  /** Of a flow's body: attempts that may not begin while the flow run is paused. */
+  readonly #waitingToBegin: Attempt[] = []
+
+  constructor(init: {
+    host: RunHost
+    run: Run
+    number: number
+    args: readonly unknown[]
+    order: number
+    tryFrom: number
+    /** Whether the body waits until its Running entry is safe: it may have run before. */
+    gated: boolean
+    conclude: Conclude
+  }) {
+    this.host = init.host
+    this.run = init.run
+    this.number = init.number
+    this.tryFrom = init.tryFrom
+    this.arguments = init.args
+    this.order = init.order
+    this.lease = init.host.next()
+    this.#gated = init.gated
+    this.#conclude = init.conclude
+    const { definition, caller } = init.run
+    const inherited = caller?.childPool
+    if (definition.kind === 'task') {
+      this.pool = inherited ?? init.host.pool(definition.settings.taskRunner)
+      this.childPool = this.pool
+    } else {
+      this.pool = undefined
+      const own = definition.settings.taskRunner
+      this.childPool = own === undefined && inherited !== undefined ? inherited : init.host.pool(own)
+    }
+  }
+
+  get flowRunId(): string {
+    return this.run.ledger.flowRunId
+  }
+
+  get runId(): string {
+    return this.run.id
+  }
+
+  get attempt(): number {
+    return this.number
+  }
+
+  get task(): { readonly name: string; readonly version: string } {
+    return this.run.definition
+  }
+
+  get parentLease(): number | undefined {
+    const { caller } = this.run
+    return caller?.run.definition.kind === 'task' ? caller.lease : undefined
+  }
+
+  get deadline(): number | undefined {
+    return undefined
+  }
+
+  /** What the body sees, in which order. */
+  get handover(): Handover {
+    return (this.#handover ??= new Handover(this.host.clock.turn))
+  }
+
+  get timers(): BodyTimers {
+    return (this.#timers ??= new BodyTimers(this))
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.reason !== undefined) this.#controller.abort(this.reason)
+    }
+    return this.#controller.signal
+  }
+
+  /** Whether the body has settled. */
+  get bodyEnded(): boolean {
+    return this.result !== undefined
+  }
+
+  // --- the body ---------------------------------------------------------------------------------------------------
+
+  /** The body is about to begin. @returns Whether it may. */
+  begin(): boolean {
+    if (this.over || this.run.body !== this) return false
+    const { run } = this
+    const flow = this.#flow()
+    if (flow?.run.stateName === 'Paused') {
+      flow.#waitingToBegin.push(this)
+      return false
+    }
+    if (run.stateName !== 'Running' && run.stateName !== 'Retrying') {
+      const poisoned = new RunError(
+        'RUN_CRASHED',
+        `${run.definition.kind} run ${run.runName} (${run.id}) lost its host ${run.context.recoveries} times; ` +
+          `\`maxRecoveries\` is ${run.context.maxRecoveries}`,
+        { details: { runId: run.id, recoveries: run.context.recoveries } },
+      )
+      run.move({ type: 'start' }, undefined, { failure: run.host.values.saveError(poisoned) })
+      if (run.ended) this.finish()
+    }
+    this.begun = run.stateName === 'Running' || run.stateName === 'Retrying'
+    return this.begun
+  }
+
+  invoke(): unknown {
+    if (!this.#gated) return this.#call()
+    return new Promise<void>((resolve) => this.run.ledger.whenSafe(resolve)).then(() => this.#call())
+  }
+
+  #call(): unknown {
+    return runContext.run(this, this.run.definition.fn, ...this.arguments)
+  }
+
+  /** The body has settled; what it found counts unless the run has gone on without it. */
+  settle(result: BodyResult): void {
+    if (this.result !== undefined) return
+    this.result = result
+    if (this.over) {
+      this.host.leftover(this.run, false)
+      return
+    }
+    if ('error' in result && this.run.definition.settings.onBodyError === 'cancel') {
+      this.#cancelChildren('the body of its caller threw', true)
+    }
+    this.tryEnd()
+  }
+
+  // --- the runs that it submitted ---------------------------------------------------------------------------------
+
+  /** Whether the body may submit a run now. @throws UsageError `RUN_ENDED`, `RUN_CANCELLING`, `ENGINE_CLOSED` */
+  checkOpen(cleanup: boolean): void {
+    const { run, host } = this
+    const which = `${run.definition.kind} run ${run.runName} (${run.id})`
+    const details = { runId: run.id }
+    if (this.over || run.ended) {
+      throw new UsageError('RUN_ENDED', `${which} has ended or gone on elsewhere; its body can't go on`, {
+        details,
+      })
+    }
+    if (host.closed) throw new UsageError('ENGINE_CLOSED', 'the engine is closed', { details })
+    if (run.stateName !== 'Cancelling' || cleanup) return
+    const how = 'only calls `.with({ cleanup: true })` are taken, within the grace'
+    throw new UsageError('RUN_CANCELLING', `${which} is being cancelled; ${how}`, { details })
+  }
+
+  childStarted(child: Run): void {
+    this.submitted++
+    if (!child.ended) (this.#live ??= new Set()).add(child)
+  }
+
+  childEnded(child: Run): void {
+    this.#live?.delete(child)
+    if (!child.completed && child.stateName !== 'Cancelled') (this.failures ??= []).push(child)
+    if (this.result !== undefined) this.tryEnd()
+  }
+
+  get children(): ReadonlySet<Run> {
+    return this.#live ?? none
+  }
+
+  /** Ends the run, or its attempt, when the body and all that it submitted have ended. */
+  tryEnd(): void {
+    if (this.over || this.result === undefined) return
+    if (this.#live !== undefined && this.#live.size > 0) return
+    if (this.run.stateName === 'Paused') return
+    if (this.run.stateName !== 'Cancelling') {
+      this.#conclude(this)
+      return
+    }
+    this.endCancelled(this.reason)
+  }
+
+  /** The last step of a cancellation. */
+  endCancelled(reason: unknown): void {
+    const { run } = this
+    const error =
+      TroupeError.is(reason, 'RUN_CANCELLED') && reason.details['runId'] === run.id
+        ? reason
+        : cancelledError(run, reason)
+    run.move({ type: 'cancelled' }, error.message, { failure: run.host.values.saveError(error) })
+    this.finish()
+  }
+
+  // --- what it is handed ------------------------------------------------------------------------------------------
+
+  handOver(item: HandedOver): void {
+    if (!this.over) this.handover.push(item)
+  }
+
+  waitsFor(run: Run): void {
+    if (this.run.descendsFrom(run)) {
+      const whose = run === this.run ? 'its own run' : 'a run that it is part of'
+      throw new UsageError(
+        'DEADLOCK',
+        `the body of ${this.run.runName} awaits ${whose}, which can't end before it`,
+        {
+          details: { runId: this.run.id, awaited: run.id },
+        },
+      )
+    }
+    if (run.delivered || this.pool?.lends !== true || this.over) return
+    ;(run.waiters ??= []).push(this)
+    if (this.#waits++ === 0) this.pool.lend(this)
+  }
+
+  wake(go: () => void): void {
+    const pool = this.pool
+    if (pool === undefined || this.over) {
+      go()
+      return
+    }
+    this.#waits--
+    pool.reclaim(this, () => {
+      go()
+      if (this.#waits === 0) return
+      // It still waits for others: it lends its slot again when it has come to rest.
+      this.host.clock.turn(() => {
+        if (this.#waits > 0 && this.result === undefined && !this.over) pool.lend(this)
+      })
+    })
+  }
+
+  deadlineAfter(ms: number): Deadline {
+    return this.timers.wait(this.host.clock.now() + ms)
+  }
+
+  /** A draw of time or chance: recorded, and found again when the body is replayed. */
+  draw<T extends number | string>(kind: DrawEntry['draw'], make: () => T): T {
+    const recorded = this.replay?.takeDraw()
+    if (recorded !== undefined) {
+      if (recorded.draw === kind) return recorded.value as T
+      this.diverge(`drew ${kind} where the journal has ${recorded.draw}`)
+    }
+    const value = make()
+    const { run, number, host } = this
+    this.#drewAt = run.ledger.newest + 1
+    run.ledger.record(
+      { kind: 'draw', at: host.clock.now(), run: run.index, attempt: number, draw: kind, value },
+      undefined,
+    )
+    return value
+  }
+
+  /**
+   * Whether what the body drew is safe. A run that it submits begins only then: a body that acts on a draw, as one that
+   * sends a key made by `uuid()`, must not act on one that is lost with the process and drawn anew.
+   */
+  get drawsSafe(): boolean {
+    return this.#drewAt <= this.run.ledger.position
+  }
+
+  /** How many calls of the identity the body has made before, in this execution; counts this one. */
+  ordinal(identity: string): number {
+    const ordinals = (this.#ordinals ??= new Map())
+    const ordinal = ordinals.get(identity) ?? 0
+    ordinals.set(identity, ordinal + 1)
+    return ordinal
+  }
+
+  /**
+   * The body takes another path than its journal remembers. By its policy, or where the body has another version than
+   * the journal, it goes on anew with a note; else the flow run is parked.
+   *
+   * @throws RunError `RUN_DIVERGED` where it is parked
+   */
+  diverge(how: string): void {
+    const root = this.#root()
+    const { definition } = root
+    this.note('diverged', `the body of ${this.run.runName} ${how}`)
+    if (definition.settings.onDivergence === 'run' || this.replay?.version !== this.run.definition.version) {
+      this.handover.skipUncalled()
+      return
+    }
+    const message = `diverged: the body of ${this.run.runName} ${how}`
+    const error = new RunError(
+      'RUN_DIVERGED',
+      `${definition.kind} run ${root.runName} (${root.id}) ${message}`,
+      {
+        details: { runId: root.id },
+      },
+    )
+    root.body?.letGo(error)
+    if (definition.kind === 'flow') root.move({ type: 'pause' }, message)
+    else
+      root.move({ type: 'fail', retryable: false, delayed: false }, message, {
+        failure: root.host.values.saveError(error),
+      })
+    throw error
+  }
+
+  /** The body of the flow run that this task run belongs to. */
+  #flow(): Attempt | undefined {
+    let at = this.run.caller
+    while (at !== undefined && at.run.definition.kind === 'task') at = at.run.caller
+    return at as Attempt | undefined
+  }
+
+  /** The root of the journal. */
+  #root(): Run {
+    let { run } = this
+    while (run.caller !== undefined && run.caller.run.ledger === run.ledger) run = run.caller.run
+    return run
+  }
+
+  // --- its end ----------------------------------------------------------------------------------------------------
+
+  /** The run is being cancelled: tells the body and the runs that it submitted, and waits for them within the grace. */
+  cancel(reason: unknown): void {
+    const { run, host } = this
+    this.reason = cancelledError(run, reason)
+    this.#controller?.abort(this.reason)
+    this.#timers?.rejectAll(this.reason)
+    this.#cancelChildren(reason, false)
+    if (!this.begun) {
+      this.pool?.stop(this)
+      this.result = { error: this.reason }
+    }
+    if (this.result === undefined) {
+      this.#stopGrace = host.clock.at(host.clock.now() + run.definition.settings.graceMs, () =>
+        this.#graceIsOver(reason),
+      )
+    }
+    this.tryEnd()
+  }
+
+  #graceIsOver(reason: unknown): void {
+    if (this.over || this.result !== undefined) return
+    this.note(
+      'leftover',
+      `the body of ${this.run.runName} did not settle within its grace, and may still be running`,
+    )
+    this.host.leftover(this.run, true)
+    this.result = { error: this.reason }
+    this.#cancelChildren(reason, true)
+    this.tryEnd()
+  }
+
+  /** @param all - Whether cleanup runs are cancelled, too. */
+  #cancelChildren(reason: unknown, all: boolean): void {
+    for (const child of [...this.children]) {
+      if (all || !child.definition.settings.cleanup) cancelRun(child, reason)
+    }
+  }
+
+  /** The run goes on without this body. */
+  finish(): void {
+    this.over = true
+    this.#stopGrace?.()
+    this.#timers?.clear()
+    this.#handover?.stop()
+    this.replay = undefined
+    // Withdrawn where it has not begun, and stopped where it has not settled, if the runner can.
+    if (this.result === undefined) this.pool?.stop(this)
+  }
+
+  /**
+   * The run leaves this engine: the body is told to stop, and what it waits for stays pending for ever, so that it does
+   * not compensate for what another node, or a later replay, goes on with.
+   */
+  letGo(reason: unknown): void {
+    if (this.over) return
+    for (const child of this.children) child.body?.letGo(reason)
+    this.reason ??= reason
+    this.finish()
+    if (this.begun && this.result === undefined) this.#controller?.abort(reason)
+  }
+
+  /** The run is paused: nothing is handed to the body. */
+  hold(): void {
+    this.handover.hold()
+  }
+
+  /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
+  goOn(): void {
+    this.handover.resume()
+    for (const attempt of this.#waitingToBegin.splice(0)) attempt.pool?.assign(attempt)
+    this.tryEnd()
+  }
+
+  /** The place where the body ran is gone. */
+  lost({ error }: { readonly crashed: boolean; readonly error: unknown }): void {
+    if (this.over || this.run.body !== this) return
+    this.settle({ error })
+  }
+
+  note(note: NoteEntry['note'], message: string): void {
+    const at = this.host.clock.now()
+    this.run.ledger.record({ kind: 'note', at, run: this.run.index, note, message }, undefined)
+  }
+}
+
+const none: ReadonlySet<Run> = new Set()
+
+/**
+ * Cancels a run: at once where its body has not begun, else through its signal and its grace. Changes nothing where the
+ * run has ended or is being cancelled.
+ */
+export function cancelRun(run: Run, reason: unknown): void {
+  if (run.ended || run.stateName === 'Cancelling') return
+  const error = cancelledError(run, reason)
+  const moved = run.move({ type: 'cancel' }, error.message, { failure: run.host.values.saveError(error) })
+  if (!moved) return
+  const { body } = run
+  if (run.ended) body?.finish()
+  else if (body === undefined || body.over) {
+    run.move({ type: 'cancelled' }, error.message, { failure: run.host.values.saveError(error) })
+  } else body.cancel(reason)
+}

@@ -1,0 +1,122 @@
+import { UsageError } from '../base/errors.ts'
+import { derivedId } from '../base/ids.ts'
+import type { Definition } from '../definitions/definition.ts'
+import type { SubmittedEntry } from '../journal/entries.ts'
+import type { Dependency } from '../runs/dependencies.ts'
+import { findDependencies } from '../runs/dependencies.ts'
+import type { Attempt } from './attempt.ts'
+import { encodeArguments, identityOf } from './identity.ts'
+import { Life } from './life.ts'
+import type { Run, RunHost } from './run.ts'
+import type { RecordedRun } from '../journal/history.ts'
+
+/** A call of a task or a flow. */
+export interface Call {
+  readonly definition: Definition
+  readonly args: readonly unknown[]
+  /** The body that makes it; undefined outside a run. */
+  readonly caller: Attempt | undefined
+}
+
+/** A call that was found in order. */
+export interface Prepared extends Call {
+  readonly dependencies: readonly Dependency[]
+  readonly inputs: Uint8Array | undefined
+  readonly identity: string | undefined
+  /** What the new run's id is made of, where the call has an identity. */
+  readonly derivedId: string | undefined
+  readonly order: number
+}
+
+/** Looks for futures, and encodes what must be encoded. Nothing is created yet. */
+export function prepare(host: RunHost, call: Call): Prepared {
+  const { definition, args, caller } = call
+  const dependencies = dependenciesOf(args, definition.settings.waitFor)
+  for (const { run } of dependencies) checkDependency(host, run, call)
+  // Whatever may be replayed or retried must be found again by its arguments.
+  const needsIdentity =
+    caller !== undefined &&
+    (host.values.encodes || caller.run.definition.settings.retries > 0 || caller.replay !== undefined)
+  const identity = needsIdentity ? identityOf(definition, args) : undefined
+  return {
+    ...call,
+    dependencies,
+    inputs: host.values.encodes ? encodeArguments(args) : undefined,
+    identity,
+    derivedId:
+      identity === undefined || caller === undefined ? undefined : derive(caller, definition, identity),
+    order: host.next(),
+  }
+}
+
+function derive(caller: Attempt, { kind, name, version }: Definition, identity: string): string {
+  const ordinal = caller.ordinal(`${kind} ${name} ${version} ${identity}`)
+  return derivedId([caller.run.id, caller.tryFrom, kind, name, version, identity, ordinal])
+}
+
+function checkDependency(host: RunHost, run: Run, { definition, caller }: Call): void {
+  const details = { runId: run.id }
+  if (run.ledger.host !== host) {
+    throw new UsageError(
+      'FOREIGN_ENGINE',
+      `${definition.name} was given a future of another engine (${run.id}); await it first`,
+      {
+        details,
+      },
+    )
+  }
+  if (caller?.run.descendsFrom(run) !== true) return
+  const whose =
+    caller.run === run ? 'the run that makes the call' : 'an ancestor of the run that makes the call'
+  throw new UsageError(
+    'DEADLOCK',
+    `${definition.name} depends on ${run.runName}, ${whose}: neither could end`,
+    { details },
+  )
+}
+
+/** The runs that a call depends on. */
+export function dependenciesOf(args: readonly unknown[], waitFor: unknown): readonly Dependency[] {
+  const inArguments = findDependencies(args, 'args')
+  if (waitFor === undefined) return inArguments
+  return [...inArguments, ...findDependencies(waitFor, 'waitFor')]
+}
+
+/** The entry that a new run begins with. */
+export function submittedEntry(host: RunHost, run: Run, prepared: Prepared): SubmittedEntry {
+  const { definition, caller, identity, inputs, args } = prepared
+  const { settings } = definition
+  const root = run.index === 0
+  return {
+    kind: 'submitted',
+    at: host.clock.now(),
+    runKind: definition.kind,
+    runId: run.id,
+    parent: root ? -1 : (caller?.run.index ?? -1),
+    parentAttempt: root ? 0 : (caller?.number ?? 0),
+    name: definition.name,
+    version: definition.version,
+    runName: settings.runName,
+    identity,
+    inputs: inputs ?? args,
+    to: 'Pending',
+    tags: settings.tags,
+    ...(root && caller !== undefined ? { parentRunId: caller.run.id } : undefined),
+    ...(run.parametersHash === undefined ? undefined : { parametersHash: run.parametersHash }),
+  }
+}
+
+/**
+ * Lets a run begin when its upstreams have ended.
+ *
+ * @param recorded - What its body did before its host was lost.
+ */
+export function begin(
+  host: RunHost,
+  run: Run,
+  prepared: Prepared,
+  recorded?: { readonly run: RecordedRun; readonly gated: boolean },
+): void {
+  const { args, inputs, dependencies, order } = prepared
+  new Life(host, run, { args, inputs, dependencies, order, recorded })
+}

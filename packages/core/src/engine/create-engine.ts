@@ -1,0 +1,132 @@
+import type { Observable } from 'rxjs'
+import type { Duration } from '../base/duration.ts'
+import { UsageError } from '../base/errors.ts'
+import type { Flow } from '../definitions/flow.ts'
+import { Handle, type Target } from '../runs/future.ts'
+import type { Args, FlowRun, FlowRunHandle, RunHandle } from '../runs/types.ts'
+import type { Transition } from '../streams/transition.ts'
+import type { Watched, WatchFilter, WatchOptions } from '../streams/watch.ts'
+import {
+  openEngine,
+  type Engine as Inside,
+  type EngineError,
+  type EngineHealth,
+  type EngineOptions,
+} from './engine.ts'
+import { inside } from './start.ts'
+
+/** @public */
+export interface CloseOptions {
+  /** How long live runs may take to end; default none. Those that have not are let go, and go on where a durable journal is recovered. */
+  readonly grace?: Duration
+}
+
+/** @public */
+export interface ListOptions {
+  /** Only runs that have ended, or only those that have not; default both. */
+  readonly ended?: boolean
+  /** Most handles to give; default 100. */
+  readonly limit?: number
+  /** Begin after the flow run of this id. */
+  readonly after?: string
+}
+
+/** Hosts the actors of runs in this process. @public */
+export interface Engine {
+  /** Name of this node in journals and transitions. */
+  readonly node: string
+  /** Transitions of this engine's runs as they are committed: those from the moment of subscription on. */
+  readonly transitions: Observable<Transition>
+  /** Errors that no caller hears of. They go to the logger while nobody is subscribed. */
+  readonly errors: Observable<EngineError>
+  /** Starts a flow run on this engine. @throws UsageError for misuse */
+  run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R>
+  /** Transitions from the journal: what was, then what comes; no gap, no repeat. Also an async iterable, which pulls. */
+  watch(filter?: WatchFilter, options?: WatchOptions): Watched<Transition>
+  /** The run of an id; undefined where the journal has none. */
+  get(id: string): Promise<RunHandle<unknown> | undefined>
+  /** Flow runs, and task runs outside any flow, in the order in which they were started. */
+  list(options?: ListOptions): Promise<RunHandle<unknown>[]>
+  /** Goes on with every unfinished run in the journal that is not live here: it is claimed and replayed. */
+  recover(): Promise<FlowRunHandle<unknown>[]>
+  health(): EngineHealth
+  /**
+   * Takes no more calls, waits for live runs as long as `grace` allows, and lets go of the rest. Awaiting a run that was
+   * let go rejects with `ENGINE_CLOSED`. Resolves when pools are closed; again at once when called twice.
+   */
+  close(options?: CloseOptions): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Opens an engine. While exactly one is open in a process, calls outside any run use it.
+ *
+ * @throws {@link UsageError} `INVALID_OPTION`
+ * @public
+ */
+export function createEngine(options: EngineOptions = {}): Engine {
+  return new EngineFace(openEngine(options))
+}
+
+class EngineFace implements Engine {
+  readonly [inside]: Inside
+
+  constructor(engine: Inside) {
+    this[inside] = engine
+  }
+
+  get node(): string {
+    return this[inside].node
+  }
+
+  get transitions(): Observable<Transition> {
+    return this[inside].hub.observable
+  }
+
+  get errors(): Observable<EngineError> {
+    return this[inside].errorHub.observable
+  }
+
+  run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R> {
+    if (typeof flow !== 'function' || typeof flow.with !== 'function') {
+      throw new UsageError('INVALID_OPTION', 'expected a flow: engine.run(flow, …its arguments)')
+    }
+    return flow.with({ engine: this })(...args)
+  }
+
+  watch(filter: WatchFilter = {}, options: WatchOptions = {}): Watched<Transition> {
+    return this[inside].watch(filter, options)
+  }
+
+  async get(id: string): Promise<RunHandle<unknown> | undefined> {
+    const found = await this[inside].get(id)
+    return found === undefined ? undefined : handle(found)
+  }
+
+  async list(options: ListOptions = {}): Promise<RunHandle<unknown>[]> {
+    return (await this[inside].list(options)).map(handle)
+  }
+
+  async recover(): Promise<FlowRunHandle<unknown>[]> {
+    const recovered = await this[inside].recover()
+    return recovered.map(
+      (run) => handle({ kind: run.definition.kind, target: run }) as FlowRunHandle<unknown>,
+    )
+  }
+
+  health(): EngineHealth {
+    return this[inside].health()
+  }
+
+  close({ grace = 0 }: CloseOptions = {}): Promise<void> {
+    return this[inside].close(grace)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function handle({ kind, target }: { kind: 'flow' | 'task'; target: Target }): RunHandle<unknown> {
+  return new Handle(kind, target)
+}

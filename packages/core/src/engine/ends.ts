@@ -1,0 +1,47 @@
+import { JournalError } from '../base/errors.ts'
+import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
+import { isTerminal, stateTypes, type RunState } from '../machines/states.ts'
+import type { Journal } from '../ports/journal.ts'
+import { untilTerminal } from '../streams/watch.ts'
+import { flowRunIdOf } from '../base/ids.ts'
+import { readHistory } from './read-journal.ts'
+import type { ValueStore } from './value-store.ts'
+
+export interface EndReader {
+  readonly journal: Journal
+  readonly values: ValueStore
+}
+
+/** How a run ended: its state with its value, or with its error. */
+export type End =
+  | { readonly state: RunState; readonly value: unknown }
+  | { readonly state: RunState; readonly error: unknown }
+
+/** The first entry of a run that this engine does not own. @throws JournalError `RUN_NOT_FOUND` */
+export async function readSubmitted({ journal }: EndReader, runId: string): Promise<SubmittedEntry> {
+  const history = await readHistory(journal, flowRunIdOf(runId))
+  const recorded = history?.runs.find(({ submitted }) => submitted.runId === runId)
+  if (recorded === undefined) throw notFound(runId)
+  return recorded.submitted
+}
+
+/** Waits until a run that this engine does not own has ended. @throws JournalError `RUN_NOT_FOUND` */
+export async function readEndEntry({ journal }: EndReader, runId: string): Promise<TransitionEntry> {
+  await untilTerminal(journal, runId)
+  const history = await readHistory(journal, flowRunIdOf(runId))
+  const last = history?.runs.find(({ submitted }) => submitted.runId === runId)?.last
+  if (last?.kind !== 'transition' || !isTerminal(last.to)) throw notFound(runId)
+  return last
+}
+
+/** @throws JournalError `RUN_NOT_FOUND` */
+export async function readEnd(reader: EndReader, runId: string): Promise<End> {
+  const { to: name, at, message, outcome } = await readEndEntry(reader, runId)
+  const state = { type: stateTypes[name], name, at, ...(message === undefined ? undefined : { message }) }
+  if (outcome !== undefined && 'value' in outcome) return { state, value: reader.values.load(outcome.value) }
+  return { state, error: reader.values.loadError(outcome?.failure) }
+}
+
+function notFound(runId: string): JournalError {
+  return new JournalError('RUN_NOT_FOUND', `there is no run ${runId}`, { details: { runId } })
+}

@@ -1,0 +1,446 @@
+import type { Observable } from 'rxjs'
+import { toMilliseconds, type Duration } from '../base/duration.ts'
+import { RunError, TroupeError, UsageError } from '../base/errors.ts'
+import { flowRunIdOf, newRootId } from '../base/ids.ts'
+import { consoleLogger, type Logger } from '../base/logger.ts'
+import type { Definition } from '../definitions/definition.ts'
+import { findDefinition } from '../definitions/registry.ts'
+import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
+import { isTerminal, stateTypes, type RunState } from '../machines/states.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Journal } from '../ports/journal.ts'
+import { memoryJournal } from '../ports/memory-journal.ts'
+import { systemRandom, type Random } from '../ports/random.ts'
+import { systemClock } from '../ports/system-clock.ts'
+import type { BodyResult, TaskPool, TaskRunner } from '../ports/task-runner.ts'
+import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
+import { deadlineAfter } from '../runs/deadline.ts'
+import type { Target } from '../runs/future.ts'
+import { GuardedObservable, Hub } from '../streams/hub.ts'
+import { liveTransition } from '../streams/live.ts'
+import type { Transition } from '../streams/transition.ts'
+import {
+  watchAll,
+  watchJournal,
+  type Watched,
+  type WatchFilter,
+  type WatchOptions,
+} from '../streams/watch.ts'
+import { engineClosed, engineOpened } from './ambient.ts'
+import { cancelRun, type Attempt } from './attempt.ts'
+import { Elsewhere } from './elsewhere.ts'
+import { readEnd, readEndEntry, readSubmitted, type EndReader } from './ends.ts'
+import type { CommitSubject, Ledger } from './ledger.ts'
+import { readHistory } from './read-journal.ts'
+import { cancelParked, conflictError, recoverRoot, replayParked, subflowEnded } from './roots.ts'
+import { Run, type Body, type RunHost } from './run.ts'
+import { byReference, encoded, type ValueStore } from './value-store.ts'
+
+/** @public */
+export interface EngineOptions {
+  /** Where journals are kept; default in memory. An engine does not close a journal that it is given. */
+  readonly journal?: Journal
+  /** Encode and decode every value, as threads and other machines do; default only where the journal needs it. */
+  readonly strictValues?: boolean
+  /** Time; default this machine's. */
+  readonly clock?: Clock
+  /** Chance; default the operating system's. */
+  readonly random?: Random
+  /** Where log lines go; default warnings and errors to standard error. A `pino` logger fits. */
+  readonly logger?: Logger
+  /** Name of this node in journals and transitions; default a random one. */
+  readonly node?: string
+}
+
+/** Something went wrong that no caller hears of: an observer threw, a run failed and nobody looked. @public */
+export interface EngineError {
+  readonly error: unknown
+  readonly flowRunId?: string
+  readonly runId?: string
+}
+
+/** How an engine is. @public */
+export interface EngineHealth {
+  readonly open: boolean
+  /** Flow runs, and task runs outside any flow, that are live here. */
+  readonly liveRuns: number
+  /** Bodies that go on although their run has ended, by run id. */
+  readonly leftovers: readonly string[]
+  /** Journals whose newest append has not been answered, by flow run id. */
+  readonly stalled: readonly string[]
+}
+
+/** What a handle is made of. */
+interface Found {
+  readonly kind: 'flow' | 'task'
+  readonly target: Target
+}
+
+const optionNames = ['journal', 'strictValues', 'clock', 'random', 'logger', 'node']
+
+/** The inside of an engine: what its runs need, and what its public face is made of. */
+export class Engine implements RunHost {
+  readonly clock: Clock
+  readonly random: Random
+  readonly journal: Journal
+  readonly logger: Logger
+  readonly values: ValueStore
+  readonly node: string
+  closed = false
+  readonly hub: Hub<Transition>
+  readonly errorHub: Hub<EngineError>
+  readonly #ownsJournal: boolean
+  readonly #pools = new Map<TaskRunner, TaskPool>()
+  readonly #live = new Map<string, Run>()
+  readonly #leftovers = new Map<string, number>()
+  readonly #stalled = new Set<string>()
+  readonly #defaultRunner = new ConcurrentTaskRunner()
+  #counter = 0
+
+  constructor(options: EngineOptions) {
+    for (const name of Object.keys(options)) {
+      if (optionNames.includes(name)) continue
+      throw new UsageError(
+        'INVALID_OPTION',
+        `createEngine has no option \`${name}\`; it takes ${optionNames.join(', ')}`,
+        {
+          details: { option: name },
+        },
+      )
+    }
+    this.clock = options.clock ?? systemClock()
+    this.random = options.random ?? systemRandom()
+    this.logger = options.logger ?? consoleLogger()
+    this.#ownsJournal = options.journal === undefined
+    this.journal = options.journal ?? memoryJournal()
+    this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
+    this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
+    // An observer of errors that throws has nowhere else to go.
+    this.errorHub = new Hub((error) =>
+      this.logger.error({ err: error }, 'an observer of engine.errors threw'),
+    )
+    this.hub = new Hub((error) => this.report(error, undefined))
+  }
+
+  // --- for runs ---------------------------------------------------------------------------------------------------
+
+  next(): number {
+    return ++this.#counter
+  }
+
+  pool(runner: TaskRunner | undefined): TaskPool {
+    const description = runner ?? this.#defaultRunner
+    let pool = this.#pools.get(description)
+    if (pool === undefined) {
+      pool = description.createPool({ reports, turn: (fn) => this.clock.turn(fn) })
+      this.#pools.set(description, pool)
+    }
+    return pool
+  }
+
+  report(error: unknown, run: Run | undefined): void {
+    if (this.errorHub.observed) {
+      const ids = run === undefined ? undefined : { flowRunId: run.ledger.flowRunId, runId: run.id }
+      this.errorHub.emit({ error, ...ids })
+      return
+    }
+    const fields =
+      run === undefined ? {} : { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
+    const message = run?.ended === true ? 'failed, and nobody looked' : 'an error that no caller hears of'
+    this.logger.error({ ...fields, err: error }, message)
+  }
+
+  shown(
+    ledger: Ledger,
+    subject: CommitSubject,
+    entry: SubmittedEntry | TransitionEntry,
+    position: number,
+  ): void {
+    this.#stalled.delete(ledger.flowRunId)
+    if (!this.hub.observed || !(subject instanceof Run)) return
+    const { flowRunId } = ledger
+    const flow = this.#live.get(flowRunId)?.definition.name ?? subject.definition.name
+    this.hub.emit(liveTransition(subject, entry, { flowRunId, flow, position, node: this.node }))
+  }
+
+  stalled(ledger: Ledger, error: unknown): void {
+    if (!this.#stalled.has(ledger.flowRunId)) {
+      this.report(
+        new TroupeError(
+          'JOURNAL_CONFLICT',
+          `the journal did not take an append of ${ledger.flowRunId}; it is repeated`,
+          { cause: error },
+        ),
+        undefined,
+      )
+    }
+    this.#stalled.add(ledger.flowRunId)
+  }
+
+  /** Another writer was there before: this engine lets go of the run, and follows it. */
+  refused(ledger: Ledger): void {
+    const root = this.#live.get(ledger.flowRunId)
+    if (root === undefined) return
+    const error = new RunError('OWNERSHIP_LOST', `${root.runName} (${root.id}) goes on on another node`, {
+      details: { flowRunId: ledger.flowRunId },
+    })
+    root.body?.letGo(error)
+    root.body?.finish()
+    this.#live.delete(ledger.flowRunId)
+    this.#followLost(root)
+  }
+
+  #followLost(root: Run): void {
+    void (async () => {
+      try {
+        const { name, parametersHash } = await readSubmitted(this.ends, root.id)
+        const same = name === root.definition.name && parametersHash === root.parametersHash
+        if (same) root.endedElsewhere(await readEndEntry(this.ends, root.id))
+        else root.abandon(conflictError(root.id, root.definition.name))
+      } catch (error) {
+        root.abandon(error)
+      }
+    })()
+  }
+
+  opened(run: Run): void {
+    this.#live.set(run.id, run)
+  }
+
+  rootOf(flowRunId: string): Run | undefined {
+    return this.#live.get(flowRunId)
+  }
+
+  rootEnded(run: Run): void {
+    this.#live.delete(run.id)
+    const failed = stateTypes[run.stateName] === 'FAILED' || stateTypes[run.stateName] === 'CRASHED'
+    if (failed && !run.looked) this.report(run.error, run)
+  }
+
+  subflowEnded(run: Run, caller: Body): void {
+    this.#live.delete(run.id)
+    subflowEnded(this, run, caller)
+    caller.childEnded(run)
+  }
+
+  leftover(run: Run, present: boolean): void {
+    const count = (this.#leftovers.get(run.id) ?? 0) + (present ? 1 : -1)
+    if (count > 0) this.#leftovers.set(run.id, count)
+    else this.#leftovers.delete(run.id)
+    if (present)
+      this.logger.warn({ run: run.runName, runId: run.id }, 'the body did not settle within its grace')
+  }
+
+  // --- for handles ------------------------------------------------------------------------------------------------
+
+  watchRun(run: Run): Watched<Transition> {
+    return this.watch(run.index === 0 ? { flowRunId: run.id } : { runId: run.id }, {})
+  }
+
+  watchStates(run: Run): Observable<RunState> {
+    return this.watchStatesOf(run.id)
+  }
+
+  watchStatesOf(runId: string): Observable<RunState> {
+    return new GuardedObservable<RunState>(
+      (error) => this.report(error, undefined),
+      (observer) => {
+        const subscription = this.watch({ runId }, {}).subscribe({
+          next: ({ to, at }) => observer.next({ ...to, at }),
+          error: (error: unknown) => observer.error(error),
+          complete: () => observer.complete(),
+        })
+        return () => subscription.unsubscribe()
+      },
+    )
+  }
+
+  cancel(run: Run, reason: string | undefined): void {
+    if (run.stateName === 'Paused' && run.body?.over !== false) {
+      this.#withHistory(run, (history) => cancelParked(this, run, history, reason ?? 'cancelled'))
+    } else cancelRun(run, reason)
+  }
+
+  pause(run: Run): void {
+    if (run.move({ type: 'pause' }, 'paused')) run.body?.hold()
+  }
+
+  async resume(run: Run): Promise<void> {
+    if (run.stateName !== 'Paused') return
+    if (run.body?.over === false) {
+      if (run.move({ type: 'resume' })) run.body.goOn()
+      return
+    }
+    const history = await readHistory(this.journal, run.id)
+    if (history !== undefined) replayParked(this, run, history)
+  }
+
+  #withHistory(run: Run, use: (history: NonNullable<Awaited<ReturnType<typeof readHistory>>>) => void): void {
+    readHistory(this.journal, run.id).then(
+      (history) => {
+        if (history !== undefined) use(history)
+      },
+      (error: unknown) => this.report(error, run),
+    )
+  }
+
+  // --- for people -------------------------------------------------------------------------------------------------
+
+  watch(filter: WatchFilter, { from = 0 }: WatchOptions): Watched<Transition> {
+    const report = (error: unknown): void => this.report(error, undefined)
+    const { flowRunId, runId, flow, task } = filter
+    const select = (transition: Transition): boolean =>
+      (runId === undefined || transition.runId === runId) &&
+      (flow === undefined || transition.flow === flow) &&
+      (task === undefined || transition.task === task)
+    const one = flowRunId ?? (runId === undefined ? undefined : flowRunIdOf(runId))
+    if (one === undefined) return watchAll(this.journal, select, report)
+    return watchJournal(
+      this.journal,
+      { flowRunId: one, runId: runId ?? one, from, expected: () => this.#live.has(one) },
+      select,
+      report,
+    )
+  }
+
+  async get(id: string): Promise<Found | undefined> {
+    this.checkOpen()
+    const live = this.#live.get(id)
+    if (live !== undefined) return { kind: live.definition.kind, target: live }
+    const history = await readHistory(this.journal, flowRunIdOf(id))
+    const recorded = history?.runs.find(({ submitted }) => submitted.runId === id)
+    if (recorded === undefined) return undefined
+    const { to: name, at } = recorded.last
+    const target = new Elsewhere(this.elsewhere, id, { type: stateTypes[name], name, at })
+    return { kind: recorded.submitted.runKind, target }
+  }
+
+  /** Roots in the order in which they were started. */
+  async list({
+    ended,
+    limit = 100,
+    after,
+  }: {
+    ended?: boolean
+    limit?: number
+    after?: string
+  }): Promise<Found[]> {
+    this.checkOpen()
+    const query = {
+      limit,
+      ...(ended === undefined ? undefined : { ended }),
+      ...(after === undefined ? undefined : { after }),
+    }
+    const found: Found[] = []
+    for (const { flowRunId, parentRunId } of await this.journal.list(query)) {
+      const one = parentRunId === undefined ? await this.get(flowRunId) : undefined
+      if (one !== undefined) found.push(one)
+    }
+    return found
+  }
+
+  /** Claims and goes on with every unfinished root of the journal that is not live here. */
+  async recover(): Promise<Run[]> {
+    this.checkOpen()
+    const recovered: Run[] = []
+    let after: string | undefined
+    for (;;) {
+      const page = await this.journal.list({
+        ended: false,
+        limit: 100,
+        ...(after === undefined ? undefined : { after }),
+      })
+      for (const { flowRunId, parentRunId } of page) {
+        if (parentRunId !== undefined || this.#live.has(flowRunId)) continue
+        const run = await this.#recoverOne(flowRunId)
+        if (run !== undefined) recovered.push(run)
+      }
+      after = page.at(-1)?.flowRunId
+      if (page.length < 100) return recovered
+    }
+  }
+
+  /** One that can't be recovered is reported, and does not hold up the others. */
+  async #recoverOne(flowRunId: string): Promise<Run | undefined> {
+    try {
+      const history = await readHistory(this.journal, flowRunId)
+      if (history === undefined || isTerminal(history.root.stateName) || this.closed) return undefined
+      const { runKind, name, version } = history.root.submitted
+      const definition: Definition = findDefinition(runKind, name, version)
+      return recoverRoot(this, history, definition)
+    } catch (error) {
+      this.report(error, undefined)
+      return undefined
+    }
+  }
+
+  health(): EngineHealth {
+    return {
+      open: !this.closed,
+      liveRuns: this.#live.size,
+      leftovers: [...this.#leftovers.keys()],
+      stalled: [...this.#stalled],
+    }
+  }
+
+  /** Takes no more calls, gives live runs `grace` to end, then lets go of them. */
+  async close(grace: Duration): Promise<void> {
+    const graceMs = toMilliseconds(grace, 'grace')
+    if (this.closed) return
+    this.closed = true
+    engineClosed(this)
+    const live = [...this.#live.values()]
+    if (graceMs > 0 && live.length > 0) {
+      const all = Promise.all(
+        live.map((run) => new Promise<void>((resolve) => run.whenSettled(() => resolve()))),
+      )
+      const deadline = deadlineAfter(this.clock, graceMs)
+      await Promise.race([all, deadline.done])
+      deadline.stop()
+    }
+    const error = new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
+    for (const run of this.#live.values()) {
+      run.body?.letGo(error)
+      run.ledger.abandon()
+      run.abandon(error)
+    }
+    this.#live.clear()
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
+    this.hub.complete()
+    this.errorHub.complete()
+    if (this.#ownsJournal) await this.journal.close()
+  }
+
+  checkOpen(): void {
+    if (this.closed) throw new UsageError('ENGINE_CLOSED', 'the engine is closed')
+  }
+
+  /** How handles see runs that are not live here. */
+  get elsewhere() {
+    return {
+      clock: this.clock,
+      untilEnd: (runId: string) => readEnd(this.ends, runId),
+      watch: (runId: string) => this.watch(runId.includes('.') ? { runId } : { flowRunId: runId }, {}),
+      watchStates: (runId: string) => this.watchStatesOf(runId),
+    }
+  }
+
+  get ends(): EndReader {
+    return { journal: this.journal, values: this.values }
+  }
+}
+
+/** @throws UsageError `INVALID_OPTION` */
+export function openEngine(options: EngineOptions): Engine {
+  const engine = new Engine(options)
+  engineOpened(engine)
+  return engine
+}
+
+/** Reports of a pool go to the attempt that the assignment is. */
+const reports = {
+  started: (assignment: object): boolean => (assignment as Attempt).begin(),
+  finished: (assignment: object, result: BodyResult): void => (assignment as Attempt).settle(result),
+  lost: (assignment: object, cause: { crashed: boolean; error: unknown }): void =>
+    (assignment as Attempt).lost(cause),
+}

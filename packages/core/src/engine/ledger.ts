@@ -1,0 +1,195 @@
+import type { ClaimedEntry, Entry, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
+import type { Append, Journal } from '../ports/journal.ts'
+import type { Clock } from '../ports/clock.ts'
+
+/** What an entry is about; told when the entry is safe. */
+export interface CommitSubject {
+  committed(entry: Entry, position: number): void
+}
+
+/** What a ledger needs of the engine. */
+export interface LedgerHost {
+  readonly journal: Journal
+  readonly clock: Clock
+  readonly node: string
+  /** Increasing numbers: for leases, the order of submission, the order of ends. */
+  next(): number
+  /** A run's change of state is safe, and may be shown. */
+  shown(
+    ledger: Ledger,
+    subject: CommitSubject,
+    entry: SubmittedEntry | TransitionEntry,
+    position: number,
+  ): void
+  /** The journal was taken over by another writer, or exists already where it was to be created. */
+  refused(ledger: Ledger, position: number): void
+  /** An append was not answered, or answered with an error; it is repeated. */
+  stalled(ledger: Ledger, error: unknown): void
+}
+
+/** How long to wait before an append that failed is repeated: doubling from 10 ms to 5 s. */
+const firstPauseMs = 10
+const longestPauseMs = 5_000
+
+/**
+ * The writing end of one journal: gathers entries, appends them in groups, one append in flight, and only then lets
+ * out what they say. An entry gets its position by the order of `record`.
+ */
+export class Ledger {
+  readonly flowRunId: string
+  readonly host: LedgerHost
+  epoch: number
+  /** Position of the newest entry that is safe. Moves only by this ledger's own appends. */
+  position: number
+  /** Runs submitted so far; the next run's index. */
+  runs: number
+  timers = 0
+  #entries: Entry[] = []
+  #subjects: (CommitSubject | undefined)[] = []
+  #scheduled = false
+  #held: boolean
+  #lost = false
+  #inFlight = 0
+  readonly #waits: { readonly position: number; readonly go: () => void }[] = []
+  #pauseMs = firstPauseMs
+
+  /**
+   * @param held - Whether to write nothing before `release`.
+   * @param from - Where an existing journal stands, for a recovered run.
+   */
+  constructor(
+    host: LedgerHost,
+    flowRunId: string,
+    {
+      held = false,
+      from,
+    }: { held?: boolean; from?: { epoch: number; position: number; runs: number; timers: number } } = {},
+  ) {
+    this.host = host
+    this.flowRunId = flowRunId
+    this.#held = held
+    this.epoch = from?.epoch ?? 0
+    this.position = from?.position ?? 0
+    this.runs = from?.runs ?? 0
+    this.timers = from?.timers ?? 0
+  }
+
+  /** Whether another writer owns the journal now; nothing is written any more. */
+  get lost(): boolean {
+    return this.#lost
+  }
+
+  /** Position of the newest entry recorded, safe or not. */
+  get newest(): number {
+    return this.position + this.#inFlight + this.#entries.length
+  }
+
+  /** Takes the journal: every later append of an older epoch is refused. */
+  claim(): void {
+    this.epoch++
+    const entry: ClaimedEntry = {
+      kind: 'claimed',
+      at: this.host.clock.now(),
+      epoch: this.epoch,
+      node: this.host.node,
+    }
+    this.record(entry, undefined)
+  }
+
+  /** Adds an entry. `subject` is told when it is safe, and in order of position. */
+  record(entry: Entry, subject: CommitSubject | undefined): void {
+    if (this.#lost) return
+    this.#entries.push(entry)
+    this.#subjects.push(subject)
+    this.#schedule()
+  }
+
+  /** Calls `go` when everything recorded so far is safe; at once where it is. */
+  whenSafe(go: () => void): void {
+    const position = this.newest
+    if (position === this.position) go()
+    else this.#waits.push({ position, go })
+  }
+
+  /** Ends the holding back. */
+  release(): void {
+    this.#held = false
+    if (this.#entries.length > 0) this.#schedule()
+  }
+
+  /** Writes nothing any more: another node goes on, or the engine is closed. */
+  abandon(): void {
+    this.#lost = true
+    this.#entries = []
+    this.#subjects = []
+    this.#waits.length = 0
+  }
+
+  /** In a turn of its own, so that all that happens in this one goes with one append. */
+  #schedule(): void {
+    if (this.#scheduled || this.#held) return
+    this.#scheduled = true
+    this.host.clock.turn(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    if (this.#lost || this.#entries.length === 0) {
+      this.#scheduled = false
+      return
+    }
+    const entries = this.#entries
+    const subjects = this.#subjects
+    this.#entries = []
+    this.#subjects = []
+    this.#inFlight = entries.length
+    this.#append({ flowRunId: this.flowRunId, expected: this.position, epoch: this.epoch, entries }, subjects)
+  }
+
+  #append(append: Append, subjects: readonly (CommitSubject | undefined)[]): void {
+    const answered = (answer: Awaited<ReturnType<Journal['append']>>): void => {
+      if (this.#lost) return
+      if (answer === undefined) this.#committed(append.entries, subjects)
+      else {
+        this.abandon()
+        this.host.refused(this, answer.position)
+      }
+    }
+    const failed = (error: unknown): void => this.#repeat(append, subjects, error)
+    try {
+      const answer = this.host.journal.append(append)
+      if (answer instanceof Promise) answer.then(answered, failed)
+      else answered(answer)
+    } catch (error) {
+      failed(error)
+    }
+  }
+
+  /** The same entries at the same position: where the first try was stored after all, the journal knows them. */
+  #repeat(append: Append, subjects: readonly (CommitSubject | undefined)[], error: unknown): void {
+    if (this.#lost) return
+    this.host.stalled(this, error)
+    const { clock } = this.host
+    clock.at(clock.now() + this.#pauseMs, () => {
+      if (!this.#lost) this.#append(append, subjects)
+    })
+    this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs)
+  }
+
+  #committed(entries: readonly Entry[], subjects: readonly (CommitSubject | undefined)[]): void {
+    this.#pauseMs = firstPauseMs
+    const first = this.position + 1
+    this.position += entries.length
+    this.#inFlight = 0
+    this.#scheduled = false
+    if (this.#entries.length > 0) this.#schedule()
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]
+      const subject = subjects[i]
+      if (entry === undefined || subject === undefined) continue
+      if (entry.kind === 'submitted' || entry.kind === 'transition')
+        this.host.shown(this, subject, entry, first + i)
+      subject.committed(entry, first + i)
+    }
+    while (this.#waits[0] !== undefined && this.#waits[0].position <= this.position) this.#waits.shift()?.go()
+  }
+}

@@ -1,0 +1,262 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { JournalError, RunError } from '../base/errors.ts'
+import type { BodyResult } from '../ports/task-runner.ts'
+import type { RecordedRun } from '../journal/history.ts'
+import { replaceFutures, type Dependency } from '../runs/dependencies.ts'
+import { Attempt } from './attempt.ts'
+import { endUncalled } from './ending.ts'
+import { decodeArguments, hashArguments } from './identity.ts'
+import { asError, judge, messageOf, type Verdict } from './outcome.ts'
+import { readHistory } from './read-journal.ts'
+import { Replay } from './replay.ts'
+import type { Run, RunHost } from './run.ts'
+
+/** What a run is started with, besides its definition. */
+export interface Start {
+  readonly args: readonly unknown[]
+  /** The arguments as the journal holds them, where it encodes: each attempt gets a copy of its own. */
+  readonly inputs: Uint8Array | undefined
+  readonly dependencies: readonly Dependency[]
+  /** Place in the order of submission. */
+  readonly order: number
+  /** What an earlier execution of the body did, for a run that a journal remembers. */
+  readonly recorded: { readonly run: RecordedRun; readonly gated: boolean } | undefined
+}
+
+/** The life of one run from its submission to its end. Here it is decided when a body starts and what follows from it. */
+export class Life {
+  readonly host: RunHost
+  readonly run: Run
+  readonly #start: Start
+
+  constructor(host: RunHost, run: Run, start: Start) {
+    this.host = host
+    this.run = run
+    this.#start = start
+    this.#awaitUpstreams()
+  }
+
+  /** A run starts when the ends of its upstreams are safe: their values must not reach a body before. */
+  #awaitUpstreams(): void {
+    const { dependencies } = this.#start
+    let pending = 0
+    const one = (): void => {
+      if (--pending === 0) this.#ready()
+    }
+    for (const { run } of dependencies) {
+      if (run.settled) continue
+      pending++
+      run.whenSettled(one)
+    }
+    if (pending === 0) this.#ready()
+  }
+
+  #ready(): void {
+    const { run } = this
+    if (run.ended) return
+    const failed = this.#start.dependencies.find((upstream) => !upstream.mayFail && !upstream.run.completed)
+    if (failed !== undefined) {
+      this.#upstreamFailed(failed.run)
+      return
+    }
+    const args = this.#resolveArguments()
+    const schema = run.definition.settings.parameters
+    if (schema === undefined) {
+      this.#begin(args)
+      return
+    }
+    const { version: _version, validate } = schema['~standard']
+    try {
+      const checked = validate(args)
+      if (checked instanceof Promise)
+        checked.then(
+          (result) => this.#checked(result),
+          (error: unknown) => this.#invalid(error),
+        )
+      else this.#checked(checked)
+    } catch (error) {
+      this.#invalid(error)
+    }
+  }
+
+  #resolveArguments(): readonly unknown[] {
+    const { inputs, dependencies } = this.#start
+    const args = inputs === undefined ? this.#start.args : decodeArguments(inputs, dependencies)
+    return replaceFutures(args, (run, mayFail) =>
+      mayFail && !run.completed ? run.error : run.value,
+    ) as readonly unknown[]
+  }
+
+  #checked(result: StandardSchemaV1.Result<unknown>): void {
+    if (this.run.ended) return
+    if (result.issues === undefined) {
+      this.#begin(result.value as readonly unknown[])
+      return
+    }
+    const issues = result.issues.map(({ message, path }) => `${pathOf(path)}${message}`)
+    const text = `invalid parameters of ${this.run.definition.name}: ${issues.join('; ')}`
+    this.#refuse(new RunError('INVALID_PARAMETERS', text, { details: { issues: result.issues } }))
+  }
+
+  #invalid(error: unknown): void {
+    const text = `the schema of ${this.run.definition.name} threw: ${messageOf(error)}`
+    this.#refuse(new RunError('INVALID_PARAMETERS', text, { cause: error }))
+  }
+
+  #refuse(error: RunError): void {
+    this.run.move({ type: 'refuse' }, error.message, { failure: this.run.host.values.saveError(error) })
+  }
+
+  #upstreamFailed(upstream: Run): void {
+    const { run } = this
+    const cause = upstream.error
+    const known = cause instanceof RunError && cause.code === 'UPSTREAM_FAILED' ? cause : undefined
+    const root = known?.details['rootRunId'] ?? upstream.id
+    const rootName = known?.details['rootRunName'] ?? upstream.runName
+    const message = `upstream ${String(rootName)} (${String(root)}) did not complete`
+    const error = new RunError('UPSTREAM_FAILED', message, {
+      cause: known?.cause ?? cause,
+      details: { runId: run.id, rootRunId: root, rootRunName: rootName },
+    })
+    const outcome = { failure: run.host.values.saveError(error) }
+    run.move({ type: run.definition.kind === 'task' ? 'upstreamFailed' : 'refuse' }, message, outcome)
+  }
+
+  #begin(args: readonly unknown[]): void {
+    const { run, host } = this
+    const { order, recorded } = this.#start
+    // A body that may have run before begins when the journal says that it does: so its losses are counted.
+    const gated = recorded?.gated ?? false
+    const number = run.context.attempt + (run.stateName === 'Recovering' ? 1 : 0)
+    const tryFrom = recorded === undefined || recorded.run.tryFrom > number ? number : recorded.run.tryFrom
+    const attempt = new Attempt({ host, run, number, tryFrom, args, order, gated, conclude: this.#conclude })
+    run.body = attempt
+    if (recorded !== undefined)
+      attempt.replay = Replay.recovery(recorded.run, attempt.handover, identityOfRecorded)
+    if (run.caller?.drawsSafe === false && run.ledger === run.caller.run.ledger)
+      run.ledger.whenSafe(() => this.#launch(attempt))
+    else this.#launch(attempt)
+  }
+
+  #launch(attempt: Attempt): void {
+    if (attempt.pool !== undefined) attempt.pool.assign(attempt)
+    else this.host.clock.turn(() => runFlowBody(attempt))
+  }
+
+  /** Same arguments, next attempt; what the body's runs completed before is there for it. */
+  #retry(last: Attempt): void {
+    const { run, host } = this
+    last.finish()
+    const attempt = new Attempt({
+      host,
+      run,
+      number: run.context.attempt,
+      tryFrom: run.context.attempt,
+      args: this.#start.inputs === undefined ? last.arguments : this.#resolveArguments(),
+      order: last.order,
+      gated: false,
+      conclude: this.#conclude,
+    })
+    run.body = attempt
+    if (last.submitted === 0) {
+      this.#launch(attempt)
+      return
+    }
+    readForRetry(run).then(
+      (replay) => {
+        attempt.replay = replay
+        this.#launch(attempt)
+      },
+      (error: unknown) => host.report(error, run),
+    )
+  }
+
+  readonly #conclude = (attempt: Attempt): void => {
+    const { run } = this
+    const { result, submitted, failures = [] } = attempt
+    if (result === undefined) return
+    if (endUncalled(this.host, attempt) && attempt.children.size > 0) return
+    const ended = 'error' in result ? { error: asError(result.error) } : result
+    const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }))
+    if (verdict.kind === 'wait') {
+      for (const other of verdict.runs) other.whenSettled(() => attempt.tryEnd())
+      return
+    }
+    this.#follow(attempt, verdict)
+  }
+
+  /** A value that the journal can't take fails the run, with the place that it can't take. */
+  #encodable(verdict: Verdict): Verdict {
+    if (verdict.kind !== 'complete' || !this.run.host.values.encodes) return verdict
+    try {
+      return { ...verdict, value: this.run.host.values.save(verdict.value, 'result') }
+    } catch (error) {
+      return { kind: 'fail', error, message: messageOf(error) }
+    }
+  }
+
+  #follow(attempt: Attempt, verdict: Exclude<Verdict, { kind: 'wait' }>): void {
+    const { run } = this
+    switch (verdict.kind) {
+      case 'complete':
+        run.move({ type: 'complete' }, verdict.message, { value: verdict.value })
+        break
+      case 'fail':
+      case 'unobserved': {
+        const error = 'error' in verdict ? asError(verdict.error) : undefined
+        const outcome = { failure: run.host.values.saveError(error) }
+        const event = { type: verdict.kind, retryable: true, delayed: false } as const
+        run.move(event, verdict.message, outcome)
+        break
+      }
+      case 'cancel': {
+        run.move({ type: 'cancel' }, messageOf(verdict.reason))
+        attempt.reason = verdict.reason
+        attempt.endCancelled(verdict.reason)
+        return
+      }
+    }
+    if (run.stateName === 'Retrying') this.#retry(attempt)
+    else attempt.finish()
+  }
+}
+
+/** A flow's body holds no slot: it begins in a turn of its own. */
+function runFlowBody(attempt: Attempt): void {
+  if (!attempt.begin()) return
+  runBody(attempt, (result) => attempt.settle(result))
+}
+
+function runBody(attempt: Attempt, settle: (result: BodyResult) => void): void {
+  let returned: unknown
+  try {
+    returned = attempt.invoke()
+  } catch (error) {
+    settle({ error })
+    return
+  }
+  Promise.resolve(returned).then(
+    (value) => settle({ value }),
+    (error: unknown) => settle({ error }),
+  )
+}
+
+function pathOf(path: StandardSchemaV1.Issue['path']): string {
+  if (path === undefined || path.length === 0) return ''
+  const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
+  return `${keys.join('.')}: `
+}
+
+/** What the earlier tries of the body completed, read back from the journal when all of it is safe. */
+async function readForRetry(run: Run): Promise<Replay> {
+  await new Promise<void>((resolve) => run.ledger.whenSafe(resolve))
+  const history = await readHistory(run.host.journal, run.ledger.flowRunId)
+  const recorded = history?.runs[run.index]
+  if (recorded === undefined) throw new JournalError('RUN_NOT_FOUND', `the journal has no run ${run.id}`)
+  return Replay.retry(recorded, identityOfRecorded)
+}
+
+/** The identity of a recorded call whose writer did not need one: its inputs lie in memory, by reference. */
+function identityOfRecorded(recorded: RecordedRun): string {
+  return hashArguments(recorded.submitted.inputs as readonly unknown[])
+}

@@ -1,0 +1,113 @@
+import { RunError } from '../base/errors.ts'
+import type { BodyResult } from '../ports/task-runner.ts'
+import { Ending } from '../runs/endings.ts'
+import { findReturned, replaceFutures } from '../runs/dependencies.ts'
+import { runOfHandle } from '../runs/future.ts'
+import { runOfError, type Run } from './run.ts'
+
+/** What follows for a run from how its body ended and what became of the runs that it submitted. */
+export type Verdict =
+  | { readonly kind: 'complete'; readonly value: unknown; readonly message?: string | undefined }
+  | { readonly kind: 'fail' | 'unobserved'; readonly error: unknown; readonly message: string }
+  | { readonly kind: 'cancel'; readonly reason: unknown }
+  /** Not yet: the value holds futures of runs that have not ended. */
+  | { readonly kind: 'wait'; readonly runs: readonly Run[] }
+
+/** What a verdict looks at. */
+export interface Evidence {
+  readonly run: Run
+  readonly result: BodyResult
+  /** Runs that the body submitted. */
+  readonly submitted: number
+  /** Those of them that failed, in order of their ends. */
+  readonly failures: readonly Run[]
+}
+
+/**
+ * The final state of a run: the rules of `docs/semantics.md`, in their order. Invalid parameters, cancellation and time
+ * limits come before them, for they do not depend on how the body ended.
+ */
+export function judge(evidence: Evidence): Verdict {
+  const { result, run } = evidence
+  if ('error' in result) return judgeThrown(run, result.error)
+  const { value } = result
+  if (value instanceof Ending) return judgeEnding(value)
+  const returned = findReturned(value)
+  const pending = returned.filter((found) => !found.ended)
+  if (pending.length > 0) return { kind: 'wait', runs: pending }
+  const failure = returned.find((found) => !found.completed)
+  if (failure !== undefined) return isOnlyFutures(value) ? judgeRuns(returned) : judgeRun(failure)
+  const unseen = evidence.failures.filter((failed) => !failed.looked)
+  if (unseen[0] !== undefined) return unobserved(unseen, unseen[0], evidence.submitted)
+  return {
+    kind: 'complete',
+    value: returned.length === 0 ? value : replaceFutures(value, (found) => found.value, true),
+  }
+}
+
+/** The very error of one of the body's own runs counts as that run returned; anything else fails the run with it. */
+function judgeThrown(run: Run, error: unknown): Verdict {
+  const source = runOfError(error)
+  if (source !== undefined && source.caller?.run === run) return judgeRun(source)
+  return { kind: 'fail', error, message: messageOf(error) }
+}
+
+function judgeEnding({ type, value, error, message }: Ending<unknown>): Verdict {
+  if (type === 'COMPLETED') return { kind: 'complete', value, message }
+  if (type === 'CANCELLED') return { kind: 'cancel', reason: error }
+  return { kind: 'fail', error, message: message ?? messageOf(error) }
+}
+
+/** One run that did not complete. */
+function judgeRun(run: Run): Verdict {
+  if (run.stateName === 'Cancelled') return { kind: 'cancel', reason: run.error }
+  return { kind: 'fail', error: run.error, message: messageOf(run.error) }
+}
+
+/** A list of runs, at least one of which did not complete. */
+function judgeRuns(runs: readonly Run[]): Verdict {
+  const cancelled = runs.find((run) => run.stateName === 'Cancelled')
+  if (cancelled !== undefined) return { kind: 'cancel', reason: cancelled.error }
+  const failed = runs.filter((run) => !run.completed)
+  const message = `${failed.length}/${runs.length} runs failed`
+  const first = failed.reduce((a, b) => (b.endOrder < a.endOrder ? b : a))
+  const details = { runIds: failed.map(({ id }) => id) }
+  return {
+    kind: 'fail',
+    error: new RunError('RUNS_FAILED', message, { cause: first.error, details }),
+    message,
+  }
+}
+
+function unobserved(unseen: readonly Run[], first: Run, submitted: number): Verdict {
+  const message = `${unseen.length}/${submitted} runs failed and nobody looked`
+  const error = new RunError(
+    'UNOBSERVED_FAILURE',
+    `${message}; the first was ${first.runName}: ${messageOf(first.error)}`,
+    {
+      cause: first.error,
+      details: { runIds: unseen.map(({ id }) => id) },
+    },
+  )
+  return { kind: 'unobserved', error, message }
+}
+
+function isOnlyFutures(value: unknown): boolean {
+  const items = Array.isArray(value) ? value : [value]
+  return items.length > 0 && items.every((item) => runOfHandle(item) !== undefined)
+}
+
+/** What a body threw as an error: what is none is wrapped, so that every failure has a message and a stack. */
+export function asError(thrown: unknown): unknown {
+  if (thrown instanceof Error) return thrown
+  if (typeof thrown === 'object' && thrown !== null && 'message' in thrown && 'name' in thrown) return thrown
+  const what = thrown === undefined ? 'undefined' : (JSON.stringify(thrown) ?? String(thrown))
+  return new RunError('NON_ERROR_THROWN', `the body threw ${what}, which is no Error; throw an Error`, {
+    cause: thrown,
+    details: { thrown },
+  })
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,92 @@
+import type { Definition, Settings } from '../definitions/definition.ts'
+import { contextOf, type History, type RecordedRun } from '../journal/history.ts'
+import type { LedgerHost } from './ledger.ts'
+import { Ledger } from './ledger.ts'
+import type { Attempt } from './attempt.ts'
+import { initialContext, Run, type Restored, type RunHost } from './run.ts'
+
+/** Ends of recorded runs come before all that end in this engine. */
+const beforeAll = -(2 ** 50)
+
+/** What a run goes on from. */
+export function restoredOf(recorded: RecordedRun, definition: Definition): Restored {
+  return {
+    context: contextOf(recorded, initialContext(definition)),
+    stateName: recorded.stateName,
+    seq: recorded.seq,
+    entry: recorded.last,
+    outcome: recorded.outcome,
+    endOrder: beforeAll + recorded.endOrder,
+  }
+}
+
+/** The writing end of a journal that exists. The caller claims it before it writes. */
+export function ledgerOf(host: LedgerHost, { flowRunId, epoch, position, runs, timers }: History): Ledger {
+  return new Ledger(host, flowRunId, { from: { epoch, position, runs: runs.length, timers } })
+}
+
+const settings: Settings = {
+  retries: 0,
+  graceMs: 0,
+  onBodyError: 'wait',
+  onHostLost: 'recover',
+  maxRecoveries: 0,
+  onDivergence: 'park',
+  parameters: undefined,
+  taskRunner: undefined,
+  tags: undefined,
+  runName: undefined,
+  waitFor: undefined,
+  key: undefined,
+  cleanup: false,
+  id: undefined,
+  idempotencyKey: undefined,
+  engine: undefined,
+}
+
+/** Stands for the definition of a run that is only to be ended: its body will not run. */
+export function endingDefinition({ submitted }: RecordedRun): Definition {
+  const { runKind: kind, name, version, runName } = submitted
+  return { kind, name, version, fn: () => undefined, settings: { ...settings, runName } }
+}
+
+/** A task run as its caller's journal tells of it. */
+export function restoreTask(
+  host: RunHost,
+  recorded: RecordedRun,
+  definition: Definition,
+  caller: Attempt,
+): Run {
+  const run = new Run({
+    id: recorded.submitted.runId,
+    index: recorded.index,
+    definition,
+    ledger: caller.run.ledger,
+    host,
+    caller,
+    restored: restoredOf(recorded, definition),
+  })
+  caller.childStarted(run)
+  if (run.ended) caller.childEnded(run)
+  return run
+}
+
+/** A root or a subflow as its own journal tells of it; one that has not ended is live here from now on. */
+export function restoreRoot(
+  host: RunHost,
+  history: History,
+  definition: Definition,
+  caller: Attempt | undefined,
+): Run {
+  const run = new Run({
+    id: history.flowRunId,
+    index: 0,
+    definition,
+    ledger: ledgerOf(host, history),
+    host,
+    caller,
+    restored: restoredOf(history.root, definition),
+  })
+  if (!run.ended) host.opened(run)
+  return run
+}

@@ -1,0 +1,434 @@
+import { RunError, UsageError } from '../base/errors.ts'
+import type { Definition } from '../definitions/definition.ts'
+import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
+import type { RunContextData, RunEvent } from '../machines/run-machine.ts'
+import { isTerminal, stateTypes, type RunState, type StateName } from '../machines/states.ts'
+import type { CommitSubject, Ledger, LedgerHost } from './ledger.ts'
+import type { Observable } from 'rxjs'
+import type { Logger } from '../base/logger.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Random } from '../ports/random.ts'
+import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
+import type { Deadline } from '../runs/deadline.ts'
+import type { Transition } from '../streams/transition.ts'
+import { startActor, type RunActor } from './run-actor.ts'
+import type { ValueStore } from './value-store.ts'
+
+/** What the runs of an engine need of it. */
+export interface RunHost extends LedgerHost {
+  readonly random: Random
+  readonly logger: Logger
+  readonly values: ValueStore
+  readonly closed: boolean
+  /** The running pool of a description; of the default runner where there is none. */
+  pool(runner: TaskRunner | undefined): TaskPool
+  /** Something went wrong that no caller hears of. */
+  report(error: unknown, run: Run | undefined): void
+  /** A root or a subflow is live here. */
+  opened(run: Run): void
+  /** A root has ended, and its end is safe. */
+  rootEnded(run: Run): void
+  /** The live root of an id. */
+  rootOf(flowRunId: string): Run | undefined
+  /** A subflow has ended, and its own journal has it. */
+  subflowEnded(run: Run, caller: Body): void
+  /** A body goes on although its run has ended; called again with false when it has settled. */
+  leftover(run: Run, present: boolean): void
+  /** What a run did and does. */
+  watchRun(run: Run): Observable<Transition>
+  watchStates(run: Run): Observable<RunState>
+  cancel(run: Run, reason: string | undefined): void
+  pause(run: Run): void
+  resume(run: Run): Promise<void>
+}
+
+/** The body of a run, as seen by the runs that it submitted, by what it waits for, and by what ends it. */
+export interface Body {
+  readonly run: Run
+  readonly number: number
+  readonly lease: number
+  readonly childPool: TaskPool
+  /** Whether the body has been let begin. */
+  readonly begun: boolean
+  /** Whether the run goes on without this body. */
+  readonly over: boolean
+  /** Whether what the body drew is safe. */
+  readonly drawsSafe: boolean
+  /** A run that the body submitted has reached its terminal state. */
+  childEnded(child: Run): void
+  /** Hands something over in its turn: the body sees it after all that came before it in the journal. */
+  handOver(item: HandedOver): void
+  /** The body begins to wait for a run that it may not yet see the end of. @throws UsageError `DEADLOCK` */
+  waitsFor(run: Run): void
+  /** The body is to see the end of a run it waits for: calls `go` when the body may go on. */
+  wake(go: () => void): void
+  /** The run is being cancelled. */
+  cancel(reason: unknown): void
+  /** The run has ended, or goes on without this body. */
+  finish(): void
+  /** The run leaves this engine. */
+  letGo(reason: unknown): void
+  /** The run is paused. */
+  hold(): void
+  /** The run is no longer paused. */
+  goOn(): void
+  /** Waits for a time, which the journal remembers. */
+  deadlineAfter(ms: number): Deadline
+}
+
+/** Something that a body waits for: the end of a run, a timer. */
+export interface HandedOver {
+  /** Whether the body has asked for it already, so that handing it over makes the body go on. */
+  readonly wanted: boolean
+  deliver(): void
+}
+
+interface Deferred {
+  readonly promise: Promise<unknown>
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Of which run an error object was the failure: how a body's own throw is told from the rethrow of a run's error. */
+const failedRuns = new WeakMap<object, Run>()
+
+/** The run whose failure `error` is, if it is one. */
+export function runOfError(error: unknown): Run | undefined {
+  return typeof error === 'object' && error !== null ? failedRuns.get(error) : undefined
+}
+
+/** What a run goes on from that a journal remembers. */
+export interface Restored {
+  readonly context: RunContextData
+  readonly stateName: StateName
+  readonly seq: number
+  readonly entry: SubmittedEntry | TransitionEntry
+  readonly outcome: Outcome | undefined
+  readonly endOrder: number
+}
+
+/**
+ * One execution of a flow or a task, as the engine that owns it holds it.
+ *
+ * The actor moves first (`stateName`); what others see (`state`, `settled`) follows when the journal has it. The actor
+ * exists from the first event to the terminal state: a run that only waits is a record.
+ */
+export class Run implements CommitSubject, HandedOver {
+  readonly id: string
+  /** Number in its journal. */
+  index: number
+  readonly definition: Definition
+  readonly ledger: Ledger
+  readonly host: RunHost
+  /** Hash of name and arguments, of a root that was started with an id or a key. */
+  parametersHash: string | undefined
+  /** The body that submitted it. */
+  readonly caller: Body | undefined
+  /** Whether somebody has taken notice of how it ends. */
+  looked = false
+  /** State of the actor. */
+  stateName: StateName = 'Pending'
+  /** Transitions so far. */
+  seq = 1
+  /** The newest entry about its state that is safe. */
+  entry: SubmittedEntry | TransitionEntry | undefined
+  outcome: Outcome | undefined
+  /** Whether its end is safe. */
+  settled = false
+  /** Whether its end has been handed to the body that submitted it, or to whoever holds it outside a run. */
+  delivered = false
+  /** Its place among the runs that ended, for "the first in time". */
+  endOrder = 0
+  /** The execution of its body, from the moment its upstreams are done. */
+  body: Body | undefined
+  /** Told when its end is safe: runs that depend on it. */
+  dependents: ((run: Run) => void)[] | undefined
+  /** Bodies whose slots are lent while they wait for it. */
+  waiters: Body[] | undefined
+  #context: RunContextData | undefined
+  #actor: RunActor | undefined
+  #deferred: Deferred | undefined
+  #error: unknown
+
+  constructor(init: {
+    id: string
+    index: number
+    definition: Definition
+    ledger: Ledger
+    host: RunHost
+    caller: Body | undefined
+    restored?: Restored
+  }) {
+    this.id = init.id
+    this.index = init.index
+    this.definition = init.definition
+    this.ledger = init.ledger
+    this.host = init.host
+    this.caller = init.caller
+    if (init.restored !== undefined) this.#restore(init.restored)
+  }
+
+  #restore(restored: Restored): void {
+    this.#context = restored.context
+    this.stateName = restored.stateName
+    this.seq = restored.seq
+    this.entry = restored.entry
+    this.outcome = restored.outcome
+    this.endOrder = restored.endOrder
+    this.settled = isTerminal(restored.stateName)
+  }
+
+  /** Whether the actor has reached a terminal state. */
+  get ended(): boolean {
+    return isTerminal(this.stateName)
+  }
+
+  /** Newest committed state that this process has seen. */
+  get state(): RunState {
+    const { entry } = this
+    if (entry === undefined) return { type: 'PENDING', name: 'Pending', at: this.host.clock.now() }
+    const message = entry.kind === 'transition' ? entry.message : undefined
+    const state = { type: stateTypes[entry.to], name: entry.to, at: entry.at }
+    return message === undefined ? state : { ...state, message }
+  }
+
+  /** What the machine has counted. */
+  get context(): RunContextData {
+    return this.#actor?.getSnapshot().context ?? this.#context ?? initialContext(this.definition)
+  }
+
+  /**
+   * Sends an event to the run's actor, and records the transition that follows.
+   *
+   * @param outcome - How the run ended, if the event ends it.
+   * @returns Whether the run changed its state; an event that its state does not accept changes nothing.
+   */
+  move(event: RunEvent, message?: string, outcome?: Outcome): boolean {
+    if (this.ended) return false
+    const actor = (this.#actor ??= startActor(this.definition, this.stateName, this.#context))
+    const before = actor.getSnapshot()
+    actor.send(event)
+    const after = actor.getSnapshot()
+    if (after === before) return false
+    this.stateName = after.value
+    this.seq++
+    const terminal = isTerminal(after.value)
+    if (terminal) {
+      this.endOrder = this.host.next()
+      this.outcome = outcome
+      this.#context = after.context
+      this.#actor = undefined
+    }
+    this.ledger.record(
+      {
+        kind: 'transition',
+        at: this.host.clock.now(),
+        run: this.index,
+        to: after.value,
+        seq: this.seq,
+        attempt: after.context.attempt,
+        message,
+        outcome: terminal ? outcome : undefined,
+      },
+      this,
+    )
+    // A subflow's end counts for its caller when it is safe: two journals have no common order before.
+    if (terminal && this.caller?.run.ledger === this.ledger) this.caller.childEnded(this)
+    return true
+  }
+
+  committed(entry: Entry): void {
+    if (entry.kind !== 'transition' && entry.kind !== 'submitted') return
+    this.entry = entry
+    if (isTerminal(entry.to)) this.settle()
+  }
+
+  /** The end is safe: dependents may start, and the caller is handed it in its turn. */
+  settle(): void {
+    this.settled = true
+    const { dependents, caller } = this
+    this.dependents = undefined
+    if (dependents !== undefined) for (const tell of dependents) tell(this)
+    if (caller === undefined) {
+      this.deliver()
+      this.host.rootEnded(this)
+    } else if (this.ledger === caller.run.ledger) caller.handOver(this)
+    else this.host.subflowEnded(this, caller)
+  }
+
+  /** The run went on and ended on another node. */
+  endedElsewhere(entry: TransitionEntry): void {
+    this.stateName = entry.to
+    this.seq = entry.seq
+    this.entry = entry
+    this.outcome = entry.outcome
+    this.settled = true
+    this.deliver()
+  }
+
+  /** Calls `tell` when the end of the run is safe, at once if it is. */
+  whenSettled(tell: (run: Run) => void): void {
+    if (this.settled) tell(this)
+    else (this.dependents ??= []).push(tell)
+  }
+
+  get wanted(): boolean {
+    return this.#deferred !== undefined
+  }
+
+  deliver(): void {
+    if (this.delivered) return
+    const { waiters } = this
+    if (waiters === undefined) {
+      this.#show()
+      return
+    }
+    this.waiters = undefined
+    // Each body that lent its slot has it back before any of them goes on.
+    let missing = waiters.length
+    for (const waiter of waiters) {
+      waiter.wake(() => {
+        if (--missing === 0) this.#show()
+      })
+    }
+  }
+
+  #show(): void {
+    this.delivered = true
+    const deferred = this.#deferred
+    if (deferred === undefined) return
+    if (this.outcome !== undefined && 'value' in this.outcome)
+      deferred.resolve(this.host.values.load(this.outcome.value))
+    else deferred.reject(this.error)
+  }
+
+  /** Resolves with the value or rejects with the error when the end is handed over. Asking is looking. */
+  promise(): Promise<unknown> {
+    this.looked = true
+    if (this.#deferred === undefined) {
+      let resolve: (value: unknown) => void = unset
+      let reject: (error: unknown) => void = unset
+      const promise = new Promise<unknown>((yes, no) => {
+        resolve = yes
+        reject = no
+      })
+      this.#deferred = { promise, resolve, reject }
+      if (this.delivered) this.#show()
+    }
+    return this.#deferred.promise
+  }
+
+  /** What awaiting the run rejects with; undefined where it completed or has not ended. */
+  get error(): unknown {
+    if (this.outcome === undefined || 'value' in this.outcome) return undefined
+    if (this.#error === undefined) {
+      this.#error = this.host.values.loadError(this.outcome.failure)
+      if (typeof this.#error === 'object' && this.#error !== null) failedRuns.set(this.#error, this)
+    }
+    return this.#error
+  }
+
+  /** Nobody will hear of the end here: those who wait outside a run are told so. */
+  abandon(error: unknown): void {
+    this.#deferred?.reject(error)
+    this.#error ??= error
+    this.outcome ??= { failure: error }
+    this.delivered = true
+  }
+
+  /** The value; a copy of the caller's own where values are stored encoded. */
+  get value(): unknown {
+    return this.outcome !== undefined && 'value' in this.outcome
+      ? this.host.values.load(this.outcome.value)
+      : undefined
+  }
+
+  get completed(): boolean {
+    return stateTypes[this.stateName] === 'COMPLETED'
+  }
+
+  // --- as a handle's target ---------------------------------------------------------------------------------------
+
+  get run(): this {
+    return this
+  }
+
+  get clock(): Clock {
+    return this.host.clock
+  }
+
+  /** Resolves with the terminal state when it is handed over, and the state is read then. */
+  async untilEnd(): Promise<RunState> {
+    await this.promise().catch(() => undefined)
+    return this.state
+  }
+
+  watch(): Observable<Transition> {
+    return this.host.watchRun(this)
+  }
+
+  watchStates(): Observable<RunState> {
+    return this.host.watchStates(this)
+  }
+
+  cancel(reason: string | undefined): Promise<RunState> {
+    const looked = this.looked
+    this.host.cancel(this, reason)
+    const ended = this.untilEnd()
+    this.looked = looked
+    return ended
+  }
+
+  async pause(): Promise<RunState> {
+    this.host.pause(this)
+    await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
+    return this.state
+  }
+
+  async resume(): Promise<RunState> {
+    await this.host.resume(this)
+    await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
+    return this.state
+  }
+
+  /** Whether `run` is this run or one of its ancestors. */
+  descendsFrom(run: Run): boolean {
+    for (let at: Run | undefined = this; at !== undefined; at = at.caller?.run) if (at === run) return true
+    return false
+  }
+
+  /** Name for people: the one it was given, else the definition's with the run's number. */
+  get runName(): string {
+    const { settings, name } = this.definition
+    return settings.runName ?? (this.index === 0 ? name : `${name}-${this.index}`)
+  }
+}
+
+function unset(): void {
+  throw new UsageError('INTERNAL', 'a promise called neither of its functions')
+}
+
+/** The numbers that a new run's machine starts with. */
+export function initialContext({ settings }: Definition): RunContextData {
+  return {
+    attempt: 1,
+    tries: 0,
+    retries: settings.retries,
+    recoveries: 0,
+    maxRecoveries: settings.maxRecoveries,
+    crashWhenLost: settings.onHostLost === 'crash',
+  }
+}
+
+/** What a run that was cancelled rejects with. */
+export function cancelledError(run: Run, reason: unknown): RunError {
+  const why = reason === undefined ? '' : `: ${reason instanceof Error ? reason.message : String(reason)}`
+  return new RunError(
+    'RUN_CANCELLED',
+    `${run.definition.kind} run ${run.runName} (${run.id}) was cancelled${why}`,
+    {
+      cause: reason,
+      details: { runId: run.id, reason },
+    },
+  )
+}

@@ -1,0 +1,48 @@
+import { UsageError } from '../base/errors.ts'
+import type { Definition } from '../definitions/definition.ts'
+import { twoCopies } from '../runs/dependencies.ts'
+import { Future } from '../runs/future.ts'
+import { runContext } from '../runs/run-context.ts'
+import { ambientEngine } from './ambient.ts'
+import { Attempt } from './attempt.ts'
+import { Engine } from './engine.ts'
+import { submit } from './submit.ts'
+
+/** Submits a task run from where the call is made. @throws UsageError for misuse */
+export function startTask(definition: Definition, args: readonly unknown[]): Future {
+  return new Future('task', start(definition, args))
+}
+
+/** Starts a flow run from where the call is made. @throws UsageError for misuse */
+export function startFlow(definition: Definition, args: readonly unknown[]): Future {
+  return new Future('flow', start(definition, args))
+}
+
+function start(definition: Definition, args: readonly unknown[]): ReturnType<typeof submit> {
+  const caller = currentAttempt()
+  const engine = engineFor(definition, caller)
+  // A run of another engine is nobody's child.
+  return submit(engine, { definition, args, caller: caller?.host === engine ? caller : undefined })
+}
+
+/** The body that makes the call. @throws UsageError `TWO_COPIES` where it is one of another copy of the package */
+export function currentAttempt(): Attempt | undefined {
+  const body: unknown = runContext.getStore()
+  if (body === undefined || body instanceof Attempt) return body
+  throw twoCopies('the run that makes the call')
+}
+
+function engineFor({ settings, name }: Definition, caller: Attempt | undefined): Engine {
+  const given = settings.engine
+  const engine = given === undefined ? (caller?.host ?? ambientEngine(() => new Engine({}))) : insideOf(given)
+  if (engine instanceof Engine) return engine
+  if (given === undefined) throw twoCopies('the engine that is open')
+  throw new UsageError('INVALID_OPTION', `expected \`engine\` of ${name} to be what createEngine gave`)
+}
+
+/** The inside of what `createEngine` returns. */
+export const inside = Symbol.for('@troupe/core/engine')
+
+function insideOf(engine: unknown): unknown {
+  return typeof engine === 'object' && engine !== null && inside in engine ? engine[inside] : undefined
+}

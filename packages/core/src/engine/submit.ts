@@ -1,0 +1,60 @@
+import { UsageError } from '../base/errors.ts'
+import { newTaskRunId } from '../base/ids.ts'
+import type { Target } from '../runs/future.ts'
+import type { Attempt } from './attempt.ts'
+import { begin, prepare, submittedEntry, type Call, type Prepared } from './calls.ts'
+import { rejoinTask } from './rejoin.ts'
+import type { RecordedCall } from './replay.ts'
+import { newRoot } from './roots.ts'
+import { Run, type RunHost } from './run.ts'
+
+/**
+ * Takes a call: creates its run, or finds the one that an earlier execution of the calling body created.
+ *
+ * @throws {@link UsageError} for misuse, before anything is created.
+ */
+export function submit(host: RunHost, call: Call): Target {
+  const { definition, caller } = call
+  if (host.closed)
+    throw new UsageError('ENGINE_CLOSED', `the engine is closed; it can't run ${definition.name}`)
+  caller?.checkOpen(definition.settings.cleanup)
+  const prepared = prepare(host, call)
+  const recorded = caller === undefined ? undefined : findRecorded(caller, prepared)
+  if (caller !== undefined && definition.kind === 'task') {
+    return recorded?.kind === 'task'
+      ? rejoinTask(host, prepared, caller, recorded)
+      : newTask(host, prepared, caller)
+  }
+  return newRoot(host, prepared, recorded?.kind === 'flow' ? recorded : undefined)
+}
+
+/** @throws RunError `RUN_DIVERGED` where the body takes another path than the journal remembers. */
+function findRecorded(caller: Attempt, { definition, identity }: Prepared): RecordedCall | undefined {
+  const { replay } = caller
+  if (replay === undefined || identity === undefined) return undefined
+  const found = replay.take(definition.kind, definition.name, definition.version, identity)
+  if (found !== undefined || caller.handover.uncalled === 0) return found
+  const expected = caller.handover.stalledAt ?? 'another recorded call'
+  caller.diverge(`called ${definition.kind} ${definition.name} where the journal has ${expected}`)
+  return undefined
+}
+
+function newTask(host: RunHost, prepared: Prepared, caller: Attempt): Run {
+  const { definition } = prepared
+  const { ledger } = caller.run
+  const run = new Run({
+    id:
+      prepared.derivedId === undefined
+        ? newTaskRunId(ledger.flowRunId, host.random)
+        : `${ledger.flowRunId}.${prepared.derivedId}`,
+    index: ledger.runs++,
+    definition,
+    ledger,
+    host,
+    caller,
+  })
+  ledger.record(submittedEntry(host, run, prepared), run)
+  caller.childStarted(run)
+  begin(host, run, prepared)
+  return run
+}

@@ -1,0 +1,76 @@
+/**
+ * Troupe: flows of tasks, in which every flow run and task run is an actor.
+ *
+ * @packageDocumentation
+ */
+export type { Duration } from './base/duration.ts'
+export {
+  CodecError,
+  InternalError,
+  JournalError,
+  RunError,
+  TroupeError,
+  UsageError,
+  type ErrorCode,
+  type ErrorDetails,
+} from './base/errors.ts'
+export type { LogFields, Logger } from './base/logger.ts'
+export type { OnBodyError } from './definitions/definition.ts'
+export { flow, type Flow } from './definitions/flow.ts'
+export type {
+  FlowCallOptions,
+  FlowOptions,
+  RunOptions,
+  TaskCallOptions,
+  TaskOptions,
+} from './definitions/options.ts'
+export { task, type Task } from './definitions/task.ts'
+export { createEngine, type CloseOptions, type Engine, type ListOptions } from './engine/create-engine.ts'
+export type { EngineError, EngineHealth, EngineOptions } from './engine/engine.ts'
+export { flowRunMachine } from './machines/flow-run-machine.ts'
+export type { RunState, StateName, StateType } from './machines/states.ts'
+export { taskRunMachine } from './machines/task-run-machine.ts'
+export { memoryBlobs, type Blobs } from './ports/blobs.ts'
+export type { Clock } from './ports/clock.ts'
+export type { Append, AppendRefused, CommitListener, Journal, JournalSummary } from './ports/journal.ts'
+export { memoryJournal, type MemoryJournalOptions } from './ports/memory-journal.ts'
+export type { Random } from './ports/random.ts'
+export type {
+  Assignment,
+  BodyResult,
+  PoolHost,
+  TaskPool,
+  TaskReports,
+  TaskRunner,
+} from './ports/task-runner.ts'
+export { ConcurrentTaskRunner, type ConcurrentTaskRunnerOptions } from './runners/concurrent-task-runner.ts'
+export {
+  bindRun,
+  currentFlowRun,
+  currentTaskRun,
+  now,
+  random,
+  sleep,
+  uuid,
+  type CurrentRun,
+} from './runs/context.ts'
+export { cancelled, completed, failed } from './runs/endings.ts'
+export { opaque, unmapped, type Unmapped, type Wrapped } from './runs/markers.ts'
+export type {
+  Arg,
+  Args,
+  FlowControls,
+  FlowRun,
+  FlowRunHandle,
+  MapArg,
+  MapArgs,
+  RunFuture,
+  RunHandle,
+  Settled,
+  TaskFuture,
+  TaskHandle,
+} from './runs/types.ts'
+export { allowFailure, asCompleted, waitAll, type Waited } from './runs/wait.ts'
+export type { Transition } from './streams/transition.ts'
+export type { Watched, WatchFilter, WatchOptions } from './streams/watch.ts'
+export { registerValue } from './values/registry.ts'

@@ -1,0 +1,199 @@
+import { InternalError } from '../base/errors.ts'
+import { isRunning, isTerminal, type StateName } from '../machines/states.ts'
+import type { RunContextData } from '../machines/run-machine.ts'
+import type {
+  ChildEntry,
+  DrawEntry,
+  Entry,
+  Outcome,
+  SubmittedEntry,
+  TimerEntry,
+  TransitionEntry,
+} from './entries.ts'
+
+/** What a journal says of one run. */
+export interface RecordedRun {
+  readonly index: number
+  readonly submitted: SubmittedEntry
+  /** The entry that brought its newest state. */
+  last: SubmittedEntry | TransitionEntry
+  stateName: StateName
+  seq: number
+  attempt: number
+  tries: number
+  recoveries: number
+  /** The attempt with which the current try began; later ones were recoveries of it. */
+  tryFrom: number
+  outcome: Outcome | undefined
+  /** Its place among the runs of the journal that ended, from 1; 0 while it has not. */
+  endOrder: number
+  /** What its body did, in order of the journal. */
+  readonly acts: Act[]
+}
+
+/** Something that a body did, or was handed, at a position of the journal. */
+export type Act =
+  | { readonly kind: 'called'; readonly attempt: number; readonly run: RecordedRun }
+  | { readonly kind: 'called flow'; readonly attempt: number; readonly child: RecordedChild }
+  | { readonly kind: 'adopted'; readonly attempt: number; readonly run: RecordedRun }
+  | { readonly kind: 'adopted flow'; readonly attempt: number; readonly child: RecordedChild }
+  | { readonly kind: 'ended'; readonly run: RecordedRun }
+  | { readonly kind: 'ended flow'; readonly child: RecordedChild }
+  | { readonly kind: 'drew'; readonly attempt: number; readonly draw: DrawEntry }
+  | { readonly kind: 'timer'; readonly attempt: number; readonly timer: RecordedTimer }
+  | { readonly kind: 'fired'; readonly timer: RecordedTimer }
+
+/** A subflow, as its caller's journal tells. */
+export interface RecordedChild {
+  readonly started: ChildEntry
+  ended: boolean
+  /** What its own journal says, once it was read; undefined also where it has none yet. */
+  history: History | undefined
+}
+
+export interface RecordedTimer {
+  readonly entry: TimerEntry
+  fired: boolean
+}
+
+/** Everything that a journal says. */
+export interface History {
+  readonly flowRunId: string
+  readonly runs: readonly RecordedRun[]
+  readonly root: RecordedRun
+  readonly epoch: number
+  readonly position: number
+  readonly timers: number
+}
+
+/** Folds a journal into what it says of its runs. Pure: the same entries give the same history. */
+export function foldJournal(flowRunId: string, entries: readonly Entry[]): History {
+  const fold = new Fold()
+  for (const entry of entries) fold.add(entry)
+  const root = fold.runs[0]
+  if (root === undefined) throw new InternalError(`the journal of ${flowRunId} has no root`)
+  return {
+    flowRunId,
+    runs: fold.runs,
+    root,
+    epoch: fold.epoch,
+    position: entries.length,
+    timers: fold.timers.length,
+  }
+}
+
+class Fold {
+  readonly runs: RecordedRun[] = []
+  readonly timers: RecordedTimer[] = []
+  readonly #children = new Map<string, RecordedChild>()
+  epoch = 0
+  #ends = 0
+
+  add(entry: Entry): void {
+    switch (entry.kind) {
+      case 'claimed':
+        this.epoch = entry.epoch
+        return
+      case 'submitted':
+        this.#submitted(entry)
+        return
+      case 'transition':
+        this.#moved(entry)
+        return
+      case 'adopted': {
+        const run = this.#run(entry.run)
+        this.#run(run.submitted.parent).acts.push({ kind: 'adopted', attempt: entry.attempt, run })
+        return
+      }
+      case 'child':
+        this.#child(entry)
+        return
+      case 'draw':
+        this.#run(entry.run).acts.push({ kind: 'drew', attempt: entry.attempt, draw: entry })
+        return
+      case 'timer': {
+        const timer = { entry, fired: false }
+        this.timers.push(timer)
+        this.#run(entry.run).acts.push({ kind: 'timer', attempt: entry.attempt, timer })
+        return
+      }
+      case 'fired': {
+        const timer = this.timers[entry.timer - 1]
+        if (timer === undefined) throw new InternalError(`timer ${entry.timer} fired before it was set`)
+        timer.fired = true
+        this.#run(timer.entry.run).acts.push({ kind: 'fired', timer })
+        return
+      }
+      case 'note':
+        return
+    }
+  }
+
+  #run(index: number): RecordedRun {
+    const run = this.runs[index]
+    if (run === undefined) throw new InternalError(`the journal names run ${index} before it was submitted`)
+    return run
+  }
+
+  #submitted(entry: SubmittedEntry): void {
+    const run: RecordedRun = {
+      index: this.runs.length,
+      submitted: entry,
+      last: entry,
+      stateName: entry.to,
+      seq: 1,
+      attempt: 1,
+      tries: 0,
+      recoveries: 0,
+      tryFrom: 1,
+      outcome: undefined,
+      endOrder: 0,
+      acts: [],
+    }
+    this.runs.push(run)
+    if (entry.parent === -1) return
+    this.#run(entry.parent).acts.push({ kind: 'called', attempt: entry.parentAttempt, run })
+  }
+
+  /** Counts as the machine's actions do: a retry when a failed attempt leaves Running, a loss when its host was lost. */
+  #moved(entry: TransitionEntry): void {
+    const run = this.#run(entry.run)
+    const from = run.stateName
+    if (isRunning(from) && (entry.to === 'AwaitingRetry' || entry.to === 'Retrying')) run.tries++
+    if ((isRunning(from) || from === 'Paused') && entry.to === 'Recovering') run.recoveries++
+    if (entry.to === 'Retrying' && from !== 'Recovering') run.tryFrom = entry.attempt
+    run.stateName = entry.to
+    run.seq = entry.seq
+    run.attempt = entry.attempt
+    run.last = entry
+    run.outcome = entry.outcome
+    if (!isTerminal(entry.to)) return
+    run.endOrder = ++this.#ends
+    if (run.submitted.parent === -1) return
+    this.#run(run.submitted.parent).acts.push({ kind: 'ended', run })
+  }
+
+  #child(entry: ChildEntry): void {
+    const { acts } = this.#run(entry.parent)
+    if (entry.event === 'started') {
+      const child = { started: entry, ended: false, history: undefined }
+      this.#children.set(entry.flowRunId, child)
+      acts.push({ kind: 'called flow', attempt: entry.parentAttempt, child })
+      return
+    }
+    const child = this.#children.get(entry.flowRunId)
+    if (child === undefined) throw new InternalError(`subflow ${entry.flowRunId} ended before it was started`)
+    if (entry.event === 'ended') {
+      child.ended = true
+      acts.push({ kind: 'ended flow', child })
+    } else acts.push({ kind: 'adopted flow', attempt: entry.parentAttempt, child })
+  }
+}
+
+/** The numbers that the run's machine goes on with. */
+export function contextOf(
+  run: RecordedRun,
+  limits: Pick<RunContextData, 'retries' | 'maxRecoveries' | 'crashWhenLost'>,
+): RunContextData {
+  return { attempt: run.attempt, tries: run.tries, recoveries: run.recoveries, ...limits }
+}

@@ -1,0 +1,60 @@
+import { assign, setup } from 'xstate'
+import {
+  awaitingRetry,
+  awaitingSlot,
+  cancelling,
+  freshContext,
+  guards,
+  recovering,
+  running,
+  scheduled,
+  types,
+} from './run-machine.ts'
+
+/**
+ * The life of a flow run. The only place where a flow run's state is decided; `docs/states.md` shows it as a diagram.
+ *
+ * @public
+ */
+export const flowRunMachine = setup({
+  types,
+  guards,
+  actions: {
+    countRetry: assign({ tries: ({ context }) => context.tries + 1 }),
+    nextAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
+    countRecovery: assign({ recoveries: ({ context }) => context.recoveries + 1 }),
+  },
+}).createMachine({
+  id: 'flow run',
+  context: freshContext,
+  initial: 'Pending',
+  states: {
+    Scheduled: { on: scheduled },
+    Pending: {
+      on: { start: 'Running', awaitSlot: 'AwaitingConcurrencySlot', refuse: 'Failed', cancel: 'Cancelled' },
+    },
+    AwaitingConcurrencySlot: { on: awaitingSlot },
+    Running: { on: { ...running, pause: 'Paused' } },
+    Retrying: { on: { ...running, pause: 'Paused' } },
+    AwaitingRetry: { on: awaitingRetry },
+    Recovering: { on: recovering },
+    Paused: {
+      on: {
+        resume: 'Running',
+        suspend: 'Suspended',
+        timeOut: 'TimedOut',
+        replay: 'Recovering',
+        hostLost: { target: 'Recovering', actions: 'countRecovery' },
+        cancel: 'Cancelling',
+      },
+    },
+    Suspended: { on: { resume: 'Recovering', timeOut: 'TimedOut', cancel: 'Cancelled' } },
+    Cancelling: { on: cancelling },
+    Completed: { type: 'final' },
+    Failed: { type: 'final' },
+    TimedOut: { type: 'final' },
+    UnobservedFailure: { type: 'final' },
+    Crashed: { type: 'final' },
+    Cancelled: { type: 'final' },
+  },
+})

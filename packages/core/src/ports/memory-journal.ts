@@ -1,0 +1,162 @@
+import { JournalError, UsageError } from '../base/errors.ts'
+import { flowRunIdOf } from '../base/ids.ts'
+import type { Entry } from '../journal/entries.ts'
+import { isTerminal } from '../machines/states.ts'
+import type { Append, AppendRefused, CommitListener, Journal, JournalSummary } from './journal.ts'
+
+interface Stored {
+  readonly entries: Entry[]
+  epoch: number
+  ended: boolean
+  last: readonly Entry[] | undefined
+}
+
+/** @public */
+export interface MemoryJournalOptions {
+  /** How many journals of finished runs are kept, the newest; default 1,000. A subflow's goes with its root's. */
+  keep?: number
+}
+
+/**
+ * A journal in this process's memory: fast, by reference, gone with the process.
+ *
+ * @throws {@link UsageError} `INVALID_OPTION`
+ * @public
+ */
+export function memoryJournal(options: MemoryJournalOptions = {}): Journal {
+  const keep = options.keep ?? 1000
+  if (!Number.isInteger(keep) || keep < 0) {
+    throw new UsageError(
+      'INVALID_OPTION',
+      `expected \`keep\` to be an integer of at least 0, got ${String(keep)}`,
+    )
+  }
+  return new MemoryJournal(keep)
+}
+
+class MemoryJournal implements Journal {
+  readonly encodes = false
+  readonly #journals = new Map<string, Stored>()
+  /** Ended journals that no unfinished one needs, oldest first. */
+  readonly #finished = new Set<string>()
+  /** Subflows' journals, by root. */
+  readonly #families = new Map<string, string[]>()
+  readonly #listeners = new Set<CommitListener>()
+  readonly #keep: number
+  #closed = false
+
+  constructor(keep: number) {
+    this.#keep = keep
+  }
+
+  append({ flowRunId, expected, epoch, entries }: Append): AppendRefused | undefined {
+    this.#check()
+    let stored = this.#journals.get(flowRunId)
+    if (stored?.last === entries) return undefined
+    const position = stored?.entries.length ?? 0
+    if (position !== expected || (stored !== undefined && epoch < stored.epoch))
+      return { refused: true, position }
+    if (stored === undefined) {
+      stored = { entries: [], epoch, ended: false, last: undefined }
+      this.#journals.set(flowRunId, stored)
+      this.#adopt(flowRunId, entries)
+    }
+    for (const entry of entries) {
+      stored.entries.push(entry)
+      if (entry.kind === 'transition' && entry.run === 0 && isTerminal(entry.to)) this.#end(flowRunId, stored)
+    }
+    stored.epoch = epoch
+    stored.last = entries
+    for (const listener of this.#listeners) listener(flowRunId, position + 1, entries)
+    return undefined
+  }
+
+  async read(flowRunId: string, from: number, limit: number): Promise<readonly Entry[]> {
+    this.#check()
+    return this.#journals.get(flowRunId)?.entries.slice(from - 1, from - 1 + limit) ?? []
+  }
+
+  async summary(flowRunId: string): Promise<JournalSummary | undefined> {
+    this.#check()
+    const stored = this.#journals.get(flowRunId)
+    return stored === undefined ? undefined : summarise(flowRunId, stored)
+  }
+
+  async list(query: { ended?: boolean; after?: string; limit: number }): Promise<readonly JournalSummary[]> {
+    this.#check()
+    const found: JournalSummary[] = []
+    let skipping = query.after !== undefined
+    for (const [flowRunId, stored] of this.#journals) {
+      if (found.length >= query.limit) break
+      if (!skipping && (query.ended === undefined || query.ended === stored.ended)) {
+        found.push(summarise(flowRunId, stored))
+      }
+      if (flowRunId === query.after) skipping = false
+    }
+    return found
+  }
+
+  async delete(flowRunId: string): Promise<void> {
+    this.#check()
+    this.#journals.delete(flowRunId)
+    this.#finished.delete(flowRunId)
+  }
+
+  subscribe(listener: CommitListener): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#listeners.clear()
+  }
+
+  #check(): void {
+    if (this.#closed) throw new JournalError('ENGINE_CLOSED', 'the memory journal was closed')
+  }
+
+  /** A subflow's journal is dropped with its root's: a parent that is replayed reads its children's outcomes. */
+  #adopt(flowRunId: string, entries: readonly Entry[]): void {
+    const submitted = entries.find((entry) => entry.kind === 'submitted')
+    const parent = submitted?.kind === 'submitted' ? submitted.parentRunId : undefined
+    if (parent === undefined) return
+    const root = flowRunIdOf(parent)
+    const family = this.#families.get(root)
+    if (family === undefined) this.#families.set(root, [flowRunId])
+    else family.push(flowRunId)
+  }
+
+  #end(flowRunId: string, stored: Stored): void {
+    stored.ended = true
+    const submitted = stored.entries.find((entry) => entry.kind === 'submitted')
+    if (submitted?.kind === 'submitted' && submitted.parentRunId !== undefined) return
+    this.#finished.add(flowRunId)
+    for (const oldest of this.#finished) {
+      if (this.#finished.size <= this.#keep) break
+      this.#finished.delete(oldest)
+      this.#forget(oldest)
+    }
+  }
+
+  #forget(flowRunId: string): void {
+    this.#journals.delete(flowRunId)
+    const family = this.#families.get(flowRunId)
+    this.#families.delete(flowRunId)
+    for (const child of family ?? []) this.#forget(child)
+  }
+}
+
+function summarise(flowRunId: string, { entries, ended }: Stored): JournalSummary {
+  const root = entries.find((entry) => entry.kind === 'submitted')
+  if (root?.kind !== 'submitted')
+    throw new JournalError('INTERNAL', `the journal of ${flowRunId} has no root`)
+  return {
+    flowRunId,
+    name: root.name,
+    kind: root.runKind,
+    position: entries.length,
+    ended,
+    parentRunId: root.parentRunId,
+  }
+}

@@ -1,0 +1,57 @@
+import type { Clock } from './clock.ts'
+import { Deadlines } from './deadlines.ts'
+
+/**
+ * The longest wait that Node's timers take: 2^31 − 1 ms, about 24.8 days; a longer one fires at once. Longer
+ * waits are split.
+ *
+ * @see https://nodejs.org/api/timers.html#settimeoutcallback-delay-args
+ */
+const longestTimeout = 2 ** 31 - 1
+
+/**
+ * The clock of this machine: one heap of deadlines and one Node timer, armed only while something waits.
+ *
+ * A pending deadline keeps the process alive, as the run that waits for it should; a turn does, too.
+ */
+export function systemClock(): Clock {
+  const monotonic = (): number => performance.now()
+  const deadlines = new Deadlines()
+  let timer: NodeJS.Timeout | undefined
+  let armedFor = Number.POSITIVE_INFINITY
+
+  const arm = (): void => {
+    const next = deadlines.next()
+    if (next === armedFor && timer !== undefined) return
+    if (timer !== undefined) clearTimeout(timer)
+    timer = undefined
+    armedFor = next
+    if (next === Number.POSITIVE_INFINITY) return
+    // Node rounds down and may fire up to a millisecond early; `fire` looks again and re-arms.
+    const wait = Math.min(Math.max(Math.ceil(next - monotonic()), 1), longestTimeout)
+    timer = setTimeout(fire, wait)
+  }
+  const fire = (): void => {
+    timer = undefined
+    armedFor = Number.POSITIVE_INFINITY
+    try {
+      deadlines.fire(monotonic())
+    } finally {
+      arm()
+    }
+  }
+
+  return {
+    now: () => Date.now(),
+    monotonic,
+    at(deadline, fn) {
+      const takeBack = deadlines.add(monotonic() + Math.max(deadline - Date.now(), 0), fn)
+      arm()
+      return () => {
+        takeBack()
+        arm()
+      }
+    },
+    turn: (fn) => void setImmediate(fn),
+  }
+}

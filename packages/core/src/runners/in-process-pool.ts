@@ -1,0 +1,227 @@
+import { Fifo } from '../base/fifo.ts'
+import { Heap } from '../base/heap.ts'
+import type { Assignment, BodyResult, PoolHost, TaskPool } from '../ports/task-runner.ts'
+
+/** How many bodies are begun before the event loop gets its turn: I/O and timers are served between. */
+const startsPerTurn = 128
+
+/** An attempt that waits for a slot; `gone` once it was begun or withdrawn, for it may stand in two queues. */
+interface Waiting {
+  readonly assignment: Assignment
+  gone: boolean
+}
+
+interface Lane {
+  free: number
+  /** Bodies that lent their slot and want it back; they go first, for they hold what others wait for. */
+  readonly resuming: Fifo<() => void>
+  /** Ready children of bodies that lent their slot, then all others; each in order of submission. */
+  readonly children: Heap<Waiting>
+  readonly ready: Heap<Waiting>
+}
+
+/**
+ * Runs bodies on this event loop.
+ *
+ * A slot counts a body that is running and waits for no other run. A body that waits lends its slot, and its children
+ * go first, so that nesting to any depth can't starve on any limit.
+ */
+export class InProcessPool implements TaskPool {
+  readonly lends: boolean
+  readonly #host: PoolHost
+  readonly #limit: number
+  readonly #perFlowRun: boolean
+  readonly #lanes = new Map<string, Lane>()
+  readonly #lent = new Set<number>()
+  readonly #waiting = new Map<number, Waiting>()
+  /** Those that wait, by the lease of the body that submitted them, while that body has not lent its slot. */
+  readonly #byParent = new Map<number, Waiting[]>()
+  readonly #starting = new Fifo<Assignment>()
+  #closed = false
+  #scheduled = false
+
+  /**
+   * @param limit - Slots, `Infinity` for no limit.
+   * @param perFlowRun - Whether each flow run has `limit` slots of its own.
+   */
+  constructor(host: PoolHost, limit: number, perFlowRun: boolean) {
+    this.#host = host
+    this.#limit = limit
+    this.#perFlowRun = perFlowRun
+    this.lends = limit !== Number.POSITIVE_INFINITY
+  }
+
+  assign(assignment: Assignment): void {
+    if (!this.lends) {
+      this.#enqueue(assignment)
+      return
+    }
+    const lane = this.#lane(assignment)
+    const waiting: Waiting = { assignment, gone: false }
+    this.#waiting.set(assignment.lease, waiting)
+    const parent = assignment.parentLease
+    if (parent !== undefined && this.#lent.has(parent)) lane.children.push(waiting)
+    else {
+      lane.ready.push(waiting)
+      if (parent !== undefined) this.#siblings(parent).push(waiting)
+    }
+    this.#grant(lane)
+  }
+
+  stop({ lease }: Assignment): void {
+    // One without a slot to wait for asks the engine before it begins, soon; one that has begun has its signal.
+    this.#leave(this.#waiting.get(lease))
+  }
+
+  lend(assignment: Assignment): void {
+    if (this.#lent.has(assignment.lease)) return
+    this.#lent.add(assignment.lease)
+    const lane = this.#lane(assignment)
+    // Children that were ready before their parent began to wait go first now, too.
+    for (const child of this.#byParent.get(assignment.lease) ?? []) if (!child.gone) lane.children.push(child)
+    this.#byParent.delete(assignment.lease)
+    lane.free++
+    this.#grant(lane)
+  }
+
+  reclaim(assignment: Assignment, resume: () => void): void {
+    if (!this.#lent.has(assignment.lease)) {
+      resume()
+      return
+    }
+    const lane = this.#lane(assignment)
+    lane.resuming.push(() => {
+      this.#lent.delete(assignment.lease)
+      resume()
+    })
+    this.#grant(lane)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#starting.clear()
+    this.#lanes.clear()
+  }
+
+  #laneKey(assignment: Assignment): string {
+    return this.#perFlowRun ? assignment.flowRunId : ''
+  }
+
+  #lane(assignment: Assignment): Lane {
+    const key = this.#laneKey(assignment)
+    let lane = this.#lanes.get(key)
+    if (lane === undefined) {
+      lane = { free: this.#limit, resuming: new Fifo(), children: new Heap(byOrder), ready: new Heap(byOrder) }
+      this.#lanes.set(key, lane)
+    }
+    return lane
+  }
+
+  #grant(lane: Lane): void {
+    while (lane.free > 0) {
+      const resume = lane.resuming.shift()
+      if (resume !== undefined) {
+        lane.free--
+        resume()
+        continue
+      }
+      const next = lane.children.pop() ?? lane.ready.pop()
+      if (next === undefined) return
+      if (next.gone) continue
+      this.#leave(next)
+      lane.free--
+      this.#enqueue(next.assignment)
+    }
+  }
+
+  #siblings(parent: number): Waiting[] {
+    let siblings = this.#byParent.get(parent)
+    if (siblings === undefined) {
+      siblings = []
+      this.#byParent.set(parent, siblings)
+    }
+    return siblings
+  }
+
+  #leave(waiting: Waiting | undefined): void {
+    if (waiting === undefined) return
+    waiting.gone = true
+    this.#waiting.delete(waiting.assignment.lease)
+  }
+
+  #enqueue(assignment: Assignment): void {
+    this.#starting.push(assignment)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    // Not at once: the caller is in the middle of its own work, and submits more.
+    queueMicrotask(this.#startSome)
+  }
+
+  readonly #startSome = (): void => {
+    this.#scheduled = false
+    if (this.#closed) return
+    const count = Math.min(this.#starting.size, startsPerTurn)
+    for (let i = 0; i < count; i++) {
+      const assignment = this.#starting.shift()
+      if (assignment !== undefined) this.#start(assignment)
+    }
+    if (this.#starting.size > 0 && !this.#scheduled) {
+      this.#scheduled = true
+      this.#host.turn(this.#startSome)
+    }
+  }
+
+  #start(assignment: Assignment): void {
+    if (!this.#host.reports.started(assignment)) {
+      this.#release(assignment)
+      return
+    }
+    let returned: unknown
+    try {
+      returned = assignment.invoke()
+    } catch (error) {
+      this.#finish(assignment, { error })
+      return
+    }
+    if (isThenable(returned)) {
+      // Through a native promise: a foreign `then` may call back twice, or throw.
+      Promise.resolve(returned).then(
+        (value) => this.#finish(assignment, { value }),
+        (error: unknown) => this.#finish(assignment, { error }),
+      )
+    } else this.#finish(assignment, { value: returned })
+  }
+
+  #finish(assignment: Assignment, result: BodyResult): void {
+    this.#host.reports.finished(assignment, result)
+    this.#release(assignment)
+  }
+
+  #release(assignment: Assignment): void {
+    if (!this.lends || this.#closed) return
+    this.#byParent.delete(assignment.lease)
+    const lane = this.#lane(assignment)
+    // A body that ended while it lent its slot has given it up already.
+    if (this.#lent.delete(assignment.lease)) return
+    lane.free++
+    this.#grant(lane)
+    if (this.#perFlowRun && isIdle(lane, this.#limit)) this.#lanes.delete(assignment.flowRunId)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    value !== null &&
+    (typeof value === 'object' || typeof value === 'function') &&
+    typeof (value as { then?: unknown }).then === 'function'
+  )
+}
+
+function isIdle(lane: Lane, limit: number): boolean {
+  return lane.free === limit && lane.ready.size === 0 && lane.children.size === 0 && lane.resuming.size === 0
+}
+
+/** Ready runs start in order of submission, whatever the order in which they became ready. */
+function byOrder(a: Waiting, b: Waiting): boolean {
+  return a.assignment.order < b.assignment.order
+}

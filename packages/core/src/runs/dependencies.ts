@@ -1,0 +1,224 @@
+import { UsageError } from '../base/errors.ts'
+import type { Run } from '../engine/run.ts'
+import { isForeignFuture, runOfFuture, runOfHandle } from './future.ts'
+import { AllowFailure, Opaque, Unmapped } from './markers.ts'
+
+/** Futures are looked for this deep in plain arrays, objects, maps and sets; what lies deeper is handed on as it is. */
+const deepest = 16
+
+/** A run that a value refers to. */
+export interface Dependency {
+  readonly run: Run
+  readonly mayFail: boolean
+}
+
+type Visit = (leaf: object, path: string) => void
+
+/** Whether a search goes into the value: a plain array, object, map or set. */
+function isContainer(value: object): boolean {
+  if (Array.isArray(value) || value instanceof Map || value instanceof Set) return true
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** Calls `visit` with every object that is not a container, until it has seen them all. Cycles are seen once. */
+function walk(value: unknown, visit: Visit, path: string, depth: number, seen: Set<object>): void {
+  if (typeof value !== 'object' || value === null) return
+  if (!isContainer(value)) {
+    visit(value, path)
+    return
+  }
+  if (depth >= deepest || seen.has(value)) return
+  seen.add(value)
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i]
+      if (typeof item === 'object' && item !== null) walk(item, visit, `${path}[${i}]`, depth + 1, seen)
+    }
+  } else if (value instanceof Map) {
+    for (const [key, item] of value) {
+      walk(key, visit, `${path}.keys()`, depth + 1, seen)
+      walk(item, visit, `${path}.get(${String(key)})`, depth + 1, seen)
+    }
+  } else if (value instanceof Set) {
+    for (const item of value) walk(item, visit, `${path}.values()`, depth + 1, seen)
+  } else {
+    for (const key of Object.keys(value)) {
+      const item: unknown = (value as Record<string, unknown>)[key]
+      if (typeof item === 'object' && item !== null) walk(item, visit, `${path}.${key}`, depth + 1, seen)
+    }
+  }
+}
+
+const nothing: readonly Dependency[] = []
+
+/**
+ * The futures in a value, in the order in which they stand there. Everything found is looked at.
+ *
+ * @param path - What the value is called in messages.
+ * @throws {@link UsageError} `NATIVE_PROMISE`, `TWO_COPIES`, `INVALID_OPTION` (an `unmapped` outside `map`)
+ */
+export function findDependencies(value: unknown, path: string): readonly Dependency[] {
+  if (!mayHoldFutures(value)) return nothing
+  let found: Dependency[] | undefined
+  const visit: Visit = (leaf, where) => {
+    const mayFail = leaf instanceof AllowFailure
+    const target = mayFail ? leaf.future : leaf
+    const run = runOfFuture(target)
+    if (run !== undefined) {
+      run.looked = true
+      ;(found ??= []).push({ run, mayFail })
+      return
+    }
+    if (mayFail) walk(target, (inner, at) => visit(new AllowFailure(inner), at), where, 0, new Set())
+    else refuse(leaf, where)
+  }
+  walk(value, visit, path, 0, new Set())
+  return found ?? nothing
+}
+
+/** The runs whose futures or handles stand in what a body returned. They are looked at. */
+export function findReturned(value: unknown): readonly Run[] {
+  if (typeof value !== 'object' || value === null) return []
+  const found: Run[] = []
+  const visit: Visit = (leaf) => {
+    const run = runOfHandle(leaf)
+    if (run === undefined) return
+    run.looked = true
+    found.push(run)
+  }
+  walk(value, visit, 'the returned value', 0, new Set())
+  return found
+}
+
+/** False for what most calls have: primitives, and lists of them. */
+function mayHoldFutures(value: unknown): boolean {
+  if (!Array.isArray(value)) return typeof value === 'object' && value !== null
+  for (let i = 0; i < value.length; i++) {
+    const item: unknown = value[i]
+    if (typeof item === 'object' && item !== null) return true
+  }
+  return false
+}
+
+function refuse(leaf: object, path: string): void {
+  if (leaf instanceof Promise) {
+    throw new UsageError(
+      'NATIVE_PROMISE',
+      `expected a value or a future at ${path}, got a native promise; await it, or call the task that makes it`,
+      { details: { path } },
+    )
+  }
+  if (isForeignFuture(leaf)) throw twoCopies(path)
+  if (leaf instanceof Unmapped) {
+    throw new UsageError('INVALID_OPTION', `unmapped(…) at ${path} means something only in \`map\``, {
+      details: { path },
+    })
+  }
+}
+
+export function twoCopies(where: string): UsageError {
+  return new UsageError(
+    'TWO_COPIES',
+    `${where} belongs to another copy of @troupe/core in this program; ` +
+      'make all packages use one (`npm ls @troupe/core` shows where they come from)',
+  )
+}
+
+/**
+ * The value with every future replaced by what `resolve` gives for its run, and markers taken off. Containers are copied
+ * only where something in them is replaced.
+ *
+ * @param handlesToo - Whether bare handles stand for their values, too.
+ */
+export function replaceFutures(
+  value: unknown,
+  resolve: (run: Run, mayFail: boolean) => unknown,
+  handlesToo = false,
+): unknown {
+  return new Replacing(resolve, handlesToo ? runOfHandle : runOfFuture).replace(value, 0)
+}
+
+class Replacing {
+  readonly #resolve: (run: Run, mayFail: boolean) => unknown
+  readonly #runOf: (leaf: unknown) => Run | undefined
+  readonly #done = new Map<object, unknown>()
+
+  constructor(resolve: (run: Run, mayFail: boolean) => unknown, runOf: (leaf: unknown) => Run | undefined) {
+    this.#resolve = resolve
+    this.#runOf = runOf
+  }
+
+  replace(value: unknown, depth: number): unknown {
+    if (typeof value !== 'object' || value === null) return value
+    if (!isContainer(value)) return this.#leaf(value)
+    if (depth >= deepest) return value
+    if (this.#done.has(value)) return this.#done.get(value)
+    this.#done.set(value, value)
+    const copy = this.#container(value, depth + 1)
+    this.#done.set(value, copy)
+    return copy
+  }
+
+  #leaf(leaf: object): unknown {
+    if (leaf instanceof Opaque) return leaf.value
+    if (leaf instanceof AllowFailure) {
+      const run = runOfFuture(leaf.future)
+      return run === undefined ? allowing(this.#resolve, leaf.future) : this.#resolve(run, true)
+    }
+    const run = this.#runOf(leaf)
+    return run === undefined ? leaf : this.#resolve(run, false)
+  }
+
+  #container(value: object, depth: number): unknown {
+    if (Array.isArray(value)) return this.#array(value, depth)
+    if (value instanceof Map) {
+      let changed = false
+      const copy = new Map<unknown, unknown>()
+      for (const [key, item] of value as Map<unknown, unknown>) {
+        const newKey = this.replace(key, depth)
+        const newItem = this.replace(item, depth)
+        changed ||= newKey !== key || newItem !== item
+        copy.set(newKey, newItem)
+      }
+      return changed ? copy : value
+    }
+    if (value instanceof Set) {
+      const copy = new Set([...(value as Set<unknown>)].map((item) => this.replace(item, depth)))
+      return [...copy].some((item) => !value.has(item)) ? copy : value
+    }
+    return this.#object(value as Record<string, unknown>, depth)
+  }
+
+  #array(value: readonly unknown[], depth: number): unknown {
+    let copy: unknown[] | undefined
+    for (let i = 0; i < value.length; i++) {
+      const item = value[i]
+      if (typeof item !== 'object' || item === null) continue
+      const replaced = this.replace(item, depth)
+      if (replaced !== item) (copy ??= [...value])[i] = replaced
+    }
+    return copy ?? value
+  }
+
+  #object(value: Record<string, unknown>, depth: number): unknown {
+    let copy: Record<string, unknown> | undefined
+    for (const key of Object.keys(value)) {
+      const item = value[key]
+      if (typeof item !== 'object' || item === null) continue
+      const replaced = this.replace(item, depth)
+      if (replaced === item) continue
+      copy ??= Object.assign(
+        Object.create(Object.getPrototypeOf(value) as object | null) as Record<string, unknown>,
+        value,
+      )
+      copy[key] = replaced
+    }
+    return copy ?? value
+  }
+}
+
+/** `allowFailure` around a container: every future in it may fail. */
+function allowing(resolve: (run: Run, mayFail: boolean) => unknown, value: unknown): unknown {
+  return replaceFutures(value, (run) => resolve(run, true))
+}

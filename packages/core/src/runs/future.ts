@@ -1,0 +1,149 @@
+import type { Observable } from 'rxjs'
+import { toMilliseconds, type Duration } from '../base/duration.ts'
+import type { Run } from '../engine/run.ts'
+import type { RunState } from '../machines/states.ts'
+import type { Transition } from '../streams/transition.ts'
+import type { Clock } from '../ports/clock.ts'
+import { deadlineAfter } from './deadline.ts'
+import { runContext } from './run-context.ts'
+
+/** Marks futures of every copy of the package, so that a foreign one is noticed. */
+const brand = Symbol.for('@troupe/core/future')
+
+/** What a handle shows and steers: a run of this engine, or one that goes on elsewhere. */
+export interface Target {
+  readonly id: string
+  readonly state: RunState
+  looked: boolean
+  /** The run, where this engine owns it. */
+  readonly run: Run | undefined
+  promise(): Promise<unknown>
+  readonly clock: Clock
+  /** Resolves with the terminal state when it is handed over. Asking is looking. */
+  untilEnd(): Promise<RunState>
+  watch(): Observable<Transition>
+  watchStates(): Observable<RunState>
+  cancel(reason: string | undefined): Promise<RunState>
+  pause(): Promise<RunState>
+  resume(): Promise<RunState>
+}
+
+/** A handle: all that can be done with a run, but no `then`. */
+export class Handle {
+  readonly kind: 'flow' | 'task'
+  protected readonly target: Target
+
+  constructor(kind: 'flow' | 'task', target: Target) {
+    this.kind = kind
+    this.target = target
+  }
+
+  static targetOf(handle: Handle): Target {
+    return handle.target
+  }
+
+  get id(): string {
+    return this.target.id
+  }
+
+  get state(): RunState {
+    return this.target.state
+  }
+
+  get states(): Observable<RunState> {
+    return this.target.watchStates()
+  }
+
+  get transitions(): Observable<Transition> {
+    return this.target.watch()
+  }
+
+  async wait(options?: { readonly timeout?: Duration }): Promise<RunState> {
+    const { target } = this
+    this.#waits()
+    const ended = target.untilEnd()
+    if (options?.timeout === undefined) return ended
+    const ms = toMilliseconds(options.timeout, 'timeout')
+    const deadline = runContext.getStore()?.deadlineAfter(ms) ?? deadlineAfter(target.clock, ms)
+    const state = await Promise.race([ended, deadline.done.then(() => target.state)])
+    deadline.stop()
+    return state
+  }
+
+  result(): Promise<unknown> {
+    this.#waits()
+    return this.target.promise()
+  }
+
+  cancel(reason?: string): Promise<RunState> {
+    return this.target.cancel(reason)
+  }
+
+  ignore(): this {
+    this.target.looked = true
+    return this
+  }
+
+  pause(): Promise<RunState> {
+    return this.target.pause()
+  }
+
+  resume(): Promise<RunState> {
+    return this.target.resume()
+  }
+
+  /** The body that asks may have to lend its slot, or waits for itself. */
+  #waits(): void {
+    const { run } = this.target
+    if (run !== undefined) runContext.getStore()?.waitsFor(run)
+  }
+}
+
+/** A handle that can be awaited. Its promise is made when somebody asks for it, so one that is never asked can't be unhandled. */
+export class Future extends Handle {
+  readonly [brand] = true
+
+  get handle(): Handle {
+    return new Handle(this.kind, this.target)
+  }
+
+  then<A, B>(
+    ok?: ((value: unknown) => A | PromiseLike<A>) | null,
+    no?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.result().then(ok, no)
+  }
+
+  catch<B>(no?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<unknown> {
+    return this.result().catch(no)
+  }
+
+  finally(done?: (() => void) | null): Promise<unknown> {
+    return this.result().finally(done)
+  }
+}
+
+/** Stands for a run where its future was encoded. */
+export class Reference {
+  readonly run: Run
+
+  constructor(run: Run) {
+    this.run = run
+  }
+}
+
+/** The run behind a future of this copy of the package. */
+export function runOfFuture(leaf: unknown): Run | undefined {
+  if (leaf instanceof Reference) return leaf.run
+  return leaf instanceof Future ? Handle.targetOf(leaf).run : undefined
+}
+
+/** The run behind a future or a bare handle: what a body returned. */
+export function runOfHandle(leaf: unknown): Run | undefined {
+  return leaf instanceof Handle ? Handle.targetOf(leaf).run : undefined
+}
+
+/** Whether the value is a future that another copy of the package made. */
+export function isForeignFuture(leaf: object): boolean {
+  return brand in leaf && !(leaf instanceof Future)
+}

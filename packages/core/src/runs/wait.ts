@@ -1,0 +1,117 @@
+import { toMilliseconds, type Duration } from '../base/duration.ts'
+import { UsageError } from '../base/errors.ts'
+import { deadlineAfter } from './deadline.ts'
+import { Future, Handle, isForeignFuture, type Target } from './future.ts'
+import { twoCopies } from './dependencies.ts'
+import { AllowFailure, type Wrapped } from './markers.ts'
+import { runContext } from './run-context.ts'
+import type { RunHandle } from './types.ts'
+
+/** What `waitAll` found. @public */
+export interface Waited<F> {
+  /** Those that have ended, in the order given. */
+  readonly done: F[]
+  /** Those that had not when the time was over, in the order given. */
+  readonly pending: F[]
+}
+
+function targetsOf(futures: readonly unknown[], what: string): Target[] {
+  const body = runContext.getStore()
+  return futures.map((future, index) => {
+    if (!(future instanceof Handle)) {
+      if (typeof future === 'object' && future !== null && isForeignFuture(future))
+        throw twoCopies(`${what} ${index}`)
+      throw new UsageError('INVALID_OPTION', `expected a future or a handle at place ${index} of ${what}`)
+    }
+    const target = Handle.targetOf(future)
+    target.looked = true
+    if (target.run !== undefined) body?.waitsFor(target.run)
+    return target
+  })
+}
+
+/**
+ * Waits for runs to end, all at once. Never rejects for runs that did not complete; all of them count as looked at.
+ *
+ * @param options - `timeout`: how long to wait at the most; default without limit, 0 only looks.
+ * @throws {@link UsageError} `INVALID_OPTION`, `INVALID_DURATION`, `DEADLOCK`
+ * @public
+ */
+export async function waitAll<F extends RunHandle<unknown>>(
+  futures: Iterable<F>,
+  options: { readonly timeout?: Duration } = {},
+): Promise<Waited<F>> {
+  const list = [...futures]
+  const targets = targetsOf(list, 'the list of waitAll')
+  const ended = new Set<number>()
+  const all = Promise.all(targets.map((target, index) => target.untilEnd().then(() => ended.add(index))))
+  const clock = targets[0]?.clock
+  if (options.timeout === undefined || clock === undefined) await all
+  else {
+    const ms = toMilliseconds(options.timeout, 'timeout')
+    const deadline = runContext.getStore()?.deadlineAfter(ms) ?? deadlineAfter(clock, ms)
+    await Promise.race([all, deadline.done])
+    deadline.stop()
+  }
+  return {
+    done: list.filter((_, index) => ended.has(index)),
+    pending: list.filter((_, index) => !ended.has(index)),
+  }
+}
+
+/**
+ * Gives futures in the order in which their runs end, whatever way they end; `for await` over it does not wait for more
+ * than the next. All of them count as looked at.
+ *
+ * @throws {@link UsageError} `INVALID_OPTION`, `DEADLOCK`
+ * @public
+ */
+export function asCompleted<F extends RunHandle<unknown>>(futures: Iterable<F>): AsyncIterableIterator<F> {
+  // Written by hand: an async generator would await the futures that it yields, and throw for those that failed.
+  const list = [...futures]
+  const ready: F[] = []
+  const waiting: ((result: IteratorResult<F, undefined>) => void)[] = []
+  let left = list.length
+  const targets = targetsOf(list, 'the list of asCompleted')
+  const end = { value: undefined, done: true } as const
+  targets.forEach((target, index) => {
+    void target.untilEnd().then(() => {
+      const future = list[index] as F
+      const next = waiting.shift()
+      if (next === undefined) ready.push(future)
+      else give(next, future)
+    })
+  })
+  const give = (to: (result: IteratorResult<F, undefined>) => void, future: F): void => {
+    left--
+    to({ value: future, done: false })
+    if (left === 0) for (const late of waiting.splice(0)) late(end)
+  }
+  return {
+    next: () =>
+      new Promise<IteratorResult<F, undefined>>((resolve) => {
+        const future = ready.shift()
+        if (future !== undefined) give(resolve, future)
+        else if (left === 0) resolve(end)
+        else waiting.push(resolve)
+      }),
+    return: () => {
+      left = 0
+      return Promise.resolve(end)
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
+
+/**
+ * As an argument: the task runs although `future`'s run does not complete, and receives its error as the value. Around a
+ * container it holds for every future in it.
+ *
+ * @public
+ */
+export function allowFailure<T>(future: RunHandle<T> & PromiseLike<T>): Wrapped<T | Error> {
+  if (future instanceof Future) Handle.targetOf(future).looked = true
+  return new AllowFailure(future) as unknown as Wrapped<T | Error>
+}

@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+import { CountReporter } from './scripts/ci-reporter.ts'
+
+export default defineConfig({
+  // Tests run from source: @troupe/* resolves to src by the packages' own export condition. It must stand here and not in
+  // `resolve.conditions`. Threads and child processes that a test starts get dist instead, hence the build before.
+  ssr: { resolve: { conditions: ['@troupe/source', 'module', 'node', 'development|production'] } },
+  test: {
+    include: [
+      'packages/*/test/**/*.test.ts',
+      'packages/*/src/**/*.test.ts',
+      'examples/test/**/*.test.ts',
+      'benchmarks/test/**/*.test.ts',
+    ],
+    retry: 0,
+    testTimeout: 30_000,
+    reporters: ['default', new CountReporter()],
+  },
+})
