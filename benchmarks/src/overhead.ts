@@ -38,19 +38,25 @@ const ratio = (label: string, floor: string): Figure => ({
   formula: (read) => read(label, 'runs/s') / read(floor, 'runs/s'),
 })
 
+/** The same by CPU time of the process, helper threads included: other load on the machine shows less. */
+const cpuRatio = (label: string, floor: string): Figure => ({
+  label: `${label} / ${floor}, by CPU time`,
+  formula: (read) => read(floor, 'cpu µs/run') / read(label, 'cpu µs/run'),
+})
+
 /** The row counts one subscriber against bare actors without one. */
 const figures: readonly Figure[] = bodies.flatMap((body) => [
-  ...subscriberCounts.map((subscribers) => {
-    const figure = ratio(troupe(body, subscribers), bare)
-    return subscribers === 1 ? { ...figure, target: { atLeast: 0.5 } } : figure
-  }),
+  ratio(troupe(body, 0), bare),
+  { ...ratio(troupe(body, 1), bare), target: { atLeast: 0.5 } },
+  cpuRatio(troupe(body, 1), bare),
   ratio(troupe(body, 1), bareSubscribed),
+  ratio(troupe(body, 100), bare),
 ])
 
 const group = (shape: Shape, options: Options): Group => ({
   title: `${shape.shape} of ${shape.n}`,
   cases: cases(shape, options),
-  shown: ['runs/s'],
+  shown: ['runs/s', 'cpu µs/run'],
   figures,
 })
 

@@ -24,13 +24,12 @@ function pair(name: string, measure: MeasureName, options: Options): readonly Ca
   ]
 }
 
-const growth = (read: Read, name: string): number =>
-  read(`${name}, many`, 'µs/run') / read(`${name}, few`, 'µs/run')
+const growth = (read: Read, name: string, reading: string): number =>
+  read(`${name}, many`, reading) / read(`${name}, few`, reading)
 
-const quotient = (shape: string): Figure => ({
-  label: `${shape}: growth of time per run, over the bare loop's`,
-  formula: (read) => growth(read, shape) / growth(read, 'bare'),
-  target: { atMost: 1.2 },
+const quotient = (shape: string, reading: string): Figure => ({
+  label: `${shape}: growth of ${reading}, over the bare loop's`,
+  formula: (read) => growth(read, shape, reading) / growth(read, 'bare', reading),
 })
 
 const group = ({ title, bare, shapes }: (typeof groups)[number], options: Options): Group => ({
@@ -39,10 +38,13 @@ const group = ({ title, bare, shapes }: (typeof groups)[number], options: Option
     ...pair('bare', `bare/${bare}`, options),
     ...shapes.flatMap((shape) => pair(shape, `task-runs/${shape}-sync`, options)),
   ],
-  shown: ['µs/run', 'peak heap MB', 'peak rss MB'],
+  shown: ['µs/run', 'cpu µs/run', 'peak heap MB', 'peak rss MB'],
   figures: [
-    { label: 'bare: growth of time per run', formula: (read) => growth(read, 'bare') },
-    ...shapes.map(quotient),
+    { label: 'bare: growth of µs/run', formula: (read) => growth(read, 'bare', 'µs/run') },
+    ...shapes.flatMap((shape) => [
+      { ...quotient(shape, 'µs/run'), target: { atMost: 1.2 } },
+      quotient(shape, 'cpu µs/run'),
+    ]),
   ],
 })
 

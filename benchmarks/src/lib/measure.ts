@@ -4,9 +4,9 @@ export interface Params {
   readonly n: number
   /** Subscribers on the stream of transitions (bare: on each actor, 0 or 1). */
   readonly subscribers: number
-  /** The work is repeated at least this long before the clock starts. */
+  /** The work is repeated for at least this much CPU time before the clock starts. */
   readonly warmupMs: number
-  /** The work is repeated at least this long while the clock runs, and at least once. */
+  /** The work is repeated for at least this much CPU time while the clock runs, and at least once. */
   readonly windowMs: number
   /** Runs in one repetition of the warm-up, when `n` would be too long. Default: `n`. */
   readonly warmupN?: number

@@ -57,7 +57,7 @@ export function closingLines({ findings, report, times, note }: Closing): string
     ),
     ...(note === '' ? [] : ['', note]),
     '',
-    `Report: ${relative('', report.path)} (${exact(Math.round(report.bytes / 1024))} kB)`,
+    `Report: ${shortest(report.path)} (${exact(Math.round(report.bytes / 1024))} kB)`,
     '',
   ].join('\n')
 }
@@ -74,4 +74,10 @@ function columns(rows: readonly (readonly string[])[], left: number): string[] {
         )
         .join('  '),
   )
+}
+
+/** The path as one would type it here: relative, unless that leads out of the folder. */
+function shortest(path: string): string {
+  const fromHere = relative('', path)
+  return fromHere.startsWith('..') ? path : fromHere
 }

@@ -1,6 +1,5 @@
 /** The files the flow reads: they come with the npm package vega-datasets. */
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 export interface DataFiles {
   /** Parquet: three million flights of 2001. */
@@ -13,7 +12,7 @@ export interface DataFiles {
 
 /** Where npm put them. */
 export function dataFiles(): DataFiles {
-  const entry = createRequire(import.meta.url).resolve('vega-datasets')
-  const data = (name: string): string => join(dirname(entry), '..', 'data', name)
+  const entry = import.meta.resolve('vega-datasets')
+  const data = (name: string): string => fileURLToPath(new URL(`../data/${name}`, entry))
   return { flights: data('flights-3m.parquet'), airports: data('airports.csv'), states: data('us-10m.json') }
 }

@@ -1,6 +1,5 @@
 /** One HTML file that needs nothing else: fonts, style and drawings are inside. */
 import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 
 import type { Steps } from './chart.ts'
 import { STYLE } from './page-style.ts'
@@ -118,18 +117,16 @@ function sourceOf(part: Part): string {
 
 /** Fonts as data in the page, so that it looks the same everywhere and asks nobody for them. */
 async function fonts(): Promise<string> {
-  const { resolve } = createRequire(import.meta.url)
-  const face = async (family: string, file: string): Promise<string> => {
-    const data = await readFile(resolve(`@fontsource-variable/${file}`), 'base64')
-    return (
-      `@font-face{font-family:'${family}';font-weight:200 900;font-display:swap;` +
-      `src:url(data:font/woff2;base64,${data}) format('woff2')}\n`
-    )
+  const faces = {
+    'Inter Variable': import.meta.resolve('@fontsource-variable/inter/files/inter-latin-wght-normal.woff2'),
+    'Source Serif 4 Variable': import.meta
+      .resolve('@fontsource-variable/source-serif-4/files/source-serif-4-latin-wght-normal.woff2'),
   }
-  return (
-    (await face('Inter Variable', 'inter/files/inter-latin-wght-normal.woff2')) +
-    (await face('Source Serif 4 Variable', 'source-serif-4/files/source-serif-4-latin-wght-normal.woff2'))
-  )
+  const rules = Object.entries(faces).map(async ([family, file]) => {
+    const data = await readFile(new URL(file), 'base64')
+    return `@font-face{font-family:'${family}';font-weight:200 900;src:url(data:font/woff2;base64,${data}) format('woff2')}`
+  })
+  return (await Promise.all(rules)).join('\n')
 }
 
 /** Shows the text of the mark under the pointer. Without scripts the page lacks only this. */

@@ -1,3 +1,5 @@
+import { inWords } from './words.ts'
+
 /** Facts that go with a log line; those of Troupe are `flowRunId`, `runId`, `run`, `attempt` and `err`. @public */
 export type LogFields = Readonly<Record<string, unknown>>
 
@@ -15,7 +17,7 @@ const levels = ['debug', 'info', 'warn', 'error'] as const
 export function consoleLogger(): Logger {
   const line = (level: 'warn' | 'error', fields: LogFields, message = ''): void => {
     const { run, runId, err } = fields
-    const where = run === undefined ? '' : ` [${String(run)} ${String(runId)}]`
+    const where = run === undefined ? '' : ` [${inWords(run)} ${inWords(runId)}]`
     const why = err instanceof Error ? `: ${err.stack ?? err.message}` : ''
     console[level](`troupe${where} ${message}${why}`)
   }

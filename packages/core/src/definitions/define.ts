@@ -1,5 +1,5 @@
 import { UsageError } from '../base/errors.ts'
-import type { BodyFunction, Definition, Settings } from './definition.ts'
+import type { BodyFunction, Definition } from './definition.ts'
 import { compile, type AllOptions } from './options.ts'
 import { callerPlace, register } from './registry.ts'
 
@@ -32,40 +32,38 @@ export function define(
       `expected options or a name first: ${kind}('name', fn) or ${kind}({ name: 'name' }, fn)`,
     )
   }
-  const name: unknown = options.name ?? fn.name
-  if (typeof name !== 'string' || name === '') {
-    throw new UsageError(
-      'MISSING_NAME',
-      `the ${kind} has no name; write ${kind}('its-name', ${fn.length > 0 ? '(…)' : '()'} => …)`,
-    )
-  }
-  const definition = { kind, name, version: versionOf(options), fn, settings: compile(kind, options) }
+  const name = nameOf(kind, options.name ?? fn.name, fn)
+  const definition = { kind, name, version: versionOf(options.version ?? '1'), fn, settings: compile(kind, options) }
   register(definition, callerPlace(below))
   return definition
 }
 
-/** The definition with other options. */
-export function redefine(definition: Definition, options: AllOptions): Definition {
+/**
+ * The definition with other options; one with another name or version is remembered, too.
+ *
+ * @param below - The public function that was called.
+ * @throws {@link UsageError} as `define`
+ */
+export function redefine(definition: Definition, options: AllOptions, below: (...args: never[]) => unknown): Definition {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError('INVALID_OPTION', `expected options: ${definition.name}.with({ … })`)
   }
-  const settings: Settings = compile(definition.kind, options, definition.settings)
-  const { name, version } = options
-  return {
-    ...definition,
-    settings,
-    ...(name === undefined ? {} : { name }),
-    ...(version === undefined ? {} : { version }),
-  }
+  const { kind, fn } = definition
+  const name = nameOf(kind, options.name ?? definition.name, fn)
+  const version = versionOf(options.version ?? definition.version)
+  const changed = { kind, name, version, fn, settings: compile(kind, options, definition.settings) }
+  if (name !== definition.name || version !== definition.version) register(changed, callerPlace(below))
+  return changed
 }
 
-function versionOf(options: AllOptions): string {
-  const version: unknown = options.version ?? '1'
+function nameOf(kind: 'flow' | 'task', name: unknown, fn: BodyFunction): string {
+  if (typeof name === 'string' && name !== '') return name
+  throw new UsageError('MISSING_NAME', `the ${kind} has no name; write ${kind}('its-name', ${fn.length > 0 ? '(…)' : '()'} => …)`)
+}
+
+function versionOf(version: unknown): string {
   if (typeof version === 'string' && version !== '') return version
-  throw new UsageError(
-    'INVALID_OPTION',
-    `expected \`version\` to be a string that is not empty, got ${String(version)}`,
-  )
+  throw new UsageError('INVALID_OPTION', `expected \`version\` to be a string that is not empty, got ${String(version)}`)
 }
 
 /** The function that people hold, with a definition's name and whatever else it carries. */

@@ -8,8 +8,12 @@ import { Handover } from './handover.ts'
 import type { Replay } from './replay.ts'
 import { cancelledError, type Body, type HandedOver, type Run, type RunHost } from './run.ts'
 
-/** What an attempt does when its body and all runs that it submitted have ended. */
-export type Conclude = (attempt: Attempt) => void
+/** Decides when a body begins, and what follows when it and all runs that it submitted have ended. */
+export interface Concluder {
+  /** Lets the body begin as soon as there is room. */
+  launch(attempt: Attempt): void
+  conclude(attempt: Attempt): void
+}
 
 /**
  * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
@@ -40,12 +44,13 @@ export class Attempt implements Body, Assignment {
   over = false
   /** Why the body was told to stop. */
   reason: unknown
-  readonly #conclude: Conclude
+  readonly #life: Concluder
   readonly #gated: boolean
-  #live: Set<Run> | undefined
+  #live: Run[] = noRuns
   #handover: Handover | undefined
   #timers: BodyTimers | undefined
   #controller: AbortController | undefined
+  #isLeftover = false
   #waits = 0
   #drewAt = 0
   #ordinals: Map<string, number> | undefined
@@ -62,7 +67,7 @@ export class Attempt implements Body, Assignment {
     tryFrom: number
     /** Whether the body waits until its Running entry is safe: it may have run before. */
     gated: boolean
-    conclude: Conclude
+    life: Concluder
   }) {
     this.host = init.host
     this.run = init.run
@@ -72,7 +77,7 @@ export class Attempt implements Body, Assignment {
     this.order = init.order
     this.lease = init.host.next()
     this.#gated = init.gated
-    this.#conclude = init.conclude
+    this.#life = init.life
     const { definition, caller } = init.run
     const inherited = caller?.childPool
     if (definition.kind === 'task') {
@@ -112,7 +117,7 @@ export class Attempt implements Body, Assignment {
 
   /** What the body sees, in which order. */
   get handover(): Handover {
-    return (this.#handover ??= new Handover(this.host.clock.turn))
+    return (this.#handover ??= new Handover(this.host.clock, (expected) => this.#stalled(expected)))
   }
 
   get timers(): BodyTimers {
@@ -136,30 +141,41 @@ export class Attempt implements Body, Assignment {
 
   /** The body is about to begin. @returns Whether it may. */
   begin(): boolean {
-    if (this.over || this.run.body !== this) return false
     const { run } = this
+    if (this.over || run.body !== this || run.caller?.over === true || run.ledger.lost) return false
     const flow = this.#flow()
     if (flow?.run.stateName === 'Paused') {
       flow.#waitingToBegin.push(this)
       return false
     }
-    if (run.stateName !== 'Running' && run.stateName !== 'Retrying') {
-      const poisoned = new RunError(
-        'RUN_CRASHED',
-        `${run.definition.kind} run ${run.runName} (${run.id}) lost its host ${run.context.recoveries} times; ` +
-          `\`maxRecoveries\` is ${run.context.maxRecoveries}`,
-        { details: { runId: run.id, recoveries: run.context.recoveries } },
-      )
-      run.move({ type: 'start' }, undefined, { failure: run.host.values.saveError(poisoned) })
-      if (run.ended) this.finish()
-    }
+    // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
+    if (run.stateName === 'Recovering') this.#recover()
+    else if (run.stateName !== 'Retrying') run.move(start)
     this.begun = run.stateName === 'Running' || run.stateName === 'Retrying'
     return this.begun
   }
 
+  /** The body runs again after its host was lost, or has been lost too often. */
+  #recover(): void {
+    const { run } = this
+    const { recoveries, maxRecoveries } = run.context
+    const message =
+      `${run.definition.kind} run ${run.runName} (${run.id}) lost its host ${recoveries} times; ` +
+      `\`maxRecoveries\` is ${maxRecoveries}`
+    const poisoned = new RunError('RUN_CRASHED', message, { details: { runId: run.id, recoveries } })
+    run.move(start, recoveries > maxRecoveries ? `Poisoned: ${message}` : undefined, {
+      failure: run.host.values.saveError(poisoned),
+    })
+    if (run.ended) this.finish()
+  }
+
   invoke(): unknown {
     if (!this.#gated) return this.#call()
-    return new Promise<void>((resolve) => this.run.ledger.whenSafe(resolve)).then(() => this.#call())
+    return new Promise<void>((resolve) => this.run.ledger.whenSafe(resolve)).then(() => {
+      // Cancelled while the journal was asked: the body has not begun, and does not.
+      if (this.over || this.run.stateName === 'Cancelling') throw this.reason
+      return this.#call()
+    })
   }
 
   #call(): unknown {
@@ -168,12 +184,10 @@ export class Attempt implements Body, Assignment {
 
   /** The body has settled; what it found counts unless the run has gone on without it. */
   settle(result: BodyResult): void {
+    if (this.#isLeftover) this.host.leftover(this.run, false)
     if (this.result !== undefined) return
     this.result = result
-    if (this.over) {
-      this.host.leftover(this.run, false)
-      return
-    }
+    if (this.over) return
     if ('error' in result && this.run.definition.settings.onBodyError === 'cancel') {
       this.#cancelChildren('the body of its caller threw', true)
     }
@@ -200,26 +214,39 @@ export class Attempt implements Body, Assignment {
 
   childStarted(child: Run): void {
     this.submitted++
-    if (!child.ended) (this.#live ??= new Set()).add(child)
+    if (child.ended) return
+    if (this.#live === noRuns) this.#live = []
+    child.place = this.#live.length
+    this.#live.push(child)
   }
 
   childEnded(child: Run): void {
-    this.#live?.delete(child)
+    this.#leave(child)
     if (!child.completed && child.stateName !== 'Cancelled') (this.failures ??= []).push(child)
     if (this.result !== undefined) this.tryEnd()
   }
 
-  get children(): ReadonlySet<Run> {
-    return this.#live ?? none
+  /** Runs that it submitted and that are live, in no order. */
+  get children(): readonly Run[] {
+    return this.#live
+  }
+
+  /** The last one takes its place: a list, unlike a set, costs a run that waits only one word. */
+  #leave(child: Run): void {
+    const last = this.#live[this.#live.length - 1]
+    if (last === undefined || this.#live[child.place] !== child) return
+    this.#live[child.place] = last
+    last.place = child.place
+    this.#live.pop()
   }
 
   /** Ends the run, or its attempt, when the body and all that it submitted have ended. */
   tryEnd(): void {
     if (this.over || this.result === undefined) return
-    if (this.#live !== undefined && this.#live.size > 0) return
+    if (this.#live.length > 0) return
     if (this.run.stateName === 'Paused') return
     if (this.run.stateName !== 'Cancelling') {
-      this.#conclude(this)
+      this.#life.conclude(this)
       return
     }
     this.endCancelled(this.reason)
@@ -323,6 +350,7 @@ export class Attempt implements Body, Assignment {
     const { definition } = root
     this.note('diverged', `the body of ${this.run.runName} ${how}`)
     if (definition.settings.onDivergence === 'run' || this.replay?.version !== this.run.definition.version) {
+      this.replay?.forgetDraws()
       this.handover.skipUncalled()
       return
     }
@@ -341,6 +369,29 @@ export class Attempt implements Body, Assignment {
         failure: root.host.values.saveError(error),
       })
     throw error
+  }
+
+  /** Whether the body ended before it made all calls whose ends its journal has, and its run was parked for it. */
+  isShort(): boolean {
+    const expected = this.#handover?.uncalled
+    if (expected === undefined || expected === 0) return false
+    try {
+      this.diverge(`ended, and has not made ${expected} of the calls whose ends are in the journal`)
+      return false
+    } catch (error) {
+      if (TroupeError.is(error, 'RUN_DIVERGED')) return true
+      throw error
+    }
+  }
+
+  /** The body has come to rest, and has not made the call whose end comes next. */
+  #stalled(expected: string): void {
+    try {
+      this.diverge(`waits, and has not made the call that led to ${expected}`)
+    } catch (error) {
+      // Parked: the state of the flow run says so.
+      if (!TroupeError.is(error, 'RUN_DIVERGED')) throw error
+    }
   }
 
   /** The body of the flow run that this task run belongs to. */
@@ -365,6 +416,8 @@ export class Attempt implements Body, Assignment {
     this.reason = cancelledError(run, reason)
     this.#controller?.abort(this.reason)
     this.#timers?.rejectAll(this.reason)
+    // A paused body is handed how its runs end after all.
+    this.#handover?.resume()
     this.#cancelChildren(reason, false)
     if (!this.begun) {
       this.pool?.stop(this)
@@ -384,6 +437,7 @@ export class Attempt implements Body, Assignment {
       'leftover',
       `the body of ${this.run.runName} did not settle within its grace, and may still be running`,
     )
+    this.#isLeftover = true
     this.host.leftover(this.run, true)
     this.result = { error: this.reason }
     this.#cancelChildren(reason, true)
@@ -392,7 +446,7 @@ export class Attempt implements Body, Assignment {
 
   /** @param all - Whether cleanup runs are cancelled, too. */
   #cancelChildren(reason: unknown, all: boolean): void {
-    for (const child of [...this.children]) {
+    for (const child of this.#live.toSorted((a, b) => a.index - b.index)) {
       if (all || !child.definition.settings.cleanup) cancelRun(child, reason)
     }
   }
@@ -414,7 +468,7 @@ export class Attempt implements Body, Assignment {
    */
   letGo(reason: unknown): void {
     if (this.over) return
-    for (const child of this.children) child.body?.letGo(reason)
+    for (const child of this.#live) child.body?.letGo(reason)
     this.reason ??= reason
     this.finish()
     if (this.begun && this.result === undefined) this.#controller?.abort(reason)
@@ -428,7 +482,7 @@ export class Attempt implements Body, Assignment {
   /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
   goOn(): void {
     this.handover.resume()
-    for (const attempt of this.#waitingToBegin.splice(0)) attempt.pool?.assign(attempt)
+    for (const attempt of this.#waitingToBegin.splice(0)) attempt.#life.launch(attempt)
     this.tryEnd()
   }
 
@@ -444,7 +498,9 @@ export class Attempt implements Body, Assignment {
   }
 }
 
-const none: ReadonlySet<Run> = new Set()
+const start = { type: 'start' } as const
+/** What most bodies have submitted; never added to. */
+const noRuns: Run[] = []
 
 /**
  * Cancels a run: at once where its body has not begun, else through its signal and its grace. Changes nothing where the

@@ -32,8 +32,9 @@ class BodyTimer implements HandedOver, CommitSubject {
     })
   }
 
-  deliver(): void {
+  deliver(then: () => void): void {
     this.resolve()
+    then()
   }
 
   committed(entry: Entry): void {

@@ -6,7 +6,6 @@ import type { Dependency } from '../runs/dependencies.ts'
 import { findDependencies } from '../runs/dependencies.ts'
 import type { Attempt } from './attempt.ts'
 import { encodeArguments, identityOf } from './identity.ts'
-import { Life } from './life.ts'
 import type { Run, RunHost } from './run.ts'
 import type { RecordedRun } from '../journal/history.ts'
 
@@ -19,12 +18,16 @@ export interface Call {
 }
 
 /** A call that was found in order. */
-export interface Prepared extends Call {
-  readonly dependencies: readonly Dependency[]
+export interface Prepared {
+  readonly args: readonly unknown[]
+  /** The arguments as the journal holds them, where it encodes: each attempt gets a copy of its own. */
   readonly inputs: Uint8Array | undefined
+  readonly dependencies: readonly Dependency[]
+  /** Hash of the arguments or of the key, where the call may have to be found again. */
   readonly identity: string | undefined
   /** What the new run's id is made of, where the call has an identity. */
   readonly derivedId: string | undefined
+  /** Place in the order of submission. */
   readonly order: number
 }
 
@@ -33,15 +36,16 @@ export function prepare(host: RunHost, call: Call): Prepared {
   const { definition, args, caller } = call
   const dependencies = dependenciesOf(args, definition.settings.waitFor)
   for (const { run } of dependencies) checkDependency(host, run, call)
+  const { encodes } = host.values
   // Whatever may be replayed or retried must be found again by its arguments.
-  const needsIdentity =
+  const findable =
     caller !== undefined &&
-    (host.values.encodes || caller.run.definition.settings.retries > 0 || caller.replay !== undefined)
-  const identity = needsIdentity ? identityOf(definition, args) : undefined
+    (encodes || caller.run.definition.settings.retries > 0 || caller.replay !== undefined)
+  const identity = findable ? identityOf(definition, args) : undefined
   return {
-    ...call,
+    args,
+    inputs: encodes ? encodeArguments(args) : undefined,
     dependencies,
-    inputs: host.values.encodes ? encodeArguments(args) : undefined,
     identity,
     derivedId:
       identity === undefined || caller === undefined ? undefined : derive(caller, definition, identity),
@@ -83,17 +87,16 @@ export function dependenciesOf(args: readonly unknown[], waitFor: unknown): read
 }
 
 /** The entry that a new run begins with. */
-export function submittedEntry(host: RunHost, run: Run, prepared: Prepared): SubmittedEntry {
-  const { definition, caller, identity, inputs, args } = prepared
+export function submittedEntry(run: Run, { identity, inputs, args }: Prepared): SubmittedEntry {
+  const { definition, caller } = run
   const { settings } = definition
-  const root = run.index === 0
-  return {
+  const entry = {
     kind: 'submitted',
-    at: host.clock.now(),
+    at: run.host.clock.now(),
     runKind: definition.kind,
     runId: run.id,
-    parent: root ? -1 : (caller?.run.index ?? -1),
-    parentAttempt: root ? 0 : (caller?.number ?? 0),
+    parent: run.index === 0 ? -1 : (caller?.run.index ?? -1),
+    parentAttempt: run.index === 0 ? 0 : (caller?.number ?? 0),
     name: definition.name,
     version: definition.version,
     runName: settings.runName,
@@ -101,22 +104,17 @@ export function submittedEntry(host: RunHost, run: Run, prepared: Prepared): Sub
     inputs: inputs ?? args,
     to: 'Pending',
     tags: settings.tags,
-    ...(root && caller !== undefined ? { parentRunId: caller.run.id } : undefined),
+  } as const
+  if (run.index > 0) return entry
+  return {
+    ...entry,
+    ...(caller === undefined ? undefined : { parentRunId: caller.run.id }),
     ...(run.parametersHash === undefined ? undefined : { parametersHash: run.parametersHash }),
   }
 }
 
-/**
- * Lets a run begin when its upstreams have ended.
- *
- * @param recorded - What its body did before its host was lost.
- */
-export function begin(
-  host: RunHost,
-  run: Run,
-  prepared: Prepared,
-  recorded?: { readonly run: RecordedRun; readonly gated: boolean },
-): void {
-  const { args, inputs, dependencies, order } = prepared
-  new Life(host, run, { args, inputs, dependencies, order, recorded })
+/** What an earlier execution of a run's body did, and whether the body may have begun. */
+export interface Recorded {
+  readonly run: RecordedRun
+  readonly gated: boolean
 }

@@ -8,7 +8,14 @@ import { cancelledError, Run, type RunHost } from './run.ts'
  * Ends a run whose body will not run again, after all that it had submitted. The runs below it need no body and no
  * definition for that.
  */
-export function endRemembered(host: RunHost, run: Run, recorded: RecordedRun, reason: string): void {
+export function endRemembered(run: Run, recorded: RecordedRun, reason: string): void {
+  endChildren(run, recorded, reason)
+  cancelRun(run, reason)
+  if (run.stateName === 'Cancelling') finishCancel(run, reason)
+}
+
+/** Ends all that a run's body had submitted, and what those had. */
+export function endChildren(run: Run, recorded: RecordedRun, reason: string): void {
   for (const act of recorded.acts) {
     if (act.kind === 'called' && !isTerminal(act.run.stateName)) {
       const definition = endingDefinition(act.run)
@@ -17,17 +24,15 @@ export function endRemembered(host: RunHost, run: Run, recorded: RecordedRun, re
         index: act.run.index,
         definition,
         ledger: run.ledger,
-        host,
+        host: run.host,
         caller: undefined,
         restored: restoredOf(act.run, definition),
       })
       child.looked = true
-      endRemembered(host, child, act.run, reason)
+      endRemembered(child, act.run, reason)
     } else if (act.kind === 'called flow' && act.child.history !== undefined)
-      endHistory(host, act.child.history, reason)
+      endHistory(run.host, act.child.history, reason)
   }
-  cancelRun(run, reason)
-  if (run.stateName === 'Cancelling') finishCancel(run, reason)
 }
 
 function finishCancel(run: Run, reason: string): void {
@@ -40,11 +45,12 @@ function endHistory(host: RunHost, history: History, reason: string): void {
   if (isTerminal(history.root.stateName)) return
   const run = restoreRoot(host, history, endingDefinition(history.root), undefined)
   run.looked = true
-  endRemembered(host, run, history.root, reason)
+  run.ledger.claim()
+  endRemembered(run, history.root, reason)
 }
 
 /** Cancels what the body had called before its host was lost, and has not called again. @returns Whether there was any. */
-export function endUncalled(host: RunHost, attempt: Attempt): boolean {
+export function endUncalled(attempt: Attempt): boolean {
   const uncalled = attempt.replay?.takeUncalled() ?? []
   for (const call of uncalled) {
     const name = call.kind === 'task' ? call.run.submitted.name : call.child.started.name
@@ -53,13 +59,14 @@ export function endUncalled(host: RunHost, attempt: Attempt): boolean {
       `${call.kind} ${name} was submitted before the host was lost, and not called again`,
     )
     if (call.kind === 'task') {
-      const run = restoreTask(host, call.run, endingDefinition(call.run), attempt)
-      endRemembered(host, run, call.run, 'it was not called again')
+      const run = restoreTask(call.run, endingDefinition(call.run), attempt)
+      endRemembered(run, call.run, 'it was not called again')
     } else if (call.child.history !== undefined && !isTerminal(call.child.history.root.stateName)) {
       const definition = endingDefinition(call.child.history.root)
-      const run = restoreRoot(host, call.child.history, definition, attempt)
+      const run = restoreRoot(attempt.host, call.child.history, definition, attempt)
       attempt.childStarted(run)
-      endRemembered(host, run, call.child.history.root, 'it was not called again')
+      run.ledger.claim()
+      endRemembered(run, call.child.history.root, 'it was not called again')
     }
   }
   return uncalled.length > 0

@@ -70,6 +70,9 @@ export interface EngineHealth {
   readonly stalled: readonly string[]
 }
 
+/** How long `close` waits for the journal at the least. */
+const flushMs = 1_000
+
 /** What a handle is made of. */
 interface Found {
   readonly kind: 'flow' | 'task'
@@ -86,6 +89,7 @@ export class Engine implements RunHost {
   readonly logger: Logger
   readonly values: ValueStore
   readonly node: string
+  closing = false
   closed = false
   readonly hub: Hub<Transition>
   readonly errorHub: Hub<EngineError>
@@ -96,6 +100,7 @@ export class Engine implements RunHost {
   readonly #stalled = new Set<string>()
   readonly #defaultRunner = new ConcurrentTaskRunner()
   #counter = 0
+  #closed: Promise<void> | undefined
 
   constructor(options: EngineOptions) {
     for (const name of Object.keys(options)) {
@@ -219,7 +224,7 @@ export class Engine implements RunHost {
 
   subflowEnded(run: Run, caller: Body): void {
     this.#live.delete(run.id)
-    subflowEnded(this, run, caller)
+    subflowEnded(run, caller)
     caller.childEnded(run)
   }
 
@@ -257,7 +262,7 @@ export class Engine implements RunHost {
 
   cancel(run: Run, reason: string | undefined): void {
     if (run.stateName === 'Paused' && run.body?.over !== false) {
-      this.#withHistory(run, (history) => cancelParked(this, run, history, reason ?? 'cancelled'))
+      this.#withHistory(run, (history) => cancelParked(run, history, reason ?? 'cancelled'))
     } else cancelRun(run, reason)
   }
 
@@ -272,7 +277,7 @@ export class Engine implements RunHost {
       return
     }
     const history = await readHistory(this.journal, run.id)
-    if (history !== undefined) replayParked(this, run, history)
+    if (history !== undefined) replayParked(run, history)
   }
 
   #withHistory(run: Run, use: (history: NonNullable<Awaited<ReturnType<typeof readHistory>>>) => void): void {
@@ -376,7 +381,7 @@ export class Engine implements RunHost {
 
   health(): EngineHealth {
     return {
-      open: !this.closed,
+      open: !this.closing,
       liveRuns: this.#live.size,
       leftovers: [...this.#leftovers.keys()],
       stalled: [...this.#stalled],
@@ -386,23 +391,31 @@ export class Engine implements RunHost {
   /** Takes no more calls, gives live runs `grace` to end, then lets go of them. */
   async close(grace: Duration): Promise<void> {
     const graceMs = toMilliseconds(grace, 'grace')
-    if (this.closed) return
-    this.closed = true
+    if (this.closing) return this.#closed
+    this.closing = true
+    this.#closed = this.#close(graceMs)
+    return this.#closed
+  }
+
+  async #close(graceMs: number): Promise<void> {
     engineClosed(this)
     const live = [...this.#live.values()]
     if (graceMs > 0 && live.length > 0) {
       const all = Promise.all(
-        live.map((run) => new Promise<void>((resolve) => run.whenSettled(() => resolve()))),
+        live.map((run) => new Promise<void>((resolve) => run.whenSettled({ runEnded: () => resolve() }))),
       )
       const deadline = deadlineAfter(this.clock, graceMs)
       await Promise.race([all, deadline.done])
       deadline.stop()
     }
+    await this.#flushed(Math.max(graceMs, flushMs))
+    this.closed = true
     const error = new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
     for (const run of this.#live.values()) {
       run.body?.letGo(error)
       run.ledger.abandon()
-      run.abandon(error)
+      // Bodies of this engine wait for ever: their run is not over, and they must not act as if it were.
+      if (run.caller === undefined) run.abandon(error)
     }
     this.#live.clear()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
@@ -411,8 +424,17 @@ export class Engine implements RunHost {
     if (this.#ownsJournal) await this.journal.close()
   }
 
+  /** What was recorded is to reach the journal, unless the journal does not answer. */
+  async #flushed(ms: number): Promise<void> {
+    const ledgers = [...this.#live.values()].map(({ ledger }) => ledger)
+    const all = Promise.all(ledgers.map((ledger) => new Promise<void>((resolve) => ledger.whenSafe(resolve))))
+    const deadline = deadlineAfter(this.clock, ms)
+    await Promise.race([all, deadline.done])
+    deadline.stop()
+  }
+
   checkOpen(): void {
-    if (this.closed) throw new UsageError('ENGINE_CLOSED', 'the engine is closed')
+    if (this.closing) throw new UsageError('ENGINE_CLOSED', 'the engine is closed')
   }
 
   /** How handles see runs that are not live here. */

@@ -1,5 +1,12 @@
 import { Fifo } from '../base/fifo.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { HandedOver } from './run.ts'
+
+/**
+ * How long a replayed body may take to make a call whose end its journal has, before it counts as having taken another
+ * path: far more than a body's own I/O should take, and short enough not to look like a hang.
+ */
+const patienceMs = 10_000
 
 /** A place in the order of what a body is handed; while its body is replayed, what belongs there may not be asked for yet. */
 export interface Place {
@@ -17,7 +24,8 @@ export interface Place {
  * made again stops all that come after it. So a body whose effects are all in tasks takes the same path each time.
  */
 export class Handover {
-  readonly #turn: (fn: () => void) => void
+  readonly #clock: Clock
+  readonly #onStalled: (expected: string) => void
   readonly #queue = new Fifo<Place>()
   #scheduled = false
   #held = false
@@ -25,8 +33,12 @@ export class Handover {
   /** Reserved places whose call has not been made. */
   #uncalled = 0
 
-  constructor(turn: (fn: () => void) => void) {
-    this.#turn = turn
+  #stopWaiting: (() => void) | undefined
+
+  /** @param onStalled - Told when the body has not made the call whose end comes next for a long time. */
+  constructor(clock: Clock, onStalled: (expected: string) => void) {
+    this.#clock = clock
+    this.#onStalled = onStalled
   }
 
   /** How many recorded ends wait for a call that the body has not made. */
@@ -45,6 +57,7 @@ export class Handover {
     const place: Place = { item: undefined, recorded }
     this.#queue.push(place)
     this.#uncalled++
+    this.#awaitCall()
     return place
   }
 
@@ -52,6 +65,7 @@ export class Handover {
   fill(place: Place, item: HandedOver): void {
     place.item = item
     this.#uncalled--
+    this.#awaitCall()
     this.#schedule()
   }
 
@@ -69,7 +83,20 @@ export class Handover {
     }
     for (const place of rest) this.#queue.push(place)
     this.#uncalled = 0
+    this.#awaitCall()
     this.#schedule()
+  }
+
+  /** A body that waits for I/O of its own may make its next call late; one that took another path never does. */
+  #awaitCall(): void {
+    this.#stopWaiting?.()
+    this.#stopWaiting = undefined
+    if (this.#uncalled === 0 || this.#over) return
+    this.#stopWaiting = this.#clock.at(this.#clock.now() + patienceMs, () => {
+      this.#stopWaiting = undefined
+      const expected = this.stalledAt
+      if (expected !== undefined && !this.#held) this.#onStalled(expected)
+    })
   }
 
   /** Paused: nothing is handed over until `resume`. */
@@ -85,6 +112,7 @@ export class Handover {
   /** Hands nothing over any more. */
   stop(): void {
     this.#over = true
+    this.#stopWaiting?.()
     this.#queue.clear()
   }
 
@@ -92,21 +120,32 @@ export class Handover {
     if (this.#scheduled || this.#held || this.#over) return
     if (this.#queue.peek()?.item === undefined) return
     this.#scheduled = true
-    this.#turn(this.#next)
+    this.#clock.turn(this.#next)
   }
 
   /** What nobody waits for makes nobody go on, and needs no turn of its own. */
   readonly #next = (): void => {
-    this.#scheduled = false
-    if (this.#held || this.#over) return
     for (;;) {
-      const item = this.#queue.peek()?.item
-      if (item === undefined) return
+      const item = this.#held || this.#over ? undefined : this.#queue.peek()?.item
+      if (item === undefined) {
+        this.#scheduled = false
+        return
+      }
       this.#queue.shift()
-      const { wanted } = item
-      item.deliver()
-      if (wanted) break
+      if (item.wanted) {
+        item.deliver(this.#handedOver)
+        return
+      }
+      item.deliver(nothing)
     }
+  }
+
+  readonly #handedOver = (): void => {
+    this.#scheduled = false
     this.#schedule()
   }
+}
+
+function nothing(): void {
+  // Nobody waits for it.
 }

@@ -1,60 +1,61 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { JournalError, RunError } from '../base/errors.ts'
+import { InternalError, JournalError, RunError } from '../base/errors.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
+import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
-import { replaceFutures, type Dependency } from '../runs/dependencies.ts'
-import { Attempt } from './attempt.ts'
+import { replaceFutures } from '../runs/dependencies.ts'
+import { Attempt, type Concluder } from './attempt.ts'
+import type { Prepared, Recorded } from './calls.ts'
 import { endUncalled } from './ending.ts'
 import { decodeArguments, hashArguments } from './identity.ts'
 import { asError, judge, messageOf, type Verdict } from './outcome.ts'
 import { readHistory } from './read-journal.ts'
 import { Replay } from './replay.ts'
-import type { Run, RunHost } from './run.ts'
+import type { EndListener, Run } from './run.ts'
 
-/** What a run is started with, besides its definition. */
-export interface Start {
-  readonly args: readonly unknown[]
-  /** The arguments as the journal holds them, where it encodes: each attempt gets a copy of its own. */
-  readonly inputs: Uint8Array | undefined
-  readonly dependencies: readonly Dependency[]
-  /** Place in the order of submission. */
-  readonly order: number
-  /** What an earlier execution of the body did, for a run that a journal remembers. */
-  readonly recorded: { readonly run: RecordedRun; readonly gated: boolean } | undefined
+/**
+ * Lets a run begin when its upstreams have ended.
+ *
+ * @param recorded - What its body did before its host was lost.
+ */
+export function begin(run: Run, prepared: Prepared, recorded?: Recorded): void {
+  new Life(run, prepared, recorded).awaitUpstreams()
 }
 
 /** The life of one run from its submission to its end. Here it is decided when a body starts and what follows from it. */
-export class Life {
-  readonly host: RunHost
-  readonly run: Run
-  readonly #start: Start
+class Life implements Concluder, EndListener {
+  readonly #run: Run
+  readonly #prepared: Prepared
+  readonly #recorded: Recorded | undefined
+  #pending = 0
 
-  constructor(host: RunHost, run: Run, start: Start) {
-    this.host = host
-    this.run = run
-    this.#start = start
-    this.#awaitUpstreams()
+  constructor(run: Run, prepared: Prepared, recorded: Recorded | undefined) {
+    this.#run = run
+    this.#prepared = prepared
+    this.#recorded = recorded
   }
 
   /** A run starts when the ends of its upstreams are safe: their values must not reach a body before. */
-  #awaitUpstreams(): void {
-    const { dependencies } = this.#start
-    let pending = 0
-    const one = (): void => {
-      if (--pending === 0) this.#ready()
-    }
-    for (const { run } of dependencies) {
+  awaitUpstreams(): void {
+    for (const { run } of this.#prepared.dependencies) {
       if (run.settled) continue
-      pending++
-      run.whenSettled(one)
+      this.#pending++
+      run.whenSettled(this)
     }
-    if (pending === 0) this.#ready()
+    if (this.#pending === 0) this.#ready()
+  }
+
+  runEnded(): void {
+    if (--this.#pending === 0) this.#ready()
   }
 
   #ready(): void {
-    const { run } = this
-    if (run.ended) return
-    const failed = this.#start.dependencies.find((upstream) => !upstream.mayFail && !upstream.run.completed)
+    const run = this.#run
+    // Ended by a cancel, or its caller has left this engine meanwhile.
+    if (run.ended || run.ledger.lost || run.caller?.over === true) return
+    const failed = this.#prepared.dependencies.find(
+      (upstream) => !upstream.mayFail && !upstream.run.completed,
+    )
     if (failed !== undefined) {
       this.#upstreamFailed(failed.run)
       return
@@ -65,9 +66,8 @@ export class Life {
       this.#begin(args)
       return
     }
-    const { version: _version, validate } = schema['~standard']
     try {
-      const checked = validate(args)
+      const checked = schema['~standard'].validate(args)
       if (checked instanceof Promise)
         checked.then(
           (result) => this.#checked(result),
@@ -80,40 +80,40 @@ export class Life {
   }
 
   #resolveArguments(): readonly unknown[] {
-    const { inputs, dependencies } = this.#start
-    const args = inputs === undefined ? this.#start.args : decodeArguments(inputs, dependencies)
+    const { inputs, dependencies } = this.#prepared
+    const args = inputs === undefined ? this.#prepared.args : decodeArguments(inputs, dependencies)
     return replaceFutures(args, (run, mayFail) =>
       mayFail && !run.completed ? run.error : run.value,
     ) as readonly unknown[]
   }
 
   #checked(result: StandardSchemaV1.Result<unknown>): void {
-    if (this.run.ended) return
+    if (this.#run.ended) return
     if (result.issues === undefined) {
       this.#begin(result.value as readonly unknown[])
       return
     }
     const issues = result.issues.map(({ message, path }) => `${pathOf(path)}${message}`)
-    const text = `invalid parameters of ${this.run.definition.name}: ${issues.join('; ')}`
+    const text = `invalid parameters of ${this.#run.definition.name}: ${issues.join('; ')}`
     this.#refuse(new RunError('INVALID_PARAMETERS', text, { details: { issues: result.issues } }))
   }
 
   #invalid(error: unknown): void {
-    const text = `the schema of ${this.run.definition.name} threw: ${messageOf(error)}`
+    const text = `the schema of ${this.#run.definition.name} threw: ${messageOf(error)}`
     this.#refuse(new RunError('INVALID_PARAMETERS', text, { cause: error }))
   }
 
   #refuse(error: RunError): void {
-    this.run.move({ type: 'refuse' }, error.message, { failure: this.run.host.values.saveError(error) })
+    this.#run.move({ type: 'refuse' }, error.message, { failure: this.#run.host.values.saveError(error) })
   }
 
   #upstreamFailed(upstream: Run): void {
-    const { run } = this
+    const run = this.#run
     const cause = upstream.error
     const known = cause instanceof RunError && cause.code === 'UPSTREAM_FAILED' ? cause : undefined
     const root = known?.details['rootRunId'] ?? upstream.id
     const rootName = known?.details['rootRunName'] ?? upstream.runName
-    const message = `upstream ${String(rootName)} (${String(root)}) did not complete`
+    const message = `upstream ${inWords(rootName)} (${inWords(root)}) did not complete`
     const error = new RunError('UPSTREAM_FAILED', message, {
       cause: known?.cause ?? cause,
       details: { runId: run.id, rootRunId: root, rootRunName: rootName },
@@ -123,63 +123,80 @@ export class Life {
   }
 
   #begin(args: readonly unknown[]): void {
-    const { run, host } = this
-    const { order, recorded } = this.#start
+    const run = this.#run
+    const { host } = run
+    const { order } = this.#prepared
+    const recorded = this.#recorded
     // A body that may have run before begins when the journal says that it does: so its losses are counted.
     const gated = recorded?.gated ?? false
     const number = run.context.attempt + (run.stateName === 'Recovering' ? 1 : 0)
     const tryFrom = recorded === undefined || recorded.run.tryFrom > number ? number : recorded.run.tryFrom
-    const attempt = new Attempt({ host, run, number, tryFrom, args, order, gated, conclude: this.#conclude })
+    const attempt = new Attempt({ host, run, number, tryFrom, args, order, gated, life: this })
     run.body = attempt
     if (recorded !== undefined)
       attempt.replay = Replay.recovery(recorded.run, attempt.handover, identityOfRecorded)
     if (run.caller?.drawsSafe === false && run.ledger === run.caller.run.ledger)
-      run.ledger.whenSafe(() => this.#launch(attempt))
-    else this.#launch(attempt)
+      run.ledger.whenSafe(() => this.launch(attempt))
+    else this.launch(attempt)
   }
 
-  #launch(attempt: Attempt): void {
+  launch(attempt: Attempt): void {
     if (attempt.pool !== undefined) attempt.pool.assign(attempt)
-    else this.host.clock.turn(() => runFlowBody(attempt))
+    else this.#run.host.clock.turn(() => runFlowBody(attempt))
   }
 
   /** Same arguments, next attempt; what the body's runs completed before is there for it. */
   #retry(last: Attempt): void {
-    const { run, host } = this
+    const run = this.#run
+    const { host } = run
     last.finish()
     const attempt = new Attempt({
       host,
       run,
       number: run.context.attempt,
       tryFrom: run.context.attempt,
-      args: this.#start.inputs === undefined ? last.arguments : this.#resolveArguments(),
+      args: this.#prepared.inputs === undefined ? last.arguments : this.#resolveArguments(),
       order: last.order,
       gated: false,
-      conclude: this.#conclude,
+      life: this,
     })
     run.body = attempt
     if (last.submitted === 0) {
-      this.#launch(attempt)
+      this.launch(attempt)
       return
     }
     readForRetry(run).then(
       (replay) => {
         attempt.replay = replay
-        this.#launch(attempt)
+        this.launch(attempt)
       },
       (error: unknown) => host.report(error, run),
     )
   }
 
-  readonly #conclude = (attempt: Attempt): void => {
-    const { run } = this
+  conclude(attempt: Attempt): void {
+    try {
+      this.#concludeOrThrow(attempt)
+    } catch (error) {
+      // A defect must end the run, not hang it.
+      const internal = new InternalError(
+        `the end of ${this.#run.runName} (${this.#run.id}) could not be decided`,
+        error,
+      )
+      this.#follow(attempt, { kind: 'fail', error: internal, message: internal.message })
+    }
+  }
+
+  #concludeOrThrow(attempt: Attempt): void {
+    const run = this.#run
     const { result, submitted, failures = [] } = attempt
     if (result === undefined) return
-    if (endUncalled(this.host, attempt) && attempt.children.size > 0) return
+    if (attempt.isShort()) return
+    if (endUncalled(attempt) && attempt.children.length > 0) return
     const ended = 'error' in result ? { error: asError(result.error) } : result
     const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }))
     if (verdict.kind === 'wait') {
-      for (const other of verdict.runs) other.whenSettled(() => attempt.tryEnd())
+      for (const other of verdict.runs) other.whenSettled({ runEnded: () => attempt.tryEnd() })
       return
     }
     this.#follow(attempt, verdict)
@@ -187,16 +204,16 @@ export class Life {
 
   /** A value that the journal can't take fails the run, with the place that it can't take. */
   #encodable(verdict: Verdict): Verdict {
-    if (verdict.kind !== 'complete' || !this.run.host.values.encodes) return verdict
+    if (verdict.kind !== 'complete' || !this.#run.host.values.encodes) return verdict
     try {
-      return { ...verdict, value: this.run.host.values.save(verdict.value, 'result') }
+      return { ...verdict, value: this.#run.host.values.save(verdict.value, 'result') }
     } catch (error) {
       return { kind: 'fail', error, message: messageOf(error) }
     }
   }
 
   #follow(attempt: Attempt, verdict: Exclude<Verdict, { kind: 'wait' }>): void {
-    const { run } = this
+    const run = this.#run
     switch (verdict.kind) {
       case 'complete':
         run.move({ type: 'complete' }, verdict.message, { value: verdict.value })

@@ -1,8 +1,10 @@
-import { RunError } from '../base/errors.ts'
+import { inspect } from 'node:util'
+import { RunError, UsageError } from '../base/errors.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
 import { Ending } from '../runs/endings.ts'
 import { findReturned, replaceFutures } from '../runs/dependencies.ts'
 import { runOfHandle } from '../runs/future.ts'
+import { isError } from '../values/kinds.ts'
 import { runOfError, type Run } from './run.ts'
 
 /** What follows for a run from how its body ended and what became of the runs that it submitted. */
@@ -33,10 +35,22 @@ export function judge(evidence: Evidence): Verdict {
   const { value } = result
   if (value instanceof Ending) return judgeEnding(value)
   const returned = findReturned(value)
+  const above = returned.find((found) => run.descendsFrom(found))
+  if (above !== undefined) {
+    const message = `the body of ${run.runName} returned a future of ${above === run ? 'its own run' : above.runName}, which can't end before it`
+    return {
+      kind: 'fail',
+      error: new UsageError('DEADLOCK', message, { details: { runId: run.id } }),
+      message,
+    }
+  }
   const pending = returned.filter((found) => !found.ended)
   if (pending.length > 0) return { kind: 'wait', runs: pending }
   const failure = returned.find((found) => !found.completed)
-  if (failure !== undefined) return isOnlyFutures(value) ? judgeRuns(returned) : judgeRun(failure)
+  if (failure !== undefined) {
+    if (runOfHandle(value) !== undefined) return judgeRun(failure)
+    return isOnlyFutures(value) ? judgeRuns(returned) : failWith(failure)
+  }
   const unseen = evidence.failures.filter((failed) => !failed.looked)
   if (unseen[0] !== undefined) return unobserved(unseen, unseen[0], evidence.submitted)
   return {
@@ -58,9 +72,13 @@ function judgeEnding({ type, value, error, message }: Ending<unknown>): Verdict 
   return { kind: 'fail', error, message: message ?? messageOf(error) }
 }
 
-/** One run that did not complete. */
+/** One run that did not complete, and stands for the whole. */
 function judgeRun(run: Run): Verdict {
-  if (run.stateName === 'Cancelled') return { kind: 'cancel', reason: run.error }
+  return run.stateName === 'Cancelled' ? { kind: 'cancel', reason: run.error } : failWith(run)
+}
+
+/** One run that did not complete, in a value with other things in it. */
+function failWith(run: Run): Verdict {
   return { kind: 'fail', error: run.error, message: messageOf(run.error) }
 }
 
@@ -93,21 +111,27 @@ function unobserved(unseen: readonly Run[], first: Run, submitted: number): Verd
 }
 
 function isOnlyFutures(value: unknown): boolean {
-  const items = Array.isArray(value) ? value : [value]
-  return items.length > 0 && items.every((item) => runOfHandle(item) !== undefined)
+  return Array.isArray(value) && value.length > 0 && value.every((item) => runOfHandle(item) !== undefined)
 }
 
 /** What a body threw as an error: what is none is wrapped, so that every failure has a message and a stack. */
-export function asError(thrown: unknown): unknown {
-  if (thrown instanceof Error) return thrown
-  if (typeof thrown === 'object' && thrown !== null && 'message' in thrown && 'name' in thrown) return thrown
-  const what = thrown === undefined ? 'undefined' : (JSON.stringify(thrown) ?? String(thrown))
-  return new RunError('NON_ERROR_THROWN', `the body threw ${what}, which is no Error; throw an Error`, {
-    cause: thrown,
-    details: { thrown },
-  })
+export function asError(thrown: unknown): Error {
+  if (isError(thrown)) return thrown
+  return new RunError(
+    'NON_ERROR_THROWN',
+    `the body threw ${show(thrown)}, which is no Error; throw an Error`,
+    {
+      cause: thrown,
+      details: { thrown },
+    },
+  )
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return isError(error) ? error.message : show(error)
+}
+
+/** As text, whatever it is: a cycle, a symbol, an object whose methods throw. */
+function show(value: unknown): string {
+  return inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, customInspect: false })
 }

@@ -115,6 +115,12 @@ export class Replay {
     return this.#timers[this.#nextTimer++]
   }
 
+  /** The body took another path: what it draws and waits for from here on is new. */
+  forgetDraws(): void {
+    this.#nextDraw = Number.POSITIVE_INFINITY
+    this.#nextTimer = Number.POSITIVE_INFINITY
+  }
+
   /** Recorded calls of unfinished runs that were not made again. */
   takeUncalled(): RecordedCall[] {
     const left: RecordedCall[] = []

@@ -51,18 +51,13 @@ export function endingDefinition({ submitted }: RecordedRun): Definition {
 }
 
 /** A task run as its caller's journal tells of it. */
-export function restoreTask(
-  host: RunHost,
-  recorded: RecordedRun,
-  definition: Definition,
-  caller: Attempt,
-): Run {
+export function restoreTask(recorded: RecordedRun, definition: Definition, caller: Attempt): Run {
   const run = new Run({
     id: recorded.submitted.runId,
     index: recorded.index,
     definition,
     ledger: caller.run.ledger,
-    host,
+    host: caller.host,
     caller,
     restored: restoredOf(recorded, definition),
   })

@@ -1,4 +1,5 @@
 import { RunError, UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import type { RunContextData, RunEvent } from '../machines/run-machine.ts'
@@ -19,6 +20,8 @@ export interface RunHost extends LedgerHost {
   readonly random: Random
   readonly logger: Logger
   readonly values: ValueStore
+  /** No new root is taken; what is live may go on. */
+  readonly closing: boolean
   readonly closed: boolean
   /** The running pool of a description; of the default runner where there is none. */
   pool(runner: TaskRunner | undefined): TaskPool
@@ -80,7 +83,13 @@ export interface Body {
 export interface HandedOver {
   /** Whether the body has asked for it already, so that handing it over makes the body go on. */
   readonly wanted: boolean
-  deliver(): void
+  /** @param then - Called when the body has it: at once, or when it has its slot back. */
+  deliver(then: () => void): void
+}
+
+/** Told of the end of a run. */
+export interface EndListener {
+  runEnded(run: Run): void
 }
 
 interface Deferred {
@@ -137,12 +146,14 @@ export class Run implements CommitSubject, HandedOver {
   settled = false
   /** Whether its end has been handed to the body that submitted it, or to whoever holds it outside a run. */
   delivered = false
+  /** Its place among the live runs of its caller. */
+  place = 0
   /** Its place among the runs that ended, for "the first in time". */
   endOrder = 0
   /** The execution of its body, from the moment its upstreams are done. */
   body: Body | undefined
   /** Told when its end is safe: runs that depend on it. */
-  dependents: ((run: Run) => void)[] | undefined
+  dependents: EndListener[] | undefined
   /** Bodies whose slots are lent while they wait for it. */
   waiters: Body[] | undefined
   #context: RunContextData | undefined
@@ -248,7 +259,7 @@ export class Run implements CommitSubject, HandedOver {
     this.settled = true
     const { dependents, caller } = this
     this.dependents = undefined
-    if (dependents !== undefined) for (const tell of dependents) tell(this)
+    if (dependents !== undefined) for (const listener of dependents) listener.runEnded(this)
     if (caller === undefined) {
       this.deliver()
       this.host.rootEnded(this)
@@ -266,21 +277,21 @@ export class Run implements CommitSubject, HandedOver {
     this.deliver()
   }
 
-  /** Calls `tell` when the end of the run is safe, at once if it is. */
-  whenSettled(tell: (run: Run) => void): void {
-    if (this.settled) tell(this)
-    else (this.dependents ??= []).push(tell)
+  /** Tells when the end of the run is safe, at once if it is. */
+  whenSettled(listener: EndListener): void {
+    if (this.settled) listener.runEnded(this)
+    else (this.dependents ??= []).push(listener)
   }
 
   get wanted(): boolean {
     return this.#deferred !== undefined
   }
 
-  deliver(): void {
-    if (this.delivered) return
+  deliver(then: () => void = ignore): void {
     const { waiters } = this
-    if (waiters === undefined) {
-      this.#show()
+    if (this.delivered || waiters === undefined) {
+      if (!this.delivered) this.#show()
+      then()
       return
     }
     this.waiters = undefined
@@ -288,7 +299,9 @@ export class Run implements CommitSubject, HandedOver {
     let missing = waiters.length
     for (const waiter of waiters) {
       waiter.wake(() => {
-        if (--missing === 0) this.#show()
+        if (--missing > 0) return
+        this.#show()
+        then()
       })
     }
   }
@@ -393,8 +406,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Whether `run` is this run or one of its ancestors. */
   descendsFrom(run: Run): boolean {
-    for (let at: Run | undefined = this; at !== undefined; at = at.caller?.run) if (at === run) return true
-    return false
+    return this === run || (this.caller?.run.descendsFrom(run) ?? false)
   }
 
   /** Name for people: the one it was given, else the definition's with the run's number. */
@@ -402,6 +414,10 @@ export class Run implements CommitSubject, HandedOver {
     const { settings, name } = this.definition
     return settings.runName ?? (this.index === 0 ? name : `${name}-${this.index}`)
   }
+}
+
+function ignore(): void {
+  // Nobody needs to know.
 }
 
 function unset(): void {
@@ -422,7 +438,7 @@ export function initialContext({ settings }: Definition): RunContextData {
 
 /** What a run that was cancelled rejects with. */
 export function cancelledError(run: Run, reason: unknown): RunError {
-  const why = reason === undefined ? '' : `: ${reason instanceof Error ? reason.message : String(reason)}`
+  const why = reason === undefined ? '' : `: ${inWords(reason)}`
   return new RunError(
     'RUN_CANCELLED',
     `${run.definition.kind} run ${run.runName} (${run.id}) was cancelled${why}`,

@@ -1,11 +1,13 @@
 import { UsageError } from '../base/errors.ts'
 import { newTaskRunId } from '../base/ids.ts'
+import type { Definition } from '../definitions/definition.ts'
 import type { Target } from '../runs/future.ts'
 import type { Attempt } from './attempt.ts'
-import { begin, prepare, submittedEntry, type Call, type Prepared } from './calls.ts'
+import { prepare, submittedEntry, type Call, type Prepared } from './calls.ts'
+import { begin } from './life.ts'
 import { rejoinTask } from './rejoin.ts'
 import type { RecordedCall } from './replay.ts'
-import { newRoot } from './roots.ts'
+import { newRoot, rejoinFlow } from './roots.ts'
 import { Run, type RunHost } from './run.ts'
 
 /**
@@ -15,21 +17,28 @@ import { Run, type RunHost } from './run.ts'
  */
 export function submit(host: RunHost, call: Call): Target {
   const { definition, caller } = call
-  if (host.closed)
+  if (host.closed || (host.closing && caller === undefined)) {
     throw new UsageError('ENGINE_CLOSED', `the engine is closed; it can't run ${definition.name}`)
+  }
   caller?.checkOpen(definition.settings.cleanup)
   const prepared = prepare(host, call)
-  const recorded = caller === undefined ? undefined : findRecorded(caller, prepared)
+  const recorded = caller === undefined ? undefined : findRecorded(caller, definition, prepared)
   if (caller !== undefined && definition.kind === 'task') {
     return recorded?.kind === 'task'
-      ? rejoinTask(host, prepared, caller, recorded)
-      : newTask(host, prepared, caller)
+      ? rejoinTask(caller, definition, prepared, recorded)
+      : newTask(caller, definition, prepared)
   }
-  return newRoot(host, prepared, recorded?.kind === 'flow' ? recorded : undefined)
+  if (caller !== undefined && recorded?.kind === 'flow')
+    return rejoinFlow(caller, definition, prepared, recorded)
+  return newRoot(host, call, prepared)
 }
 
 /** @throws RunError `RUN_DIVERGED` where the body takes another path than the journal remembers. */
-function findRecorded(caller: Attempt, { definition, identity }: Prepared): RecordedCall | undefined {
+function findRecorded(
+  caller: Attempt,
+  definition: Definition,
+  { identity }: Prepared,
+): RecordedCall | undefined {
   const { replay } = caller
   if (replay === undefined || identity === undefined) return undefined
   const found = replay.take(definition.kind, definition.name, definition.version, identity)
@@ -39,8 +48,8 @@ function findRecorded(caller: Attempt, { definition, identity }: Prepared): Reco
   return undefined
 }
 
-function newTask(host: RunHost, prepared: Prepared, caller: Attempt): Run {
-  const { definition } = prepared
+function newTask(caller: Attempt, definition: Definition, prepared: Prepared): Run {
+  const { host } = caller
   const { ledger } = caller.run
   const run = new Run({
     id:
@@ -53,8 +62,8 @@ function newTask(host: RunHost, prepared: Prepared, caller: Attempt): Run {
     host,
     caller,
   })
-  ledger.record(submittedEntry(host, run, prepared), run)
+  ledger.record(submittedEntry(run, prepared), run)
   caller.childStarted(run)
-  begin(host, run, prepared)
+  begin(run, prepared)
   return run
 }

@@ -195,5 +195,5 @@ export function contextOf(
   run: RecordedRun,
   limits: Pick<RunContextData, 'retries' | 'maxRecoveries' | 'crashWhenLost'>,
 ): RunContextData {
-  return { attempt: run.attempt, tries: run.tries, recoveries: run.recoveries, ...limits }
+  return { ...limits, attempt: run.attempt, tries: run.tries, recoveries: run.recoveries }
 }

@@ -13,8 +13,8 @@ interface Waiting {
 
 interface Lane {
   free: number
-  /** Bodies that lent their slot and want it back; they go first, for they hold what others wait for. */
-  readonly resuming: Fifo<() => void>
+  /** Leases of bodies that lent their slot and want it back; they go first, for they hold what others wait for. */
+  readonly resuming: Fifo<number>
   /** Ready children of bodies that lent their slot, then all others; each in order of submission. */
   readonly children: Heap<Waiting>
   readonly ready: Heap<Waiting>
@@ -33,6 +33,8 @@ export class InProcessPool implements TaskPool {
   readonly #perFlowRun: boolean
   readonly #lanes = new Map<string, Lane>()
   readonly #lent = new Set<number>()
+  /** Of bodies that want their slot back: what to call then. One that waits for several runs may want it for each. */
+  readonly #resumes = new Map<number, (() => void)[]>()
   readonly #waiting = new Map<number, Waiting>()
   /** Those that wait, by the lease of the body that submitted them, while that body has not lent its slot. */
   readonly #byParent = new Map<number, Waiting[]>()
@@ -52,6 +54,7 @@ export class InProcessPool implements TaskPool {
   }
 
   assign(assignment: Assignment): void {
+    if (this.#closed) return
     if (!this.lends) {
       this.#enqueue(assignment)
       return
@@ -74,7 +77,7 @@ export class InProcessPool implements TaskPool {
   }
 
   lend(assignment: Assignment): void {
-    if (this.#lent.has(assignment.lease)) return
+    if (this.#closed || this.#lent.has(assignment.lease)) return
     this.#lent.add(assignment.lease)
     const lane = this.#lane(assignment)
     // Children that were ready before their parent began to wait go first now, too.
@@ -89,11 +92,14 @@ export class InProcessPool implements TaskPool {
       resume()
       return
     }
+    const others = this.#resumes.get(assignment.lease)
+    if (others !== undefined) {
+      others.push(resume)
+      return
+    }
+    this.#resumes.set(assignment.lease, [resume])
     const lane = this.#lane(assignment)
-    lane.resuming.push(() => {
-      this.#lent.delete(assignment.lease)
-      resume()
-    })
+    lane.resuming.push(assignment.lease)
     this.#grant(lane)
   }
 
@@ -101,6 +107,10 @@ export class InProcessPool implements TaskPool {
     this.#closed = true
     this.#starting.clear()
     this.#lanes.clear()
+    this.#waiting.clear()
+    this.#byParent.clear()
+    this.#lent.clear()
+    this.#resumes.clear()
   }
 
   #laneKey(assignment: Assignment): string {
@@ -119,10 +129,11 @@ export class InProcessPool implements TaskPool {
 
   #grant(lane: Lane): void {
     while (lane.free > 0) {
-      const resume = lane.resuming.shift()
-      if (resume !== undefined) {
-        lane.free--
-        resume()
+      const resuming = lane.resuming.shift()
+      if (resuming !== undefined) {
+        // A body that ended meanwhile, as one may that waits for a time besides, needs its slot no more.
+        if (this.#lent.delete(resuming)) lane.free--
+        this.#resume(resuming)
         continue
       }
       const next = lane.children.pop() ?? lane.ready.pop()
@@ -132,6 +143,12 @@ export class InProcessPool implements TaskPool {
       lane.free--
       this.#enqueue(next.assignment)
     }
+  }
+
+  #resume(lease: number): void {
+    const resumes = this.#resumes.get(lease)
+    this.#resumes.delete(lease)
+    for (const resume of resumes ?? []) resume()
   }
 
   #siblings(parent: number): Waiting[] {
@@ -177,13 +194,16 @@ export class InProcessPool implements TaskPool {
       return
     }
     let returned: unknown
+    let settlesLater: boolean
     try {
       returned = assignment.invoke()
+      // Here, for looking at what was returned may throw, too: a proxy may, and a getter.
+      settlesLater = isThenable(returned)
     } catch (error) {
       this.#finish(assignment, { error })
       return
     }
-    if (isThenable(returned)) {
+    if (settlesLater) {
       // Through a native promise: a foreign `then` may call back twice, or throw.
       Promise.resolve(returned).then(
         (value) => this.#finish(assignment, { value }),
@@ -201,9 +221,9 @@ export class InProcessPool implements TaskPool {
     if (!this.lends || this.#closed) return
     this.#byParent.delete(assignment.lease)
     const lane = this.#lane(assignment)
-    // A body that ended while it lent its slot has given it up already.
-    if (this.#lent.delete(assignment.lease)) return
-    lane.free++
+    // A body that ended while it lent its slot has given it up already; whoever waits together with it goes on.
+    if (this.#lent.delete(assignment.lease)) this.#resume(assignment.lease)
+    else lane.free++
     this.#grant(lane)
     if (this.#perFlowRun && isIdle(lane, this.#limit)) this.#lanes.delete(assignment.flowRunId)
   }

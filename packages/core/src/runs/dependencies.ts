@@ -1,4 +1,5 @@
 import { UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
 import type { Run } from '../engine/run.ts'
 import { isForeignFuture, runOfFuture, runOfHandle } from './future.ts'
 import { AllowFailure, Opaque, Unmapped } from './markers.ts'
@@ -22,30 +23,39 @@ function isContainer(value: object): boolean {
 }
 
 /** Calls `visit` with every object that is not a container, until it has seen them all. Cycles are seen once. */
-function walk(value: unknown, visit: Visit, path: string, depth: number, seen: Set<object>): void {
-  if (typeof value !== 'object' || value === null) return
-  if (!isContainer(value)) {
-    visit(value, path)
-    return
+class Search {
+  readonly #visit: Visit
+  readonly #seen = new Set<object>()
+
+  constructor(visit: Visit) {
+    this.#visit = visit
   }
-  if (depth >= deepest || seen.has(value)) return
-  seen.add(value)
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const item: unknown = value[i]
-      if (typeof item === 'object' && item !== null) walk(item, visit, `${path}[${i}]`, depth + 1, seen)
+
+  in(value: unknown, path: string, depth: number): void {
+    if (typeof value !== 'object' || value === null) return
+    if (!isContainer(value)) {
+      this.#visit(value, path)
+      return
     }
-  } else if (value instanceof Map) {
-    for (const [key, item] of value) {
-      walk(key, visit, `${path}.keys()`, depth + 1, seen)
-      walk(item, visit, `${path}.get(${String(key)})`, depth + 1, seen)
-    }
-  } else if (value instanceof Set) {
-    for (const item of value) walk(item, visit, `${path}.values()`, depth + 1, seen)
-  } else {
-    for (const key of Object.keys(value)) {
-      const item: unknown = (value as Record<string, unknown>)[key]
-      if (typeof item === 'object' && item !== null) walk(item, visit, `${path}.${key}`, depth + 1, seen)
+    if (depth >= deepest || this.#seen.has(value)) return
+    this.#seen.add(value)
+    if (Array.isArray(value)) {
+      for (let i = 0; i < value.length; i++) {
+        const item: unknown = value[i]
+        if (typeof item === 'object' && item !== null) this.in(item, `${path}[${i}]`, depth + 1)
+      }
+    } else if (value instanceof Map) {
+      for (const [key, item] of value) {
+        this.in(key, `${path}.keys()`, depth + 1)
+        this.in(item, `${path}.get(${inWords(key)})`, depth + 1)
+      }
+    } else if (value instanceof Set) {
+      for (const item of value) this.in(item, `${path}.values()`, depth + 1)
+    } else {
+      for (const key of Object.keys(value)) {
+        const item: unknown = (value as Record<string, unknown>)[key]
+        if (typeof item === 'object' && item !== null) this.in(item, `${path}.${key}`, depth + 1)
+      }
     }
   }
 }
@@ -67,13 +77,15 @@ export function findDependencies(value: unknown, path: string): readonly Depende
     const run = runOfFuture(target)
     if (run !== undefined) {
       run.looked = true
-      ;(found ??= []).push({ run, mayFail })
+      // A list that begins with its first item takes a tenth of the room of one that it is pushed to.
+      if (found === undefined) found = [{ run, mayFail }]
+      else found.push({ run, mayFail })
       return
     }
-    if (mayFail) walk(target, (inner, at) => visit(new AllowFailure(inner), at), where, 0, new Set())
+    if (mayFail) new Search((inner, at) => visit(new AllowFailure(inner), at)).in(target, where, 0)
     else refuse(leaf, where)
   }
-  walk(value, visit, path, 0, new Set())
+  new Search(visit).in(value, path, 0)
   return found ?? nothing
 }
 
@@ -87,7 +99,7 @@ export function findReturned(value: unknown): readonly Run[] {
     run.looked = true
     found.push(run)
   }
-  walk(value, visit, 'the returned value', 0, new Set())
+  new Search(visit).in(value, 'the returned value', 0)
   return found
 }
 
@@ -136,17 +148,31 @@ export function replaceFutures(
   resolve: (run: Run, mayFail: boolean) => unknown,
   handlesToo = false,
 ): unknown {
-  return new Replacing(resolve, handlesToo ? runOfHandle : runOfFuture).replace(value, 0)
+  const runOf = handlesToo ? runOfHandle : runOfFuture
+  const replacing = new Replacing(resolve, runOf, false)
+  const replaced = replacing.replace(value, 0)
+  if (replaced === value || !replacing.cyclic) return replaced
+  return new Replacing(resolve, runOf, true).replace(value, 0)
 }
 
 class Replacing {
   readonly #resolve: (run: Run, mayFail: boolean) => unknown
   readonly #runOf: (leaf: unknown) => Run | undefined
   readonly #done = new Map<object, unknown>()
+  /** Containers whose contents are being replaced, with their copies where a cycle has asked for one. */
+  readonly #open = new Map<object, object | undefined>()
+  readonly #copyCycles: boolean
+  /** Whether the value refers to itself. */
+  cyclic = false
 
-  constructor(resolve: (run: Run, mayFail: boolean) => unknown, runOf: (leaf: unknown) => Run | undefined) {
+  constructor(
+    resolve: (run: Run, mayFail: boolean) => unknown,
+    runOf: (leaf: unknown) => Run | undefined,
+    copyCycles: boolean,
+  ) {
     this.#resolve = resolve
     this.#runOf = runOf
+    this.#copyCycles = copyCycles
   }
 
   replace(value: unknown, depth: number): unknown {
@@ -154,9 +180,22 @@ class Replacing {
     if (!isContainer(value)) return this.#leaf(value)
     if (depth >= deepest) return value
     if (this.#done.has(value)) return this.#done.get(value)
-    this.#done.set(value, value)
-    const copy = this.#container(value, depth + 1)
+    if (this.#open.has(value)) return this.#again(value)
+    this.#open.set(value, undefined)
+    const contents = this.#container(value, depth + 1)
+    const begun = this.#open.get(value)
+    const copy = begun === undefined ? contents : fill(begun, contents as object)
+    this.#open.delete(value)
     this.#done.set(value, copy)
+    return copy
+  }
+
+  /** A container inside itself: where cycles are copied, what will be its copy. */
+  #again(value: object): object {
+    this.cyclic = true
+    if (!this.#copyCycles) return value
+    const copy = this.#open.get(value) ?? emptyLike(value)
+    this.#open.set(value, copy)
     return copy
   }
 
@@ -221,4 +260,21 @@ class Replacing {
 /** `allowFailure` around a container: every future in it may fail. */
 function allowing(resolve: (run: Run, mayFail: boolean) => unknown, value: unknown): unknown {
   return replaceFutures(value, (run) => resolve(run, true))
+}
+
+function emptyLike(value: object): object {
+  if (Array.isArray(value)) return []
+  if (value instanceof Map) return new Map()
+  if (value instanceof Set) return new Set()
+  return Object.create(Object.getPrototypeOf(value) as object | null) as object
+}
+
+/** Puts the contents of a container into an empty one of its kind. */
+function fill(empty: object, contents: object): object {
+  if (Array.isArray(empty)) for (const item of contents as unknown[]) empty.push(item)
+  else if (empty instanceof Map)
+    for (const [key, item] of contents as Map<unknown, unknown>) empty.set(key, item)
+  else if (empty instanceof Set) for (const item of contents as Set<unknown>) empty.add(item)
+  else Object.assign(empty, contents)
+  return empty
 }

@@ -76,6 +76,12 @@ export class Handle {
   }
 
   cancel(reason?: string): Promise<RunState> {
+    const { run } = this.target
+    if (run !== undefined && runContext.getStore()?.run.descendsFrom(run) === true) {
+      // From inside: the end can't come before the body that would wait for it.
+      void this.target.cancel(reason)
+      return Promise.resolve(this.target.state)
+    }
     return this.target.cancel(reason)
   }
 

@@ -63,10 +63,14 @@ export async function waitAll<F extends RunHandle<unknown>>(
  * Gives futures in the order in which their runs end, whatever way they end; `for await` over it does not wait for more
  * than the next. All of them count as looked at.
  *
+ * It gives the very objects that it was given. They are typed as handles, because TypeScript takes the variable of a
+ * `for await` loop for awaited: `await handle.result()` gives the value.
+ *
  * @throws {@link UsageError} `INVALID_OPTION`, `DEADLOCK`
  * @public
  */
-export function asCompleted<F extends RunHandle<unknown>>(futures: Iterable<F>): AsyncIterableIterator<F> {
+export function asCompleted<T>(futures: Iterable<RunHandle<T>>): AsyncIterableIterator<RunHandle<T>> {
+  type F = RunHandle<T>
   // Written by hand: an async generator would await the futures that it yields, and throw for those that failed.
   const list = [...futures]
   const ready: F[] = []

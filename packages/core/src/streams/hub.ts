@@ -41,18 +41,18 @@ export class GuardedObservable<T> extends Observable<T> {
         ? compact(observerOrNext, error, complete)
         : observerOrNext
     const report = this.#report
-    let subscription: Subscription | undefined
+    const held: { subscription?: Subscription } = {}
     const guard =
       <A extends unknown[]>(call: (...args: A) => void) =>
       (...args: A): void => {
         try {
           call(...args)
         } catch (thrown) {
-          subscription?.unsubscribe()
+          held.subscription?.unsubscribe()
           report(thrown)
         }
       }
-    subscription = super.subscribe({
+    held.subscription = super.subscribe({
       next: guard((value: T) => observer.next?.(value)),
       error: guard((thrown: unknown) => {
         if (observer.error === undefined) report(thrown)
@@ -60,7 +60,7 @@ export class GuardedObservable<T> extends Observable<T> {
       }),
       complete: guard(() => observer.complete?.()),
     })
-    return subscription
+    return held.subscription
   }
 }
 
@@ -107,7 +107,7 @@ export class Hub<T> {
 
   complete(): void {
     this.#closed = true
-    for (const observer of [...this.#observers]) observer.complete()
+    for (const observer of this.#observers) observer.complete()
     this.#observers.clear()
   }
 }

@@ -1,10 +1,21 @@
 /**
  * For tests of flows, and of what plugs into Troupe: virtual time, seeded chance, crashes, and the suites that every
- * journal and every task runner is held to.
+ * journal, store of blobs, clock, source of chance and task runner is held to.
  *
  * @packageDocumentation
  */
 export { seededRandom } from '../ports/random.ts'
+export { blobsConformance, type OpenedBlobs } from './blobs-conformance.ts'
+export { clockConformance, type OpenedClock } from './clock-conformance.ts'
+export type { ConformanceCase, Opened } from './conformance.ts'
+export {
+  taskRunnerContract,
+  type ContractEngine,
+  type TaskRunnerContractOptions,
+} from './contract/task-runner-contract.ts'
 export { crashingJournal, type CrashingJournal, type CrashPoint } from './crashing-journal.ts'
+export { journalConformance, type OpenedJournal } from './journal-conformance.ts'
+export { randomConformance, type OpenedRandom } from './random-conformance.ts'
 export { createTestEngine, type TestEngine, type TestEngineOptions } from './test-engine.ts'
+export { checkTransitions } from './transitions.ts'
 export { virtualClock, type VirtualClock } from './virtual-clock.ts'

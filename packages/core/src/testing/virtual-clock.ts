@@ -1,4 +1,5 @@
 import type { Clock } from '../ports/clock.ts'
+import { systemClock } from '../ports/system-clock.ts'
 import { Deadlines } from '../ports/deadlines.ts'
 
 /** A clock that stands still until it is told otherwise. @public */
@@ -27,6 +28,8 @@ const quietTurns = 12
  */
 export function virtualClock(start = Date.UTC(2001, 0, 1)): VirtualClock {
   const deadlines = new Deadlines()
+  // Only waiting is virtual.
+  const loop = systemClock()
   let now = start
   let turns = 0
 
@@ -39,7 +42,7 @@ export function virtualClock(start = Date.UTC(2001, 0, 1)): VirtualClock {
   }
   const turn = (fn: () => void): void => {
     turns++
-    setImmediate(fn)
+    loop.turn(fn)
   }
 
   return {
@@ -65,7 +68,7 @@ export function virtualClock(start = Date.UTC(2001, 0, 1)): VirtualClock {
       let quiet = 0
       while (!settled) {
         const before = turns
-        await new Promise<void>((resolve) => setImmediate(resolve))
+        await new Promise<void>((resolve) => loop.turn(resolve))
         quiet = turns === before ? quiet + 1 : 0
         if (quiet > quietTurns) {
           advanceToNext()

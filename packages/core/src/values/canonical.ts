@@ -23,7 +23,7 @@ import type { WalkOptions } from './walk-options.ts'
  * them. Everything else differs, also `1`, `'1'` and `1n`, `[]` and `{}`, a Buffer and a Uint8Array.
  * Registered classes count by their name and what their `encode` gives.
  *
- * @param value - The same values as {@link encodeValue} takes.
+ * @param value - The same values as `encodeValue` takes.
  * @param options.at - Name of the value in messages and in `details.path`. Default `value`.
  * @param options.replace - Gives what is hashed in place of an object, see {@link WalkOptions}.
  * @returns 32 hexadecimal digits.

@@ -17,7 +17,7 @@ export interface Failure {
   readonly message: string
   /** The error's `code`, if it is a text. */
   readonly code?: string
-  /** The stack, where `encoded` needs a registered class: kept for processes that don't have the class. */
+  /** The stack of an error of a registered class, for processes that don't have the class. */
   readonly stack?: string
   /** The error itself, as `encodeValue` writes it. Absent in failures written by hand. */
   readonly encoded?: Uint8Array

@@ -183,7 +183,7 @@ export const flows: Record<string, Flow<[], unknown>> = {
   'completion order': flow('completed', async () => {
     const order: string[] = []
     for await (const future of asCompleted([work('late', 8), work('soon', 0), work('mid', 4)])) {
-      order.push(await future)
+      order.push(await future.result())
       await work(`step ${order.length}`)
     }
     return order

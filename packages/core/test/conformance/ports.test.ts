@@ -1,0 +1,66 @@
+import { memoryBlobs } from '@troupe/core'
+import {
+  blobsConformance,
+  clockConformance,
+  randomConformance,
+  seededRandom,
+  virtualClock,
+} from '@troupe/core/testing'
+import { describe, expect, it } from 'vitest'
+import { systemRandom } from '../../src/ports/random.ts'
+import { systemClock } from '../../src/ports/system-clock.ts'
+
+describe('memoryBlobs', () => {
+  for (const { name, run } of blobsConformance(async () => ({ blobs: memoryBlobs() }))) it(name, run)
+})
+
+describe('systemClock', () => {
+  for (const { name, run } of clockConformance(async () => ({ clock: systemClock() }))) it(name, run)
+})
+
+describe('virtualClock', () => {
+  const open = async () => {
+    const clock = virtualClock()
+    return { clock, settle: <T>(promise: Promise<T>) => clock.run(promise) }
+  }
+  for (const { name, run } of clockConformance(open)) it(name, run)
+
+  it('stands still until it is told to go on', async () => {
+    const clock = virtualClock(1_000)
+    const called: number[] = []
+    for (const ms of [30, 10, 20]) clock.at(1_000 + ms, () => called.push(clock.now()))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([clock.now(), clock.waiting, called]).toEqual([1_000, 3, []])
+    clock.advance(20)
+    expect([clock.now(), clock.waiting, called]).toEqual([1_020, 1, [1_010, 1_020]])
+    expect(clock.advanceToNext()).toBe(true)
+    expect([clock.now(), called]).toEqual([1_030, [1_010, 1_020, 1_030]])
+    expect(clock.advanceToNext()).toBe(false)
+  })
+
+  it('gives back what a promise that it runs rejects with', async () => {
+    const clock = virtualClock()
+    const failing = new Promise((_, reject) => void clock.at(clock.now() + 60_000, () => reject(new TypeError('no'))))
+    await expect(clock.run(failing)).rejects.toThrow(TypeError)
+  })
+})
+
+describe('systemRandom', () => {
+  for (const { name, run } of randomConformance(async () => ({ random: systemRandom() }))) it(name, run)
+})
+
+describe('seededRandom', () => {
+  for (const { name, run } of randomConformance(async () => ({ random: seededRandom(7) }))) it(name, run)
+
+  const words = (seed: number) => {
+    const random = seededRandom(seed)
+    return Array.from({ length: 6 }, () => random.uint32())
+  }
+
+  it('draws the same for the same seed, of which the low 32 bits count', () => {
+    expect(words(42)).toEqual(words(42))
+    expect(words(2 ** 32 + 42)).toEqual(words(42))
+    expect(words(-1)).toEqual(words(2 ** 32 - 1))
+    expect(words(43)).not.toEqual(words(42))
+  })
+})

@@ -1,0 +1,7 @@
+/**
+ * Where the tasks of a flow run: task runners for Troupe. Choosing one changes no flow code.
+ *
+ * @packageDocumentation
+ */
+export { ConcurrentTaskRunner, type ConcurrentTaskRunnerOptions } from '@troupe/core'
+export { SequentialTaskRunner } from './sequential-task-runner.ts'

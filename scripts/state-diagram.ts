@@ -1,0 +1,123 @@
+/**
+ * Writes docs/states.md from the machines: `pnpm exec tsx scripts/state-diagram.ts`. A test holds the page to them.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { flowRunMachine } from '../packages/core/src/machines/flow-run-machine.ts'
+import { stateTypes, type StateName } from '../packages/core/src/machines/states.ts'
+import { taskRunMachine } from '../packages/core/src/machines/task-run-machine.ts'
+
+interface Edge {
+  readonly from: StateName
+  readonly to: StateName
+  readonly event: string
+  /** Name of the condition, where the event alone does not decide. */
+  readonly guard: string | undefined
+}
+
+/** The part of a machine that is read here. */
+interface Machine {
+  readonly states: Readonly<Record<string, StateNode>>
+}
+
+interface StateNode {
+  readonly transitions: ReadonlyMap<string, readonly TransitionDefinition[]>
+}
+
+interface TransitionDefinition {
+  readonly target?: readonly { readonly key: string }[] | undefined
+  readonly guard?: unknown
+}
+
+/** What each event means, in the order of a run's life. */
+const events: Record<string, string> = {
+  due: 'its time has come',
+  awaitSlot: 'a limit is reached',
+  start: 'the body begins',
+  cacheHit: 'an earlier result is taken',
+  upstreamFailed: 'a run that it depends on did not complete',
+  refuse: 'its parameters are invalid, or an upstream of a flow run did not complete',
+  complete: 'the body ended well',
+  fail: 'the body failed',
+  unobserved: 'a run that the body submitted failed, and nobody looked',
+  timeOut: 'its time limit was reached',
+  crash: 'the body brought its host down',
+  hostLost: 'its host was lost',
+  pause: 'it is paused, or its replay took another path',
+  resume: 'it goes on',
+  suspend: 'its body is let go',
+  replay: 'its body is replayed',
+  cancel: 'it is cancelled',
+  cancelled: 'its body and all that it submitted have ended',
+}
+
+/** Events that the machines accept and the engine does not send yet. */
+const notYet = ['due', 'awaitSlot', 'cacheHit', 'timeOut', 'crash', 'suspend']
+
+const guards: Record<string, string> = {
+  mayRetryLater: 'retries remain, with a delay',
+  mayRetryNow: 'retries remain',
+  isRetry: 'it was tried again before',
+  isPoisoned: '`maxRecoveries` is exceeded',
+  crashesWhenLost: "`onHostLost: 'crash'`",
+}
+
+function edgesOf(machine: Machine): Edge[] {
+  return Object.entries(machine.states).flatMap(([from, { transitions }]) =>
+    [...transitions].flatMap(([event, definitions]) =>
+      definitions.flatMap(({ target = [], guard }) =>
+        target.map(({ key }) => ({
+          from: from as StateName,
+          to: key as StateName,
+          event,
+          guard: typeof guard === 'string' ? guard : undefined,
+        })),
+      ),
+    ),
+  )
+}
+
+function diagram(machine: Machine): string {
+  const edges = edgesOf(machine)
+  const labels = new Map<string, string[]>()
+  for (const { from, to, event } of edges) {
+    const arrow = `${from} --> ${to}`
+    const known = labels.get(arrow) ?? []
+    labels.set(arrow, known.includes(event) ? known : [...known, event])
+  }
+  const final = Object.keys(machine.states).filter((name) => edges.every(({ from }) => from !== name))
+  return [
+    '```mermaid',
+    'stateDiagram-v2',
+    '  [*] --> Pending',
+    '  [*] --> Scheduled',
+    ...[...labels].map(([arrow, names]) => `  ${arrow}: ${names.join(', ')}`),
+    ...final.map((name) => `  ${name} --> [*]`),
+    '```',
+  ].join('\n')
+}
+
+function edgeTable(machines: Record<string, Machine>): string {
+  const rows = new Map<string, { edge: Edge; of: string[] }>()
+  for (const [name, machine] of Object.entries(machines)) {
+    for (const edge of edgesOf(machine)) {
+      const key = Object.values(edge).join()
+      const row = rows.get(key) ?? { edge, of: [] }
+      rows.set(key, { edge, of: [...row.of, name] })
+    }
+  }
+  const order = Object.keys(stateTypes)
+  const lines = [...rows.values()]
+    .toSorted((a, b) => order.indexOf(a.edge.from) - order.indexOf(b.edge.from))
+    .map(({ edge: { from, to, event, guard }, of }) => {
+      const when = guard === undefined ? '' : `, if ${guards[guard] ?? guard}`
+      return `| ${from} | ${to} | \`${event}\`${when} | ${of.length === 2 ? 'both' : of.join()} |`
+    })
+  return ['| from | to | on | of |', '|---|---|---|---|', ...lines].join('\n')
+}
+
+function typeTable(): string {
+  const byType = Map.groupBy?.(Object.entries(stateTypes), ([, type]) => type)
+  const rows = [...(byType ?? [])].map(([type, names]) => `| ${type} | ${names.map(([name]) => name).join(', ')} |`)
+  return ['| type | names |', '|---|---|', ...rows].join('\n')
+}
