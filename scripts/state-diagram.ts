@@ -1,7 +1,7 @@
 /**
  * Writes docs/states.md from the machines: `pnpm exec tsx scripts/state-diagram.ts`. A test holds the page to them.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { flowRunMachine } from '../packages/core/src/machines/flow-run-machine.ts'
 import { stateTypes, type StateName } from '../packages/core/src/machines/states.ts'
@@ -117,7 +117,62 @@ function edgeTable(machines: Record<string, Machine>): string {
 }
 
 function typeTable(): string {
-  const byType = Map.groupBy?.(Object.entries(stateTypes), ([, type]) => type)
-  const rows = [...(byType ?? [])].map(([type, names]) => `| ${type} | ${names.map(([name]) => name).join(', ')} |`)
+  const byType = new Map<string, string[]>()
+  for (const [name, type] of Object.entries(stateTypes)) byType.set(type, [...(byType.get(type) ?? []), name])
+  const rows = [...byType].map(([type, names]) => `| ${type} | ${names.join(', ')} |`)
   return ['| type | names |', '|---|---|', ...rows].join('\n')
+}
+
+function eventTable(): string {
+  const rows = Object.entries(events).map(([event, meaning]) => {
+    const sent = notYet.includes(event) ? 'not yet' : 'yes'
+    return `| \`${event}\` | ${meaning} | ${sent} |`
+  })
+  return ['| event | meaning | sent by this release |', '|---|---|---|', ...rows].join('\n')
+}
+
+/** The whole page. */
+export function statesPage(): string {
+  const machines = { 'flow run': flowRunMachine, 'task run': taskRunMachine }
+  return `# States
+
+<!-- Written by scripts/state-diagram.ts from the machines. Do not edit: run \`pnpm exec tsx scripts/state-diagram.ts\`. -->
+
+A run has a state: a name, the type of that name, the time at which it was entered, and sometimes a message. Programs
+branch on the type; the name says more. The states of the last four types are terminal. A terminal state is never left.
+
+${typeTable()}
+
+Two XState machines decide which state comes next, and nothing else does:
+[flow-run-machine.ts](../packages/core/src/machines/flow-run-machine.ts) and
+[task-run-machine.ts](../packages/core/src/machines/task-run-machine.ts). They are exported as \`flowRunMachine\` and
+\`taskRunMachine\`, for the tools of XState. An event that a state does not accept changes nothing.
+
+## A flow run
+
+${diagram(machines['flow run'])}
+
+## A task run
+
+${diagram(machines['task run'])}
+
+## Every edge
+
+${edgeTable(machines)}
+
+## The events
+
+What the machines accept and the engine does not send yet belongs to delays, time limits, caches, limits and suspension,
+which come later. A run can therefore not be in \`Scheduled\`, \`AwaitingConcurrencySlot\`, \`AwaitingRetry\`, \`Cached\`,
+\`TimedOut\` or \`Suspended\` yet.
+
+${eventTable()}
+`
+}
+
+const page = fileURLToPath(new URL('../docs/states.md', import.meta.url))
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const changed = !existsSync(page) || readFileSync(page, 'utf8') !== statesPage()
+  if (changed) writeFileSync(page, statesPage())
+  console.log(changed ? 'docs/states.md was written' : 'docs/states.md is up to date')
 }

@@ -1,8 +1,10 @@
 import { taskRunnerContract } from '@troupe/core/testing'
 import { SequentialTaskRunner } from '@troupe/runners'
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 
 describe('SequentialTaskRunner', () => {
   const cases = taskRunnerContract(() => new SequentialTaskRunner(), { mode: 'sequential' })
-  for (const { name, run } of cases) it(name, run)
+  it.each(cases)('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 })

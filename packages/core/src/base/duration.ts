@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { UsageError } from './errors.ts'
 
 /** Milliseconds, or a number with a unit: `'250ms'`, `'1s'`, `'5m'`, `'2h'`, `'30d'`. @public */
@@ -20,7 +21,7 @@ export function toMilliseconds(duration: Duration, option: string): number {
   throw new UsageError(
     'INVALID_DURATION',
     `expected \`${option}\` to be milliseconds or a duration such as '250ms', '1s', '5m', '2h' or '30d', ` +
-      `got ${JSON.stringify(duration) ?? String(duration)}`,
+      `got ${inspect(duration)}`,
     { details: { option } },
   )
 }

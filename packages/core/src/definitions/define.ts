@@ -33,7 +33,13 @@ export function define(
     )
   }
   const name = nameOf(kind, options.name ?? fn.name, fn)
-  const definition = { kind, name, version: versionOf(options.version ?? '1'), fn, settings: compile(kind, options) }
+  const definition = {
+    kind,
+    name,
+    version: versionOf(options.version ?? '1'),
+    fn,
+    settings: compile(kind, options),
+  }
   register(definition, callerPlace(below))
   return definition
 }
@@ -44,7 +50,11 @@ export function define(
  * @param below - The public function that was called.
  * @throws {@link UsageError} as `define`
  */
-export function redefine(definition: Definition, options: AllOptions, below: (...args: never[]) => unknown): Definition {
+export function redefine(
+  definition: Definition,
+  options: AllOptions,
+  below: (...args: never[]) => unknown,
+): Definition {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError('INVALID_OPTION', `expected options: ${definition.name}.with({ … })`)
   }
@@ -58,12 +68,18 @@ export function redefine(definition: Definition, options: AllOptions, below: (..
 
 function nameOf(kind: 'flow' | 'task', name: unknown, fn: BodyFunction): string {
   if (typeof name === 'string' && name !== '') return name
-  throw new UsageError('MISSING_NAME', `the ${kind} has no name; write ${kind}('its-name', ${fn.length > 0 ? '(…)' : '()'} => …)`)
+  throw new UsageError(
+    'MISSING_NAME',
+    `the ${kind} has no name; write ${kind}('its-name', ${fn.length > 0 ? '(…)' : '()'} => …)`,
+  )
 }
 
 function versionOf(version: unknown): string {
   if (typeof version === 'string' && version !== '') return version
-  throw new UsageError('INVALID_OPTION', `expected \`version\` to be a string that is not empty, got ${String(version)}`)
+  throw new UsageError(
+    'INVALID_OPTION',
+    `expected \`version\` to be a string that is not empty, got ${String(version)}`,
+  )
 }
 
 /** The function that people hold, with a definition's name and whatever else it carries. */

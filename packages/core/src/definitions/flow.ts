@@ -48,7 +48,8 @@ export function flow(...args: unknown[]): unknown {
 }
 
 function flowOf(definition: Definition): unknown {
-  const withOptions = (options: FlowCallOptions): unknown => flowOf(redefine(definition, options, withOptions))
+  const withOptions = (options: FlowCallOptions): unknown =>
+    flowOf(redefine(definition, options, withOptions))
   return callable(definition.name, (...args: unknown[]) => startFlow(definition, args), {
     with: withOptions,
   })

@@ -4,6 +4,12 @@ import { UsageError } from '../base/errors.ts'
 import type { TaskRunner } from '../ports/task-runner.ts'
 import type { OnBodyError, Settings } from './definition.ts'
 
+/** What `createEngine` gives, as far as a definition needs to know. @public */
+export interface EngineReference {
+  readonly node: string
+  health(): object
+}
+
 /** Options of flows and tasks alike. @public */
 export interface RunOptions {
   /** Name in journals, transitions and logs; default the function's. */
@@ -58,7 +64,7 @@ export interface FlowCallOptions extends FlowOptions {
   /** Makes the id, together with the flow's name: starters with the same key get the same run. */
   readonly idempotencyKey?: string
   /** The engine to run on; default that of the current run, else the one that is open. */
-  readonly engine?: object
+  readonly engine?: EngineReference
   /** Futures to wait for besides those in the arguments. */
   readonly waitFor?: unknown
   /** Identity of the call in place of its arguments. */

@@ -57,7 +57,8 @@ export function task(...args: unknown[]): unknown {
 
 /** The callable of a definition. */
 function taskOf(definition: Definition): unknown {
-  const withOptions = (options: TaskCallOptions): unknown => taskOf(redefine(definition, options, withOptions))
+  const withOptions = (options: TaskCallOptions): unknown =>
+    taskOf(redefine(definition, options, withOptions))
   return callable(definition.name, (...args: unknown[]) => startTask(definition, args), {
     with: withOptions,
     map: (...args: unknown[]) => mapTask(definition, args),

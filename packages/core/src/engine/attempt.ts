@@ -5,6 +5,7 @@ import type { Deadline } from '../runs/deadline.ts'
 import { runContext } from '../runs/run-context.ts'
 import { BodyTimers } from './body-timers.ts'
 import { Handover } from './handover.ts'
+import { LiveRuns } from './live-runs.ts'
 import type { Replay } from './replay.ts'
 import { cancelledError, type Body, type HandedOver, type Run, type RunHost } from './run.ts'
 
@@ -46,11 +47,12 @@ export class Attempt implements Body, Assignment {
   reason: unknown
   readonly #life: Concluder
   readonly #gated: boolean
-  #live: Run[] = noRuns
+  #live = noRuns
   #handover: Handover | undefined
   #timers: BodyTimers | undefined
   #controller: AbortController | undefined
   #isLeftover = false
+  #gone = false
   #waits = 0
   #drewAt = 0
   #ordinals: Map<string, number> | undefined
@@ -196,9 +198,9 @@ export class Attempt implements Body, Assignment {
 
   // --- the runs that it submitted ---------------------------------------------------------------------------------
 
-  /** Whether the body may submit a run now. @throws UsageError `RUN_ENDED`, `RUN_CANCELLING`, `ENGINE_CLOSED` */
+  /** Whether the body may submit a run now. @throws UsageError `RUN_ENDED`, `RUN_CANCELLING` */
   checkOpen(cleanup: boolean): void {
-    const { run, host } = this
+    const { run } = this
     const which = `${run.definition.kind} run ${run.runName} (${run.id})`
     const details = { runId: run.id }
     if (this.over || run.ended) {
@@ -206,7 +208,6 @@ export class Attempt implements Body, Assignment {
         details,
       })
     }
-    if (host.closed) throw new UsageError('ENGINE_CLOSED', 'the engine is closed', { details })
     if (run.stateName !== 'Cancelling' || cleanup) return
     const how = 'only calls `.with({ cleanup: true })` are taken, within the grace'
     throw new UsageError('RUN_CANCELLING', `${which} is being cancelled; ${how}`, { details })
@@ -214,36 +215,24 @@ export class Attempt implements Body, Assignment {
 
   childStarted(child: Run): void {
     this.submitted++
-    if (child.ended) return
-    if (this.#live === noRuns) this.#live = []
-    child.place = this.#live.length
-    this.#live.push(child)
+    if (!child.ended) this.#live = this.#live === noRuns ? new LiveRuns().add(child) : this.#live.add(child)
   }
 
   childEnded(child: Run): void {
-    this.#leave(child)
+    this.#live.delete(child)
     if (!child.completed && child.stateName !== 'Cancelled') (this.failures ??= []).push(child)
     if (this.result !== undefined) this.tryEnd()
   }
 
-  /** Runs that it submitted and that are live, in no order. */
-  get children(): readonly Run[] {
-    return this.#live
-  }
-
-  /** The last one takes its place: a list, unlike a set, costs a run that waits only one word. */
-  #leave(child: Run): void {
-    const last = this.#live[this.#live.length - 1]
-    if (last === undefined || this.#live[child.place] !== child) return
-    this.#live[child.place] = last
-    last.place = child.place
-    this.#live.pop()
+  /** How many runs that it submitted are live. */
+  get liveChildren(): number {
+    return this.#live.size
   }
 
   /** Ends the run, or its attempt, when the body and all that it submitted have ended. */
   tryEnd(): void {
     if (this.over || this.result === undefined) return
-    if (this.#live.length > 0) return
+    if (this.#live.size > 0) return
     if (this.run.stateName === 'Paused') return
     if (this.run.stateName !== 'Cancelling') {
       this.#life.conclude(this)
@@ -266,7 +255,9 @@ export class Attempt implements Body, Assignment {
   // --- what it is handed ------------------------------------------------------------------------------------------
 
   handOver(item: HandedOver): void {
+    // After the body has ended, somebody else may still hold the future.
     if (!this.over) this.handover.push(item)
+    else if (!this.#gone) item.deliver(nothing)
   }
 
   waitsFor(run: Run): void {
@@ -280,8 +271,8 @@ export class Attempt implements Body, Assignment {
         },
       )
     }
-    if (run.delivered || this.pool?.lends !== true || this.over) return
-    ;(run.waiters ??= []).push(this)
+    if (run.shownTo(this) || this.pool?.lends !== true || this.over) return
+    run.audience(this).lent(this)
     if (this.#waits++ === 0) this.pool.lend(this)
   }
 
@@ -446,7 +437,7 @@ export class Attempt implements Body, Assignment {
 
   /** @param all - Whether cleanup runs are cancelled, too. */
   #cancelChildren(reason: unknown, all: boolean): void {
-    for (const child of this.#live.toSorted((a, b) => a.index - b.index)) {
+    for (const child of this.#live.inOrder()) {
       if (all || !child.definition.settings.cleanup) cancelRun(child, reason)
     }
   }
@@ -456,7 +447,8 @@ export class Attempt implements Body, Assignment {
     this.over = true
     this.#stopGrace?.()
     this.#timers?.clear()
-    this.#handover?.stop()
+    if (this.#gone) this.#handover?.stop()
+    else this.#handover?.flush()
     this.replay = undefined
     // Withdrawn where it has not begun, and stopped where it has not settled, if the runner can.
     if (this.result === undefined) this.pool?.stop(this)
@@ -468,8 +460,9 @@ export class Attempt implements Body, Assignment {
    */
   letGo(reason: unknown): void {
     if (this.over) return
-    for (const child of this.#live) child.body?.letGo(reason)
+    for (const child of this.#live.inOrder()) child.body?.letGo(reason)
     this.reason ??= reason
+    this.#gone = true
     this.finish()
     if (this.begun && this.result === undefined) this.#controller?.abort(reason)
   }
@@ -499,8 +492,9 @@ export class Attempt implements Body, Assignment {
 }
 
 const start = { type: 'start' } as const
+const nothing = (): void => undefined
 /** What most bodies have submitted; never added to. */
-const noRuns: Run[] = []
+const noRuns = new LiveRuns()
 
 /**
  * Cancels a run: at once where its body has not begun, else through its signal and its grace. Changes nothing where the

@@ -109,6 +109,14 @@ export class Handover {
     this.#schedule()
   }
 
+  /** The body has ended: what is left is given to whoever else holds it, with no order to keep. */
+  flush(): void {
+    this.#over = true
+    this.#stopWaiting?.()
+    for (let place = this.#queue.shift(); place !== undefined; place = this.#queue.shift())
+      place.item?.deliver(nothing)
+  }
+
   /** Hands nothing over any more. */
   stop(): void {
     this.#over = true

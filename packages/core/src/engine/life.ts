@@ -49,10 +49,15 @@ class Life implements Concluder, EndListener {
     if (--this.#pending === 0) this.#ready()
   }
 
+  /** False where it was cancelled meanwhile, or it or its caller has left this engine. */
+  get #wanted(): boolean {
+    const { ended, ledger, caller } = this.#run
+    return !ended && !ledger.lost && caller?.over !== true
+  }
+
   #ready(): void {
     const run = this.#run
-    // Ended by a cancel, or its caller has left this engine meanwhile.
-    if (run.ended || run.ledger.lost || run.caller?.over === true) return
+    if (!this.#wanted) return
     const failed = this.#prepared.dependencies.find(
       (upstream) => !upstream.mayFail && !upstream.run.completed,
     )
@@ -88,9 +93,10 @@ class Life implements Concluder, EndListener {
   }
 
   #checked(result: StandardSchemaV1.Result<unknown>): void {
-    if (this.#run.ended) return
+    if (!this.#wanted) return
     if (result.issues === undefined) {
-      this.#begin(result.value as readonly unknown[])
+      if (Array.isArray(result.value)) this.#begin(result.value)
+      else this.#invalid(new TypeError(`its value is no list of arguments, but ${inWords(result.value)}`))
       return
     }
     const issues = result.issues.map(({ message, path }) => `${pathOf(path)}${message}`)
@@ -99,7 +105,7 @@ class Life implements Concluder, EndListener {
   }
 
   #invalid(error: unknown): void {
-    const text = `the schema of ${this.#run.definition.name} threw: ${messageOf(error)}`
+    const text = `the schema of ${this.#run.definition.name} failed: ${messageOf(error)}`
     this.#refuse(new RunError('INVALID_PARAMETERS', text, { cause: error }))
   }
 
@@ -192,7 +198,7 @@ class Life implements Concluder, EndListener {
     const { result, submitted, failures = [] } = attempt
     if (result === undefined) return
     if (attempt.isShort()) return
-    if (endUncalled(attempt) && attempt.children.length > 0) return
+    if (endUncalled(attempt) && attempt.liveChildren > 0) return
     const ended = 'error' in result ? { error: asError(result.error) } : result
     const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }))
     if (verdict.kind === 'wait') {

@@ -1,9 +1,10 @@
-import { RunError, UsageError } from '../base/errors.ts'
+import { RunError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import type { RunContextData, RunEvent } from '../machines/run-machine.ts'
 import { isTerminal, stateTypes, type RunState, type StateName } from '../machines/states.ts'
+import { Audience } from './audience.ts'
 import type { CommitSubject, Ledger, LedgerHost } from './ledger.ts'
 import type { Observable } from 'rxjs'
 import type { Logger } from '../base/logger.ts'
@@ -92,12 +93,6 @@ export interface EndListener {
   runEnded(run: Run): void
 }
 
-interface Deferred {
-  readonly promise: Promise<unknown>
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: unknown) => void
-}
-
 /** Of which run an error object was the failure: how a body's own throw is told from the rethrow of a run's error. */
 const failedRuns = new WeakMap<object, Run>()
 
@@ -154,11 +149,12 @@ export class Run implements CommitSubject, HandedOver {
   body: Body | undefined
   /** Told when its end is safe: runs that depend on it. */
   dependents: EndListener[] | undefined
-  /** Bodies whose slots are lent while they wait for it. */
-  waiters: Body[] | undefined
   #context: RunContextData | undefined
   #actor: RunActor | undefined
-  #deferred: Deferred | undefined
+  /** The body that submitted it sees the end in its turn; all others see it when it is safe. */
+  #inside: Audience | undefined
+  #outside: Audience | undefined
+  #abandoned = false
   #error: unknown
 
   constructor(init: {
@@ -260,10 +256,9 @@ export class Run implements CommitSubject, HandedOver {
     const { dependents, caller } = this
     this.dependents = undefined
     if (dependents !== undefined) for (const listener of dependents) listener.runEnded(this)
-    if (caller === undefined) {
-      this.deliver()
-      this.host.rootEnded(this)
-    } else if (this.ledger === caller.run.ledger) caller.handOver(this)
+    this.#outside?.show(this.#end, ignore)
+    if (caller === undefined) this.host.rootEnded(this)
+    else if (this.ledger === caller.run.ledger) caller.handOver(this)
     else this.host.subflowEnded(this, caller)
   }
 
@@ -274,7 +269,7 @@ export class Run implements CommitSubject, HandedOver {
     this.entry = entry
     this.outcome = entry.outcome
     this.settled = true
-    this.deliver()
+    this.#outside?.show(this.#end, ignore)
   }
 
   /** Tells when the end of the run is safe, at once if it is. */
@@ -284,51 +279,43 @@ export class Run implements CommitSubject, HandedOver {
   }
 
   get wanted(): boolean {
-    return this.#deferred !== undefined
+    return this.#inside !== undefined
   }
 
-  deliver(then: () => void = ignore): void {
-    const { waiters } = this
-    if (this.delivered || waiters === undefined) {
-      if (!this.delivered) this.#show()
-      then()
-      return
-    }
-    this.waiters = undefined
-    // Each body that lent its slot has it back before any of them goes on.
-    let missing = waiters.length
-    for (const waiter of waiters) {
-      waiter.wake(() => {
-        if (--missing > 0) return
-        this.#show()
-        then()
-      })
-    }
-  }
-
-  #show(): void {
+  deliver(then: () => void): void {
+    const inside = this.#inside
     this.delivered = true
-    const deferred = this.#deferred
-    if (deferred === undefined) return
-    if (this.outcome !== undefined && 'value' in this.outcome)
-      deferred.resolve(this.host.values.load(this.outcome.value))
-    else deferred.reject(this.error)
+    if (inside === undefined) then()
+    else inside.show(this.#end, then)
   }
 
-  /** Resolves with the value or rejects with the error when the end is handed over. Asking is looking. */
-  promise(): Promise<unknown> {
+  /** How it ended; a value is a copy of the reader's own where values are stored encoded. */
+  get #end(): { value: unknown } | { error: unknown } {
+    if (this.#abandoned) return { error: this.#error }
+    return this.completed ? { value: this.value } : { error: this.error }
+  }
+
+  /** Whether `asker` can see the end by now. */
+  shownTo(asker: Body | undefined): boolean {
+    return asker !== undefined && asker === this.caller ? this.delivered : this.settled || this.#abandoned
+  }
+
+  /** Those who see the end at the same moment as `asker`. */
+  audience(asker: Body | undefined): Audience {
+    const inside = asker !== undefined && asker === this.caller
+    const known = inside ? this.#inside : this.#outside
+    if (known !== undefined) return known
+    const made = new Audience()
+    if (inside) this.#inside = made
+    else this.#outside = made
+    if (this.shownTo(asker)) made.show(this.#end, ignore)
+    return made
+  }
+
+  /** Resolves with the value or rejects with the error when `asker` may see it. Asking is looking. */
+  promise(asker: Body | undefined): Promise<unknown> {
     this.looked = true
-    if (this.#deferred === undefined) {
-      let resolve: (value: unknown) => void = unset
-      let reject: (error: unknown) => void = unset
-      const promise = new Promise<unknown>((yes, no) => {
-        resolve = yes
-        reject = no
-      })
-      this.#deferred = { promise, resolve, reject }
-      if (this.delivered) this.#show()
-    }
-    return this.#deferred.promise
+    return this.audience(asker).promise
   }
 
   /** What awaiting the run rejects with; undefined where it completed or has not ended. */
@@ -343,10 +330,9 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Nobody will hear of the end here: those who wait outside a run are told so. */
   abandon(error: unknown): void {
-    this.#deferred?.reject(error)
-    this.#error ??= error
-    this.outcome ??= { failure: error }
-    this.delivered = true
+    this.#abandoned = true
+    this.#error = error
+    this.#outside?.show({ error }, ignore)
   }
 
   /** The value; a copy of the caller's own where values are stored encoded. */
@@ -370,9 +356,13 @@ export class Run implements CommitSubject, HandedOver {
     return this.host.clock
   }
 
-  /** Resolves with the terminal state when it is handed over, and the state is read then. */
-  async untilEnd(): Promise<RunState> {
-    await this.promise().catch(() => undefined)
+  /** Resolves with the terminal state when `asker` may see it; rejects only where the run was abandoned. Asking is looking. */
+  async untilEnd(asker: Body | undefined): Promise<RunState> {
+    try {
+      await this.promise(asker)
+    } catch (error) {
+      if (this.#abandoned) throw error
+    }
     return this.state
   }
 
@@ -385,9 +375,10 @@ export class Run implements CommitSubject, HandedOver {
   }
 
   cancel(reason: string | undefined): Promise<RunState> {
-    const looked = this.looked
+    const { looked } = this
     this.host.cancel(this, reason)
-    const ended = this.untilEnd()
+    // Whoever cancels and closes the engine at once has heard enough.
+    const ended = this.untilEnd(undefined).catch(() => this.state)
     this.looked = looked
     return ended
   }
@@ -418,10 +409,6 @@ export class Run implements CommitSubject, HandedOver {
 
 function ignore(): void {
   // Nobody needs to know.
-}
-
-function unset(): void {
-  throw new UsageError('INTERNAL', 'a promise called neither of its functions')
 }
 
 /** The numbers that a new run's machine starts with. */

@@ -26,9 +26,13 @@ export class ConcurrentTaskRunner implements TaskRunner {
   constructor(options: ConcurrentTaskRunnerOptions = {}) {
     const limit = options.limit ?? Number.POSITIVE_INFINITY
     if (limit !== Number.POSITIVE_INFINITY && (!Number.isInteger(limit) || limit < 1)) {
-      throw new UsageError('INVALID_OPTION', `expected \`limit\` to be a positive integer, got ${String(limit)}`, {
-        details: { option: 'limit' },
-      })
+      throw new UsageError(
+        'INVALID_OPTION',
+        `expected \`limit\` to be a positive integer, got ${String(limit)}`,
+        {
+          details: { option: 'limit' },
+        },
+      )
     }
     this.limit = limit
   }

@@ -121,7 +121,12 @@ export class InProcessPool implements TaskPool {
     const key = this.#laneKey(assignment)
     let lane = this.#lanes.get(key)
     if (lane === undefined) {
-      lane = { free: this.#limit, resuming: new Fifo(), children: new Heap(byOrder), ready: new Heap(byOrder) }
+      lane = {
+        free: this.#limit,
+        resuming: new Fifo(),
+        children: new Heap(byOrder),
+        ready: new Heap(byOrder),
+      }
       this.#lanes.set(key, lane)
     }
     return lane

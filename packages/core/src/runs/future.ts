@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
-import type { Run } from '../engine/run.ts'
+import type { Body, Run } from '../engine/run.ts'
 import type { RunState } from '../machines/states.ts'
 import type { Transition } from '../streams/transition.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -17,10 +17,11 @@ export interface Target {
   looked: boolean
   /** The run, where this engine owns it. */
   readonly run: Run | undefined
-  promise(): Promise<unknown>
+  /** Resolves with the value, or rejects with the error, when the body that asks may see it. Asking is looking. */
+  promise(asker: Body | undefined): Promise<unknown>
   readonly clock: Clock
-  /** Resolves with the terminal state when it is handed over. Asking is looking. */
-  untilEnd(): Promise<RunState>
+  /** Resolves with the terminal state when the body that asks may see it. Asking is looking. */
+  untilEnd(asker: Body | undefined): Promise<RunState>
   watch(): Observable<Transition>
   watchStates(): Observable<RunState>
   cancel(reason: string | undefined): Promise<RunState>
@@ -60,19 +61,18 @@ export class Handle {
 
   async wait(options?: { readonly timeout?: Duration }): Promise<RunState> {
     const { target } = this
-    this.#waits()
-    const ended = target.untilEnd()
+    const asker = this.#waits()
+    const ended = target.untilEnd(asker)
     if (options?.timeout === undefined) return ended
     const ms = toMilliseconds(options.timeout, 'timeout')
-    const deadline = runContext.getStore()?.deadlineAfter(ms) ?? deadlineAfter(target.clock, ms)
+    const deadline = asker?.deadlineAfter(ms) ?? deadlineAfter(target.clock, ms)
     const state = await Promise.race([ended, deadline.done.then(() => target.state)])
     deadline.stop()
     return state
   }
 
   result(): Promise<unknown> {
-    this.#waits()
-    return this.target.promise()
+    return this.target.promise(this.#waits())
   }
 
   cancel(reason?: string): Promise<RunState> {
@@ -98,10 +98,11 @@ export class Handle {
     return this.target.resume()
   }
 
-  /** The body that asks may have to lend its slot, or waits for itself. */
-  #waits(): void {
-    const { run } = this.target
-    if (run !== undefined) runContext.getStore()?.waitsFor(run)
+  /** The body that asks, if one does; it may lend its slot. @throws UsageError `DEADLOCK` where it waits for itself */
+  #waits(): Body | undefined {
+    const asker = runContext.getStore()
+    if (this.target.run !== undefined) asker?.waitsFor(this.target.run)
+    return asker
   }
 }
 

@@ -44,7 +44,9 @@ export async function waitAll<F extends RunHandle<unknown>>(
   const list = [...futures]
   const targets = targetsOf(list, 'the list of waitAll')
   const ended = new Set<number>()
-  const all = Promise.all(targets.map((target, index) => target.untilEnd().then(() => ended.add(index))))
+  const all = Promise.all(
+    targets.map((target, index) => target.untilEnd(runContext.getStore()).then(() => ended.add(index))),
+  )
   const clock = targets[0]?.clock
   if (options.timeout === undefined || clock === undefined) await all
   else {
@@ -79,7 +81,7 @@ export function asCompleted<T>(futures: Iterable<RunHandle<T>>): AsyncIterableIt
   const targets = targetsOf(list, 'the list of asCompleted')
   const end = { value: undefined, done: true } as const
   targets.forEach((target, index) => {
-    void target.untilEnd().then(() => {
+    void target.untilEnd(runContext.getStore()).then(() => {
       const future = list[index] as F
       const next = waiting.shift()
       if (next === undefined) ready.push(future)
@@ -101,6 +103,8 @@ export function asCompleted<T>(futures: Iterable<RunHandle<T>>): AsyncIterableIt
       }),
     return: () => {
       left = 0
+      ready.length = 0
+      for (const late of waiting.splice(0)) late(end)
       return Promise.resolve(end)
     },
     [Symbol.asyncIterator]() {

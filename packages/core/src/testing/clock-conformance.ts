@@ -6,7 +6,7 @@ import { casesOf, type ConformanceCase, type Opened } from './conformance.ts'
 export interface OpenedClock extends Opened {
   readonly clock: Clock
   /** Lets time pass until the promise settles, where it does not pass by itself. */
-  settle?<T>(promise: Promise<T>): Promise<T>
+  readonly settle?: <T>(promise: Promise<T>) => Promise<T>
 }
 
 /** Waits are this long, and multiples of it: the suite also runs on real time. */
@@ -41,7 +41,10 @@ const deadlines: Readonly<Record<string, (opened: OpenedClock) => Promise<void>>
     const past = clock.now() - 1_000
     for (let n = 0; n < 100; n++) clock.at(past, () => called.push(n))
     await settle(opened, reached(clock, clock.now() + step))
-    assert.deepEqual(called, Array.from({ length: 100 }, (_, n) => n))
+    assert.deepEqual(
+      called,
+      Array.from({ length: 100 }, (_, n) => n),
+    )
   },
   async 'never calls early'(opened) {
     const { clock } = opened

@@ -13,7 +13,7 @@ import assert from 'node:assert/strict'
 export interface ConformanceCase {
   /** What the adapter is expected to do, as a sentence. */
   readonly name: string
-  run(): Promise<void>
+  readonly run: () => Promise<void>
 }
 
 /** What a suite opens for each of its cases. */

@@ -96,7 +96,9 @@ export function everyEntry(flowRunId: string): readonly Entry[] {
           outcome:
             stateTypes[to] === 'COMPLETED'
               ? { value: bytes }
-              : { failure: { name: 'TypeError', message: 'no', code: 'E_NO', stack: 'at …', encoded: bytes } },
+              : {
+                  failure: { name: 'TypeError', message: 'no', code: 'E_NO', stack: 'at …', encoded: bytes },
+                },
         })),
     ],
     adopted: [{ kind: 'adopted', at, run: 1, attempt: 2 }],

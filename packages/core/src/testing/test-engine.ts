@@ -30,6 +30,13 @@ export interface TestEngine extends Engine {
  */
 export function createTestEngine(options: TestEngineOptions = {}): TestEngine {
   const { seed = 1, clock = virtualClock(), journal = memoryJournal(), ...rest } = options
-  const engine = createEngine({ strictValues: true, node: 'test', ...rest, clock, random: seededRandom(seed), journal })
+  const engine = createEngine({
+    strictValues: true,
+    node: 'test',
+    ...rest,
+    clock,
+    random: seededRandom(seed),
+    journal,
+  })
   return Object.assign(engine, { clock, journal, settle: <T>(promise: PromiseLike<T>) => clock.run(promise) })
 }

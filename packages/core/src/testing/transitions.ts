@@ -71,7 +71,11 @@ export function checkTransitions(transitions: Iterable<Transition>): void {
       assert.equal(from, null, `${told}: its first transition comes from nowhere`)
       assert.ok(firstStates.includes(to.name), `${told}: no run begins in ${to.name}`)
     } else {
-      assert.deepEqual(from, { type: before.to.type, name: before.to.name }, `${told}: it comes from another state`)
+      assert.deepEqual(
+        from,
+        { type: before.to.type, name: before.to.name },
+        `${told}: it comes from another state`,
+      )
       assert.ok(!isTerminal(before.to.name), `${told}: it left a terminal state`)
       assert.ok(edges[before.to.name].includes(to.name), `${told}: no edge leads there`)
       assert.ok(attempt >= before.attempt, `${told}: its attempts go back`)

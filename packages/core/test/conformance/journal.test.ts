@@ -4,12 +4,18 @@ import { describe, expect, it } from 'vitest'
 
 describe('memoryJournal', () => {
   const open = async () => ({ journal: memoryJournal() })
-  for (const { name, run } of journalConformance(open)) it(name, run)
+  it.each(journalConformance(open))('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 })
 
 describe('crashingJournal that does not crash', () => {
-  const open = async () => ({ journal: crashingJournal(memoryJournal(), { afterEntries: Number.POSITIVE_INFINITY }) })
-  for (const { name, run } of journalConformance(open)) it(name, run)
+  const open = async () => ({
+    journal: crashingJournal(memoryJournal(), { afterEntries: Number.POSITIVE_INFINITY }),
+  })
+  it.each(journalConformance(open))('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 })
 
 describe('crashingJournal', () => {
@@ -25,7 +31,12 @@ describe('crashingJournal', () => {
     await journal.append({ flowRunId: 'a', expected: 0, epoch: 1, entries: [claimed] })
     let answered = false
     const answer = async (): Promise<void> => {
-      await journal.append({ flowRunId: 'a', expected: 1, epoch: 1, entries: [note('1'), note('2'), note('3')] })
+      await journal.append({
+        flowRunId: 'a',
+        expected: 1,
+        epoch: 1,
+        entries: [note('1'), note('2'), note('3')],
+      })
       answered = true
     }
     void answer()

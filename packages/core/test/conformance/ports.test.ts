@@ -11,11 +11,15 @@ import { systemRandom } from '../../src/ports/random.ts'
 import { systemClock } from '../../src/ports/system-clock.ts'
 
 describe('memoryBlobs', () => {
-  for (const { name, run } of blobsConformance(async () => ({ blobs: memoryBlobs() }))) it(name, run)
+  it.each(blobsConformance(async () => ({ blobs: memoryBlobs() })))('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 })
 
 describe('systemClock', () => {
-  for (const { name, run } of clockConformance(async () => ({ clock: systemClock() }))) it(name, run)
+  it.each(clockConformance(async () => ({ clock: systemClock() })))('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 })
 
 describe('virtualClock', () => {
@@ -23,7 +27,9 @@ describe('virtualClock', () => {
     const clock = virtualClock()
     return { clock, settle: <T>(promise: Promise<T>) => clock.run(promise) }
   }
-  for (const { name, run } of clockConformance(open)) it(name, run)
+  it.each(clockConformance(open))('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 
   it('stands still until it is told to go on', async () => {
     const clock = virtualClock(1_000)
@@ -40,17 +46,23 @@ describe('virtualClock', () => {
 
   it('gives back what a promise that it runs rejects with', async () => {
     const clock = virtualClock()
-    const failing = new Promise((_, reject) => void clock.at(clock.now() + 60_000, () => reject(new TypeError('no'))))
+    const failing = new Promise(
+      (_, reject) => void clock.at(clock.now() + 60_000, () => reject(new TypeError('no'))),
+    )
     await expect(clock.run(failing)).rejects.toThrow(TypeError)
   })
 })
 
 describe('systemRandom', () => {
-  for (const { name, run } of randomConformance(async () => ({ random: systemRandom() }))) it(name, run)
+  it.each(randomConformance(async () => ({ random: systemRandom() })))('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 })
 
 describe('seededRandom', () => {
-  for (const { name, run } of randomConformance(async () => ({ random: seededRandom(7) }))) it(name, run)
+  it.each(randomConformance(async () => ({ random: seededRandom(7) })))('$name', async ({ run }) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
 
   const words = (seed: number) => {
     const random = seededRandom(seed)

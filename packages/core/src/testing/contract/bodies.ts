@@ -51,7 +51,6 @@ export const failLater = task('contract/fail-later', async (message: string, ms:
 })
 
 export const throwText = task('contract/throw-text', (): never => {
-  // oxlint-disable-next-line typescript/only-throw-error -- what a body throws that is no error is the case
   throw 'no error'
 })
 
@@ -68,12 +67,15 @@ export const tree = task('contract/tree', async (width: number, depth: number): 
 })
 
 /** Waits for what it submitted. */
-export const spanInside = task('contract/span-inside', async (file: string, name: string, ms: number): Promise<string> => {
-  trace(file, `>${name}`)
-  await span(file, name, ms)
-  trace(file, `<${name}`)
-  return name
-})
+export const spanInside = task(
+  'contract/span-inside',
+  async (file: string, name: string, ms: number): Promise<string> => {
+    trace(file, `>${name}`)
+    await span(file, name, ms)
+    trace(file, `<${name}`)
+    return name
+  },
+)
 
 /** Submits and does not wait. */
 export const leaveSpan = task('contract/leave-span', (file: string, name: string, ms: number): string => {
@@ -82,11 +84,14 @@ export const leaveSpan = task('contract/leave-span', (file: string, name: string
 })
 
 /** Goes on without the one that it submitted when `ms` are over, and takes its time then. */
-export const impatient = task('contract/impatient', async (file: string, ms: number, childMs: number): Promise<string> => {
-  await Promise.race([span(file, 'child', childMs), sleep(ms)])
-  await span(file, 'next child', ms)
-  return 'went on'
-})
+export const impatient = task(
+  'contract/impatient',
+  async (file: string, ms: number, childMs: number): Promise<string> => {
+    await Promise.race([span(file, 'child', childMs), sleep(ms)])
+    await span(file, 'next child', ms)
+    return 'went on'
+  },
+)
 
 /** Waits for one run in several places at once. */
 export const twice = task('contract/twice', async (file: string, ms: number): Promise<string[]> => {
@@ -113,24 +118,28 @@ export const greedy = task('contract/greedy', (list: number[]): number[] => {
 export const heedful = task('contract/heedful', async (file: string, name: string): Promise<void> => {
   const { signal } = currentTaskRun()
   trace(file, `+${name}`)
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  if (!signal.aborted)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
   const code = RunError.is(signal.reason) ? signal.reason.code : 'no reason'
   trace(file, `-${name} ${code}`)
   signal.throwIfAborted()
 })
 
 /** Looks at no signal: it ends when there is a file `gate`. */
-export const stubborn = task('contract/stubborn', async (file: string, name: string, gate: string): Promise<void> => {
-  trace(file, `+${name}`)
-  let open = false
-  while (!open) {
-    open = await access(gate).then(
-      () => true,
-      () => false,
-    )
-  }
-  trace(file, `-${name}`)
-})
+export const stubborn = task(
+  'contract/stubborn',
+  async (file: string, name: string, gate: string): Promise<void> => {
+    trace(file, `+${name}`)
+    let open = false
+    while (!open) {
+      open = await access(gate).then(
+        () => true,
+        () => false,
+      )
+    }
+    trace(file, `-${name}`)
+  },
+)
 
 /** What a body knows of its run. */
 export interface Known {
@@ -146,18 +155,30 @@ export interface Known {
 
 function known(): Known {
   const { id, name, flowRunId, attempt, parameters, tags, signal } = currentTaskRun()
-  return { id, name, flowRunId, flow: currentFlowRun().name, attempt, parameters, tags, aborted: signal.aborted }
+  return {
+    id,
+    name,
+    flowRunId,
+    flow: currentFlowRun().name,
+    attempt,
+    parameters,
+    tags,
+    aborted: signal.aborted,
+  }
 }
 
 /** What it knows at its beginning, and after it waited for time and for another run. */
-export const introspect = task('contract/introspect', async (_word: string, _facts: object): Promise<Known[]> => {
-  const first = known()
-  await Promise.resolve()
-  await sleep(1)
-  const second = known()
-  await give('something')
-  return [first, second, known()]
-})
+export const introspect = task(
+  'contract/introspect',
+  async (_word: string, _facts: object): Promise<Known[]> => {
+    const first = known()
+    await Promise.resolve()
+    await sleep(1)
+    const second = known()
+    await give('something')
+    return [first, second, known()]
+  },
+)
 
 export const draw = task('contract/draw', async (ms: number): Promise<[number, number, number, string]> => {
   const before = now()

@@ -9,7 +9,10 @@ import { failureOf, overlapOf, type Case, type World } from './world.ts'
 const isLimited = ({ slots }: { readonly slots: number }): boolean => slots !== Number.POSITIVE_INFINITY
 
 /** Starts a flow run that submits these, and waits for all without failing. */
-function submitting<F extends TaskFuture<unknown>>(world: World, submit: () => F[]): { futures: F[]; run: ReturnType<typeof world.start> } {
+function submitting<F extends TaskFuture<unknown>>(
+  world: World,
+  submit: () => F[],
+): { futures: F[]; run: ReturnType<typeof world.start> } {
   const futures: F[] = []
   const run = world.start(async () => {
     futures.push(...submit())
@@ -116,7 +119,10 @@ export const cancelling: readonly Case[] = [
     name: 'gives the slot of a cancelled body to the next',
     when: isLimited,
     async test(world) {
-      const { futures, run } = submitting(world, () => [...(blockers(world) as TaskFuture<unknown>[]), mark(world.file(), 'next')])
+      const { futures, run } = submitting(world, () => [
+        ...(blockers(world) as TaskFuture<unknown>[]),
+        mark(world.file(), 'next'),
+      ])
       await world.rest()
       await world.settle((futures[0] as TaskFuture<unknown>).cancel())
       await world.settle(futures.at(-1) as TaskFuture<unknown>)
@@ -171,8 +177,13 @@ export const cancelling: readonly Case[] = [
         return completed(null)
       })
       await world.settle(deep)
-      const open = world.transitions.filter(({ to }) => to.type === 'CANCELLED' || to.type === 'COMPLETED' || to.type === 'FAILED')
-      assert.equal(new Set(open.map(({ runId }) => runId)).size, new Set(world.transitions.map(({ runId }) => runId)).size)
+      const open = world.transitions.filter(
+        ({ to }) => to.type === 'CANCELLED' || to.type === 'COMPLETED' || to.type === 'FAILED',
+      )
+      assert.equal(
+        new Set(open.map(({ runId }) => runId)).size,
+        new Set(world.transitions.map(({ runId }) => runId)).size,
+      )
     },
   },
   {

@@ -42,7 +42,9 @@ export const closing: readonly Case[] = [
     async test(world) {
       const holders = Math.min(world.slots, 10)
       const run = world.start(() => [
-        ...Array.from({ length: holders }, (_, n) => stubborn(world.file('held'), `${n}`, world.file('gate'))),
+        ...Array.from({ length: holders }, (_, n) =>
+          stubborn(world.file('held'), `${n}`, world.file('gate')),
+        ),
         ...Array.from({ length: 20 }, (_, n) => mark(world.file(), `${n}`)),
       ])
       while (world.lines('held').length < holders) await world.rest()

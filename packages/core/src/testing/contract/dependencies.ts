@@ -25,13 +25,21 @@ export const dependencies: readonly Case[] = [
       const chain: TaskFuture<string>[] = []
       await world.run(() => {
         chain.push(span(file, 'a', world.tick))
-        for (const name of ['b', 'c']) chain.push(span.with({ waitFor: chain.at(-1) })(file, name, world.tick))
+        for (const name of ['b', 'c'])
+          chain.push(span.with({ waitFor: chain.at(-1) })(file, name, world.tick))
         chain.push(mark(file, chain[0] as TaskFuture<string>))
         return chain
       })
-      assert.deepEqual(world.lines().filter((line) => line !== 'a'), ['+a', '-a', '+b', '-b', '+c', '-c'])
+      assert.deepEqual(
+        world.lines().filter((line) => line !== 'a'),
+        ['+a', '-a', '+b', '-b', '+c', '-c'],
+      )
       assert.ok(world.lines().indexOf('a') > world.lines().indexOf('-a'))
-      for (const [before, after] of [[0, 1], [1, 2], [0, 3]] as const) {
+      for (const [before, after] of [
+        [0, 1],
+        [1, 2],
+        [0, 3],
+      ] as const) {
         const [first, second] = [chain[before] as TaskFuture<string>, chain[after] as TaskFuture<string>]
         assert.ok(world.when(first, 'Completed') < world.when(second, 'Running'))
       }
@@ -65,7 +73,10 @@ export const dependencies: readonly Case[] = [
         return completed(null)
       })
       await world.settle(run)
-      const { a, b, c, d, e, independent } = runs as Record<'a' | 'b' | 'c' | 'd' | 'e' | 'independent', TaskFuture<unknown>>
+      const { a, b, c, d, e, independent } = runs as Record<
+        'a' | 'b' | 'c' | 'd' | 'e' | 'independent',
+        TaskFuture<unknown>
+      >
       assert.equal(world.history(a), 'Pending → Running → Completed')
       assert.equal(world.history(b), 'Pending → Running → Failed')
       assert.equal(world.history(independent), 'Pending → Running → Completed')

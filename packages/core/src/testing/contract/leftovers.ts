@@ -73,7 +73,10 @@ export const leftovers: readonly Case[] = [
       const run = world.start(async () => waitAll(stubbornOnes(world)), { grace: '2m' })
       await world.rest()
       assert.equal((await world.settle(run.cancel())).name, 'Cancelled')
-      assert.equal(world.health().leftovers.length, world.slots === Number.POSITIVE_INFINITY ? 1 : world.slots)
+      assert.equal(
+        world.health().leftovers.length,
+        world.slots === Number.POSITIVE_INFINITY ? 1 : world.slots,
+      )
       await settled(world, world.health().leftovers.length)
     },
   },

@@ -35,14 +35,17 @@ export const nesting: readonly Case[] = [
       const run = world.start(() => (futures = give.map(numbers)))
       assert.deepEqual(await world.settle(run), numbers)
       const histories = new Map<string, string[]>()
-      for (const { runId, to } of world.transitions) histories.set(runId, [...(histories.get(runId) ?? []), to.name])
+      for (const { runId, to } of world.transitions)
+        histories.set(runId, [...(histories.get(runId) ?? []), to.name])
       for (const { id } of futures) assert.deepEqual(histories.get(id), ['Pending', 'Running', 'Completed'])
     },
   },
   {
     name: 'starts one task after 1,000 others that it depends on',
     async test(world) {
-      const sum = await world.run(() => add(give.map(Array.from({ length: 1_000 }, (_, n) => n)) as TaskFuture<number>[]))
+      const sum = await world.run(() =>
+        add(give.map(Array.from({ length: 1_000 }, (_, n) => n)) as TaskFuture<number>[]),
+      )
       assert.equal(sum, 499_500)
     },
   },
@@ -54,7 +57,9 @@ export const nesting: readonly Case[] = [
       await world.settle(run)
       const child = world.transitions.find(({ parentRunId }) => parentRunId === parent?.id)
       assert.ok(child !== undefined && parent !== undefined)
-      const ended = world.transitions.findIndex(({ runId, to }) => runId === child.runId && to.name === 'Completed')
+      const ended = world.transitions.findIndex(
+        ({ runId, to }) => runId === child.runId && to.name === 'Completed',
+      )
       assert.ok(ended !== -1 && ended < world.when(parent, 'Completed'))
     },
   },
@@ -62,7 +67,9 @@ export const nesting: readonly Case[] = [
     name: 'gives the slot of a body that waits to what it waits for, and counts no more than the limit',
     async test(world) {
       const count = Math.min(world.slots, 5) + 2
-      await world.run(() => Array.from({ length: count }, (_, n) => spanInside(world.file(), `${n}`, world.tick)))
+      await world.run(() =>
+        Array.from({ length: count }, (_, n) => spanInside(world.file(), `${n}`, world.tick)),
+      )
       assert.equal(overlapOf(world.lines()), Math.min(world.slots, count))
       assert.equal(world.lines().length, 4 * count)
     },
@@ -74,7 +81,10 @@ export const nesting: readonly Case[] = [
       const values = await world.run(() =>
         Array.from({ length: count }, () => impatient(world.file(), world.tick, 3 * world.tick)),
       )
-      assert.deepEqual(values, Array.from({ length: count }, () => 'went on'))
+      assert.deepEqual(
+        values,
+        Array.from({ length: count }, () => 'went on'),
+      )
     },
   },
   {

@@ -19,7 +19,9 @@ export const order: readonly Case[] = [
   {
     name: 'runs as many bodies of a flow run at once as its limit says, and no more',
     async test(world) {
-      await world.run(() => Array.from({ length: many(world) }, (_, n) => span(world.file(), `${n}`, world.tick)))
+      await world.run(() =>
+        Array.from({ length: many(world) }, (_, n) => span(world.file(), `${n}`, world.tick)),
+      )
       assert.equal(overlapOf(world.lines()), Math.min(world.slots, many(world)))
       assert.equal(world.lines().length, 2 * many(world))
     },
@@ -43,7 +45,12 @@ export const order: readonly Case[] = [
         const late = mark.with({ waitFor: pausing(2 * world.tick) })(file, 'submitted first, ready last')
         return [held, late, mark(file, 'submitted last, ready first')]
       })
-      assert.deepEqual(world.lines(), ['+held', '-held', 'submitted first, ready last', 'submitted last, ready first'])
+      assert.deepEqual(world.lines(), [
+        '+held',
+        '-held',
+        'submitted first, ready last',
+        'submitted last, ready first',
+      ])
     },
   },
   {
@@ -66,7 +73,10 @@ export const order: readonly Case[] = [
       for (const run of runs) await world.settle(run)
       for (const name of ['a', 'b', 'c']) {
         assert.equal(overlapOf(world.lines(name)), 1)
-        assert.deepEqual(world.lines(name).filter((line) => line.startsWith('+')), ['+0', '+1', '+2', '+3', '+4'])
+        assert.deepEqual(
+          world.lines(name).filter((line) => line.startsWith('+')),
+          ['+0', '+1', '+2', '+3', '+4'],
+        )
       }
     },
   },
@@ -74,7 +84,8 @@ export const order: readonly Case[] = [
     name: 'shares its limit among flow runs',
     when: ({ mode, slots }) => mode !== 'sequential' && slots !== Number.POSITIVE_INFINITY,
     async test(world) {
-      const spans = (name: string) => Array.from({ length: world.slots + 1 }, (_, n) => span(world.file(), `${name}${n}`, world.tick))
+      const spans = (name: string) =>
+        Array.from({ length: world.slots + 1 }, (_, n) => span(world.file(), `${name}${n}`, world.tick))
       const runs = ['a', 'b'].map((name) => world.start(() => spans(name)))
       for (const run of runs) await world.settle(run)
       assert.equal(overlapOf(world.lines()), world.slots)
@@ -90,7 +101,10 @@ export const order: readonly Case[] = [
         return mark(file, 'd')
       })
       const lines = world.lines()
-      assert.deepEqual([lines.slice(0, 2), lines.slice(2, 4).toSorted(), lines[4]], [['+a', '-a'], ['b', 'c'], 'd'])
+      assert.deepEqual(
+        [lines.slice(0, 2), lines.slice(2, 4).toSorted(), lines[4]],
+        [['+a', '-a'], ['b', 'c'], 'd'],
+      )
     },
   },
 ]

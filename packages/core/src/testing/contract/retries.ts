@@ -15,7 +15,10 @@ export const retries: readonly Case[] = [
       assert.equal(await world.settle(run), 3)
       assert.ok(tried !== undefined)
       assert.equal(world.history(tried), 'Pending → Running → Retrying → Retrying → Completed')
-      assert.deepEqual(world.transitionsOf(tried).map(({ attempt }) => attempt), [1, 1, 2, 3, 3])
+      assert.deepEqual(
+        world.transitionsOf(tried).map(({ attempt }) => attempt),
+        [1, 1, 2, 3, 3],
+      )
       assert.deepEqual(world.lines(), ['try 1', 'try 2', 'try 3'])
       assert.equal(world.history(run), 'Pending → Running → Completed')
     },
@@ -37,7 +40,10 @@ export const retries: readonly Case[] = [
       const failures = [0, 1, 2, 3, 0, 1, 2, 3]
       const task = flaky.with({ retries: 3 })
       const values = await world.run(() => failures.map((count, n) => task(world.file(), `${n}`, count)))
-      assert.deepEqual(values, failures.map((count) => count + 1))
+      assert.deepEqual(
+        values,
+        failures.map((count) => count + 1),
+      )
     },
   },
   {

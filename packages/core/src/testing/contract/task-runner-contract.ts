@@ -59,7 +59,12 @@ const silent: Logger = {
  */
 export function taskRunnerContract(
   make: () => TaskRunner,
-  { mode, limit = Number.POSITIVE_INFINITY, openEngine = createTestEngine, tick = 10 }: TaskRunnerContractOptions,
+  {
+    mode,
+    limit = Number.POSITIVE_INFINITY,
+    openEngine = createTestEngine,
+    tick = 10,
+  }: TaskRunnerContractOptions,
 ): ConformanceCase[] {
   const facts: Facts = { mode, slots: mode === 'sequential' ? 1 : limit }
   const apply = ({ modes, when }: Case): boolean => (modes?.includes(mode) ?? true) && (when?.(facts) ?? true)

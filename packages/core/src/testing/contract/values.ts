@@ -8,7 +8,11 @@ export const values: readonly Case[] = [
   {
     name: 'gives the values of sync and of async tasks',
     async test(world) {
-      assert.deepEqual(await world.run(() => [give(1), giveLater('two', world.tick), add([1, 2])]), [1, 'two', 3])
+      assert.deepEqual(await world.run(() => [give(1), giveLater('two', world.tick), add([1, 2])]), [
+        1,
+        'two',
+        3,
+      ])
     },
   },
   {
@@ -45,14 +49,23 @@ export const values: readonly Case[] = [
       assert.ok(error.cause instanceof RangeError)
       assertError(error.cause, { name: 'RangeError', message: 'its cause' })
       assert.equal(world.history(run), 'Pending → Running → Failed')
-      assert.deepEqual(world.transitionsOf(run).at(-1)?.to, { type: 'FAILED', name: 'Failed', message: 'no luck' })
+      assert.deepEqual(world.transitionsOf(run).at(-1)?.to, {
+        type: 'FAILED',
+        name: 'Failed',
+        message: 'no luck',
+      })
     },
   },
   {
     name: 'fails a run with a rejection: its class and its code',
     async test(world) {
       const error = await failureOf(world.run(() => failLater('later', world.tick)))
-      assertError(error, { name: 'RunError', message: 'later', code: 'RUN_FAILED', details: { from: 'a body' } })
+      assertError(error, {
+        name: 'RunError',
+        message: 'later',
+        code: 'RUN_FAILED',
+        details: { from: 'a body' },
+      })
     },
   },
   {
@@ -111,7 +124,8 @@ export const values: readonly Case[] = [
         return asked
       })
       for (const [n, id] of ids.entries()) {
-        for (const { id: found, parameters } of known[n] ?? []) assert.deepEqual([found, parameters[0]], [id, `${n}`])
+        for (const { id: found, parameters } of known[n] ?? [])
+          assert.deepEqual([found, parameters[0]], [id, `${n}`])
       }
     },
   },

@@ -36,7 +36,7 @@ export interface Case {
   readonly modes?: readonly TaskRunner['mode'][]
   /** Whether it applies; default always. */
   readonly when?: (facts: Facts) => boolean
-  test(world: World): Promise<void>
+  readonly test: (world: World) => Promise<void>
 }
 
 /** Enough turns of the event loop for the engine to come to rest where no time passes. */
@@ -109,7 +109,9 @@ export class World implements Facts {
         },
         error: reject,
         complete: () => {
-          const error = new assert.AssertionError({ message: `${run.id} was never ${name}: ${seen.join(' → ')}` })
+          const error = new assert.AssertionError({
+            message: `${run.id} was never ${name}: ${seen.join(' → ')}`,
+          })
           reject(error)
         },
       })
@@ -118,7 +120,8 @@ export class World implements Facts {
 
   /** Turns the event loop until the engine is at rest; no virtual time passes. */
   async rest(): Promise<void> {
-    for (let i = 0; i < turnsToRest; i++) await new Promise<void>((resolve) => this.engine.clock.turn(resolve))
+    for (let i = 0; i < turnsToRest; i++)
+      await new Promise<void>((resolve) => this.engine.clock.turn(resolve))
   }
 
   /** The states that a run went through, as `Pending → Running → Completed`. */
@@ -160,10 +163,14 @@ export class World implements Facts {
   /** All slots are free: a flow run can use the whole limit. */
   async #checkSlots(): Promise<void> {
     const count = Math.min(this.slots, 8)
-    await this.run(() => Array.from({ length: count }, (_, n) => span(this.file('slots'), `${n}`, 2 * this.tick)))
+    await this.run(() =>
+      Array.from({ length: count }, (_, n) => span(this.file('slots'), `${n}`, 2 * this.tick)),
+    )
     assert.equal(overlapOf(this.lines('slots')), count, 'slots were lost')
     if (this.slots > 8) return
-    await this.run(() => Array.from({ length: count + 3 }, (_, n) => span(this.file('more'), `${n}`, this.tick)))
+    await this.run(() =>
+      Array.from({ length: count + 3 }, (_, n) => span(this.file('more'), `${n}`, this.tick)),
+    )
     assert.equal(overlapOf(this.lines('more')), count, 'there are more slots than the limit')
   }
 
@@ -175,7 +182,8 @@ export class World implements Facts {
     for (const [index, entry] of entries.entries()) {
       const transition = shown.get(index + 1)
       if (entry.kind !== 'submitted' && entry.kind !== 'transition') assert.equal(transition, undefined)
-      else if (transition !== undefined || open) assert.equal(transition?.to.name, entry.to, `position ${index + 1} of ${flowRunId}`)
+      else if (transition !== undefined || open)
+        assert.equal(transition?.to.name, entry.to, `position ${index + 1} of ${flowRunId}`)
     }
     if (!open) return
     const watched: Transition[] = []
@@ -209,10 +217,12 @@ export async function failureOf(run: PromiseLike<unknown>): Promise<unknown> {
 }
 
 /** Asserts the class and the fields of what was thrown. */
-export function assertError(error: unknown, expected: { readonly [field: string]: unknown; readonly name: string }): void {
+export function assertError(
+  error: unknown,
+  expected: { readonly [field: string]: unknown; readonly name: string },
+): void {
   assert.ok(error instanceof Error, `expected an error, got ${String(error)}`)
   for (const [field, value] of Object.entries(expected)) {
     assert.deepEqual((error as unknown as Record<string, unknown>)[field], value, `its ${field}`)
   }
 }
-

@@ -1,0 +1,43 @@
+/** What the documentation says of the code is so: lists are complete, links and paths lead somewhere. */
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+import { describe, expect, it } from 'vitest'
+import { statesPage } from '../../scripts/state-diagram.ts'
+import { pages, root } from './docs-pages.ts'
+
+const all = pages()
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+describe('the documentation', () => {
+  it('shows the states and edges of the machines', () => {
+    expect(read('docs/states.md'), 'run `pnpm exec tsx scripts/state-diagram.ts`').toBe(statesPage())
+  })
+
+  it('explains every error code, and no other', () => {
+    const [, union = ''] = /export type ErrorCode =(.*?)\n\n/s.exec(read('packages/core/src/base/errors.ts')) ?? []
+    const codes = [...union.matchAll(/'([A-Z_]+)'/g)].map(([, code]) => code)
+    const explained = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
+    expect(codes.length).toBeGreaterThan(30)
+    expect(explained.toSorted()).toEqual(codes.toSorted())
+  })
+
+  it.each(all)('has no dead links: $path', ({ path, text }) => {
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
+    const local = links.filter((link) => !/^(https?:|#)/.test(link))
+    const dead = local.filter((link) => !existsSync(join(root, dirname(path), link.replace(/#.*/, ''))))
+    expect(dead).toEqual([])
+  })
+
+  it.each(all)('names files that are there: $path', ({ path, text }) => {
+    const files = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|md|json))`/g)].map(([, file = '']) => file)
+    const homes = ['', 'packages/core/', 'packages/core/src/', dirname(path)]
+    const missing = files.filter((file) => !homes.some((home) => existsSync(join(root, home, file))))
+    expect(missing).toEqual([])
+  })
+
+  it.each(all)('runs the TypeScript that it shows: $path', ({ path, text }) => {
+    const others = [...text.matchAll(/^```(\w+)(.*)$/gm)].filter(([, language, rest]) => language === 'ts' && rest !== ' run')
+    expect(path.startsWith('docs/decisions/') ? [] : others.map(([line]) => line)).toEqual([])
+  })
+})
