@@ -11,8 +11,7 @@ const inOrder = flow('in-order', (numbers: number[]) => scaled.map(numbers, unma
 
 const asTheyEnd = flow('as-they-end', async (numbers: number[]) => {
   const seen: number[] = []
-  const handles = scaled.map(numbers, 10).map(({ handle }) => handle)
-  for await (const handle of asCompleted(handles)) seen.push(await handle.result())
+  for await (const run of asCompleted(scaled.map(numbers, 10))) seen.push(await run.result())
   return seen
 })
 

@@ -1,5 +1,5 @@
 /** What the documentation says of the code is so: lists are complete, links and paths lead somewhere. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
@@ -20,6 +20,16 @@ describe('the documentation', () => {
     const explained = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
     expect(codes.length).toBeGreaterThan(30)
     expect(explained.toSorted()).toEqual(codes.toSorted())
+  })
+
+  it('says which error codes are reserved, and those are not raised', () => {
+    const reserved = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \| reserved/gm)].map(([, code]) => code)
+    const src = join(root, 'packages/core/src')
+    const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
+      (file) => file.endsWith('.ts') && !/^(testing|base\/errors)/.test(file),
+    )
+    const code = files.map((file) => readFileSync(join(src, file), 'utf8')).join('\n')
+    expect(reserved.filter((name) => code.includes(`'${name}'`))).toEqual([])
   })
 
   it.each(all)('has no dead links: $path', ({ path, text }) => {

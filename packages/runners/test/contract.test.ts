@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 
 describe('SequentialTaskRunner', () => {
   const cases = taskRunnerContract(() => new SequentialTaskRunner(), { mode: 'sequential' })
-  it.each(cases)('$name', async ({ run }) => {
+  it.each(cases.map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 })

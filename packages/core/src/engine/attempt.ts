@@ -2,6 +2,7 @@ import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import type { DrawEntry, NoteEntry } from '../journal/entries.ts'
 import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
 import type { Deadline } from '../runs/deadline.ts'
+import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
 import { BodyTimers } from './body-timers.ts'
 import { Handover } from './handover.ts'
@@ -119,7 +120,7 @@ export class Attempt implements Body, Assignment {
 
   /** What the body sees, in which order. */
   get handover(): Handover {
-    return (this.#handover ??= new Handover(this.host.clock, (expected) => this.#stalled(expected)))
+    return (this.#handover ??= new Handover(this.host, (expected) => this.#stalled(expected)))
   }
 
   get timers(): BodyTimers {
@@ -132,6 +133,10 @@ export class Attempt implements Body, Assignment {
       if (this.reason !== undefined) this.#controller.abort(this.reason)
     }
     return this.#controller.signal
+  }
+
+  get lends(): boolean {
+    return this.pool?.lends === true
   }
 
   /** Whether the body has settled. */
@@ -181,7 +186,9 @@ export class Attempt implements Body, Assignment {
   }
 
   #call(): unknown {
-    return runContext.run(this, this.run.definition.fn, ...this.arguments)
+    const returned = runContext.run(this, this.run.definition.fn, ...this.arguments)
+    // A future that was returned is awaited by the body, which may have to lend its slot for it.
+    return returned instanceof Future ? runContext.run(this, adopt, returned) : returned
   }
 
   /** The body has settled; what it found counts unless the run has gone on without it. */
@@ -493,6 +500,7 @@ export class Attempt implements Body, Assignment {
 
 const start = { type: 'start' } as const
 const nothing = (): void => undefined
+const adopt = (future: Future): Promise<unknown> => Promise.resolve(future)
 /** What most bodies have submitted; never added to. */
 const noRuns = new LiveRuns()
 

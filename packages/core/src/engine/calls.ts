@@ -109,7 +109,7 @@ export function submittedEntry(run: Run, { identity, inputs, args }: Prepared): 
   return {
     ...entry,
     ...(caller === undefined ? undefined : { parentRunId: caller.run.id }),
-    ...(run.parametersHash === undefined ? undefined : { parametersHash: run.parametersHash }),
+    ...(run.ledger.parametersHash === undefined ? undefined : { parametersHash: run.ledger.parametersHash }),
   }
 }
 

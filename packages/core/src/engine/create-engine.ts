@@ -5,7 +5,7 @@ import type { Flow } from '../definitions/flow.ts'
 import { Handle, type Target } from '../runs/future.ts'
 import type { Args, FlowRun, FlowRunHandle, RunHandle } from '../runs/types.ts'
 import type { Transition } from '../streams/transition.ts'
-import type { Watched, WatchFilter, WatchOptions } from '../streams/watch.ts'
+import { checkWatch, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import {
   openEngine,
   type Engine as Inside,
@@ -41,7 +41,11 @@ export interface Engine {
   readonly errors: Observable<EngineError>
   /** Starts a flow run on this engine. @throws UsageError for misuse */
   run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R>
-  /** Transitions from the journal: what was, then what comes; no gap, no repeat. Also an async iterable, which pulls. */
+  /**
+   * Transitions from the journal: what was, then what comes; no gap, no repeat. Also an async iterable, which pulls.
+   *
+   * @throws UsageError `INVALID_OPTION`
+   */
   watch(filter?: WatchFilter, options?: WatchOptions): Watched<Transition>
   /** The run of an id; undefined where the journal has none. */
   get(id: string): Promise<RunHandle<unknown> | undefined>
@@ -95,6 +99,7 @@ class EngineFace implements Engine {
   }
 
   watch(filter: WatchFilter = {}, options: WatchOptions = {}): Watched<Transition> {
+    checkWatch(filter, options)
     return this[inside].watch(filter, options)
   }
 

@@ -24,7 +24,6 @@ export function endChildren(run: Run, recorded: RecordedRun, reason: string): vo
         index: act.run.index,
         definition,
         ledger: run.ledger,
-        host: run.host,
         caller: undefined,
         restored: restoredOf(act.run, definition),
       })

@@ -89,6 +89,7 @@ export class Engine implements RunHost {
   readonly logger: Logger
   readonly values: ValueStore
   readonly node: string
+  freshTurn = 0
   closing = false
   closed = false
   readonly hub: Hub<Transition>
@@ -199,7 +200,7 @@ export class Engine implements RunHost {
     void (async () => {
       try {
         const { name, parametersHash } = await readSubmitted(this.ends, root.id)
-        const same = name === root.definition.name && parametersHash === root.parametersHash
+        const same = name === root.definition.name && parametersHash === root.ledger.parametersHash
         if (same) root.endedElsewhere(await readEndEntry(this.ends, root.id))
         else root.abandon(conflictError(root.id, root.definition.name))
       } catch (error) {

@@ -8,6 +8,13 @@ import type { HandedOver } from './run.ts'
  */
 const patienceMs = 10_000
 
+/** What the handovers of an engine share. */
+export interface HandoverHost {
+  readonly clock: Clock
+  /** See the same of the ledger's host. */
+  readonly freshTurn: number
+}
+
 /** A place in the order of what a body is handed; while its body is replayed, what belongs there may not be asked for yet. */
 export interface Place {
   item: HandedOver | undefined
@@ -24,20 +31,22 @@ export interface Place {
  * made again stops all that come after it. So a body whose effects are all in tasks takes the same path each time.
  */
 export class Handover {
-  readonly #clock: Clock
+  readonly #host: HandoverHost
   readonly #onStalled: (expected: string) => void
   readonly #queue = new Fifo<Place>()
   #scheduled = false
   #held = false
   #over = false
+  /** Turn in which something was handed over last without a turn of its own. */
+  #lastTurn = 0
   /** Reserved places whose call has not been made. */
   #uncalled = 0
 
   #stopWaiting: (() => void) | undefined
 
   /** @param onStalled - Told when the body has not made the call whose end comes next for a long time. */
-  constructor(clock: Clock, onStalled: (expected: string) => void) {
-    this.#clock = clock
+  constructor(host: HandoverHost, onStalled: (expected: string) => void) {
+    this.#host = host
     this.#onStalled = onStalled
   }
 
@@ -71,6 +80,15 @@ export class Handover {
 
   /** Hands `item` over after all that came before. */
   push(item: HandedOver): void {
+    const { freshTurn } = this.#host
+    const idle = this.#queue.size === 0 && !this.#scheduled && !this.#held && !this.#over
+    if (idle && freshTurn !== 0 && freshTurn !== this.#lastTurn) {
+      // The body rests, and goes on in the microtasks of this turn: no other turn is needed for it.
+      this.#lastTurn = freshTurn
+      this.#scheduled = true
+      item.deliver(this.#handedOver)
+      return
+    }
     this.#queue.push({ item, recorded: '' })
     this.#schedule()
   }
@@ -92,7 +110,7 @@ export class Handover {
     this.#stopWaiting?.()
     this.#stopWaiting = undefined
     if (this.#uncalled === 0 || this.#over) return
-    this.#stopWaiting = this.#clock.at(this.#clock.now() + patienceMs, () => {
+    this.#stopWaiting = this.#host.clock.at(this.#host.clock.now() + patienceMs, () => {
       this.#stopWaiting = undefined
       const expected = this.stalledAt
       if (expected !== undefined && !this.#held) this.#onStalled(expected)
@@ -128,7 +146,7 @@ export class Handover {
     if (this.#scheduled || this.#held || this.#over) return
     if (this.#queue.peek()?.item === undefined) return
     this.#scheduled = true
-    this.#clock.turn(this.#next)
+    this.#host.clock.turn(this.#next)
   }
 
   /** What nobody waits for makes nobody go on, and needs no turn of its own. */

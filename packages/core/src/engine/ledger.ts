@@ -12,6 +12,11 @@ export interface LedgerHost {
   readonly journal: Journal
   readonly clock: Clock
   readonly node: string
+  /**
+   * Number of the turn that has just begun, in which no body has gone on yet; 0 at every other moment. What comes of an
+   * append that is answered at once may be handed over in the very turn that made it.
+   */
+  freshTurn: number
   /** Increasing numbers: for leases, the order of submission, the order of ends. */
   next(): number
   /** A run's change of state is safe, and may be shown. */
@@ -35,15 +40,17 @@ const longestPauseMs = 5_000
  * The writing end of one journal: gathers entries, appends them in groups, one append in flight, and only then lets
  * out what they say. An entry gets its position by the order of `record`.
  */
-export class Ledger {
+export class Ledger<Host extends LedgerHost = LedgerHost> {
   readonly flowRunId: string
-  readonly host: LedgerHost
+  readonly host: Host
   epoch: number
   /** Position of the newest entry that is safe. Moves only by this ledger's own appends. */
   position: number
   /** Runs submitted so far; the next run's index. */
   runs: number
   timers = 0
+  /** Hash of the root's name and arguments, where it was started with an id or a key. */
+  parametersHash: string | undefined
   #entries: Entry[] = []
   #subjects: (CommitSubject | undefined)[] = []
   #scheduled = false
@@ -58,7 +65,7 @@ export class Ledger {
    * @param from - Where an existing journal stands, for a recovered run.
    */
   constructor(
-    host: LedgerHost,
+    host: Host,
     flowRunId: string,
     {
       held = false,
@@ -158,7 +165,11 @@ export class Ledger {
     try {
       const answer = this.host.journal.append(append)
       if (answer instanceof Promise) answer.then(answered, failed)
-      else answered(answer)
+      else {
+        this.host.freshTurn = this.host.next()
+        answered(answer)
+        this.host.freshTurn = 0
+      }
     } catch (error) {
       failed(error)
     }

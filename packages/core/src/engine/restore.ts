@@ -1,6 +1,5 @@
 import type { Definition, Settings } from '../definitions/definition.ts'
 import { contextOf, type History, type RecordedRun } from '../journal/history.ts'
-import type { LedgerHost } from './ledger.ts'
 import { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
 import { initialContext, Run, type Restored, type RunHost } from './run.ts'
@@ -21,7 +20,10 @@ export function restoredOf(recorded: RecordedRun, definition: Definition): Resto
 }
 
 /** The writing end of a journal that exists. The caller claims it before it writes. */
-export function ledgerOf(host: LedgerHost, { flowRunId, epoch, position, runs, timers }: History): Ledger {
+export function ledgerOf(
+  host: RunHost,
+  { flowRunId, epoch, position, runs, timers }: History,
+): Ledger<RunHost> {
   return new Ledger(host, flowRunId, { from: { epoch, position, runs: runs.length, timers } })
 }
 
@@ -57,7 +59,6 @@ export function restoreTask(recorded: RecordedRun, definition: Definition, calle
     index: recorded.index,
     definition,
     ledger: caller.run.ledger,
-    host: caller.host,
     caller,
     restored: restoredOf(recorded, definition),
   })
@@ -78,7 +79,6 @@ export function restoreRoot(
     index: 0,
     definition,
     ledger: ledgerOf(host, history),
-    host,
     caller,
     restored: restoredOf(history.root, definition),
   })

@@ -35,10 +35,11 @@ interface Origin {
   readonly caller: Attempt | undefined
 }
 
-function createRoot(ledger: Ledger, { host, definition, caller }: Origin, prepared: Prepared): Run {
+function createRoot(ledger: Ledger<RunHost>, { host, definition, caller }: Origin, prepared: Prepared): Run {
   const { id, idempotencyKey } = definition.settings
-  const run = new Run({ id: ledger.flowRunId, index: ledger.runs++, definition, ledger, host, caller })
-  if (id !== undefined || idempotencyKey !== undefined) run.parametersHash = hashArguments(prepared.args)
+  const run = new Run({ id: ledger.flowRunId, index: ledger.runs++, definition, ledger, caller })
+  if (id !== undefined || idempotencyKey !== undefined)
+    run.ledger.parametersHash = hashArguments(prepared.args)
   ledger.claim()
   ledger.record(submittedEntry(run, prepared), run)
   host.opened(run)
@@ -146,7 +147,8 @@ function preparedAgain(host: RunHost, { submitted }: RecordedRun): Prepared {
 
 /** Two starters of one id: the second gets the first one's run, if it asked for the same. */
 function sameRun(known: Run, { definition, args }: Call): Target {
-  if (known.definition.name === definition.name && known.parametersHash === hashArguments(args)) return known
+  if (known.definition.name === definition.name && known.ledger.parametersHash === hashArguments(args))
+    return known
   const error = conflictError(known.id, definition.name)
   return new Refused({ id: known.id, clock: known.host.clock, error, nothing: () => EMPTY })
 }

@@ -52,6 +52,8 @@ export interface Body {
   readonly number: number
   readonly lease: number
   readonly childPool: TaskPool
+  /** Whether it lends its slot while it waits. */
+  readonly lends: boolean
   /** Whether the body has been let begin. */
   readonly begun: boolean
   /** Whether the run goes on without this body. */
@@ -122,10 +124,7 @@ export class Run implements CommitSubject, HandedOver {
   /** Number in its journal. */
   index: number
   readonly definition: Definition
-  readonly ledger: Ledger
-  readonly host: RunHost
-  /** Hash of name and arguments, of a root that was started with an id or a key. */
-  parametersHash: string | undefined
+  readonly ledger: Ledger<RunHost>
   /** The body that submitted it. */
   readonly caller: Body | undefined
   /** Whether somebody has taken notice of how it ends. */
@@ -154,6 +153,8 @@ export class Run implements CommitSubject, HandedOver {
   /** The body that submitted it sees the end in its turn; all others see it when it is safe. */
   #inside: Audience | undefined
   #outside: Audience | undefined
+  /** Bodies that lent their slot while they wait for a run that they did not submit: each goes on when it has one again. */
+  #lenders: Map<Body, Audience> | undefined
   #abandoned = false
   #error: unknown
 
@@ -161,8 +162,7 @@ export class Run implements CommitSubject, HandedOver {
     id: string
     index: number
     definition: Definition
-    ledger: Ledger
-    host: RunHost
+    ledger: Ledger<RunHost>
     caller: Body | undefined
     restored?: Restored
   }) {
@@ -170,7 +170,6 @@ export class Run implements CommitSubject, HandedOver {
     this.index = init.index
     this.definition = init.definition
     this.ledger = init.ledger
-    this.host = init.host
     this.caller = init.caller
     if (init.restored !== undefined) this.#restore(init.restored)
   }
@@ -256,7 +255,7 @@ export class Run implements CommitSubject, HandedOver {
     const { dependents, caller } = this
     this.dependents = undefined
     if (dependents !== undefined) for (const listener of dependents) listener.runEnded(this)
-    this.#outside?.show(this.#end, ignore)
+    this.#showOthers()
     if (caller === undefined) this.host.rootEnded(this)
     else if (this.ledger === caller.run.ledger) caller.handOver(this)
     else this.host.subflowEnded(this, caller)
@@ -269,7 +268,13 @@ export class Run implements CommitSubject, HandedOver {
     this.entry = entry
     this.outcome = entry.outcome
     this.settled = true
+    this.#showOthers()
+  }
+
+  #showOthers(): void {
     this.#outside?.show(this.#end, ignore)
+    for (const audience of this.#lenders?.values() ?? []) audience.show(this.#end, ignore)
+    this.#lenders = undefined
   }
 
   /** Tells when the end of the run is safe, at once if it is. */
@@ -302,14 +307,19 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Those who see the end at the same moment as `asker`. */
   audience(asker: Body | undefined): Audience {
-    const inside = asker !== undefined && asker === this.caller
-    const known = inside ? this.#inside : this.#outside
-    if (known !== undefined) return known
-    const made = new Audience()
-    if (inside) this.#inside = made
-    else this.#outside = made
-    if (this.shownTo(asker)) made.show(this.#end, ignore)
-    return made
+    const shown = this.shownTo(asker)
+    if (asker !== undefined && asker === this.caller) return (this.#inside ??= this.#gather(shown))
+    if (shown || asker?.lends !== true) return (this.#outside ??= this.#gather(shown))
+    this.#lenders ??= new Map()
+    const known = this.#lenders.get(asker) ?? this.#gather(false)
+    this.#lenders.set(asker, known)
+    return known
+  }
+
+  #gather(shown: boolean): Audience {
+    const audience = new Audience()
+    if (shown) audience.show(this.#end, ignore)
+    return audience
   }
 
   /** Resolves with the value or rejects with the error when `asker` may see it. Asking is looking. */
@@ -332,7 +342,7 @@ export class Run implements CommitSubject, HandedOver {
   abandon(error: unknown): void {
     this.#abandoned = true
     this.#error = error
-    this.#outside?.show({ error }, ignore)
+    this.#showOthers()
   }
 
   /** The value; a copy of the caller's own where values are stored encoded. */
@@ -350,6 +360,10 @@ export class Run implements CommitSubject, HandedOver {
 
   get run(): this {
     return this
+  }
+
+  get host(): RunHost {
+    return this.ledger.host
   }
 
   get clock(): Clock {

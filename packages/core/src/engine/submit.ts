@@ -59,7 +59,6 @@ function newTask(caller: Attempt, definition: Definition, prepared: Prepared): R
     index: ledger.runs++,
     definition,
     ledger,
-    host,
     caller,
   })
   ledger.record(submittedEntry(run, prepared), run)

@@ -85,7 +85,8 @@ class MemoryJournal implements Journal {
   async list(query: { ended?: boolean; after?: string; limit: number }): Promise<readonly JournalSummary[]> {
     this.#check()
     const found: JournalSummary[] = []
-    let skipping = query.after !== undefined
+    // A cursor that was dropped meanwhile: from the beginning rather than nothing.
+    let skipping = query.after !== undefined && this.#journals.has(query.after)
     for (const [flowRunId, stored] of this.#journals) {
       if (found.length >= query.limit) break
       if (!skipping && (query.ended === undefined || query.ended === stored.ended)) {
@@ -98,8 +99,8 @@ class MemoryJournal implements Journal {
 
   async delete(flowRunId: string): Promise<void> {
     this.#check()
-    this.#journals.delete(flowRunId)
     this.#finished.delete(flowRunId)
+    this.#forget(flowRunId)
   }
 
   subscribe(listener: CommitListener): () => void {

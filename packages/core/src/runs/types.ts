@@ -151,7 +151,7 @@ export type MapArg<T> =
   | Iterable<Arg<T>>
   | Unmapped<T>
   | Unmapped<RunFuture<T>>
-  | (T extends Iterable<unknown> ? never : Arg<T>)
+  | (T extends string ? Arg<T> : T extends Iterable<unknown> ? never : Arg<T>)
 
 /** Arguments of `map` for the parameters `A`. @public */
 export type MapArgs<A extends readonly unknown[]> = { [I in keyof A]: MapArg<A[I]> }

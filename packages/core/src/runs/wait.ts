@@ -61,6 +61,12 @@ export async function waitAll<F extends RunHandle<unknown>>(
   }
 }
 
+/** Somebody who asked `asCompleted` for the next. */
+interface Asker<T> {
+  readonly resolve: (result: IteratorResult<RunHandle<T>, undefined>) => void
+  readonly reject: (error: unknown) => void
+}
+
 /**
  * Gives futures in the order in which their runs end, whatever way they end; `for await` over it does not wait for more
  * than the next. All of them count as looked at.
@@ -72,39 +78,43 @@ export async function waitAll<F extends RunHandle<unknown>>(
  * @public
  */
 export function asCompleted<T>(futures: Iterable<RunHandle<T>>): AsyncIterableIterator<RunHandle<T>> {
-  type F = RunHandle<T>
   // Written by hand: an async generator would await the futures that it yields, and throw for those that failed.
   const list = [...futures]
-  const ready: F[] = []
-  const waiting: ((result: IteratorResult<F, undefined>) => void)[] = []
+  const ready: ((to: Asker<T>) => void)[] = []
+  const askers: Asker<T>[] = []
   let left = list.length
   const targets = targetsOf(list, 'the list of asCompleted')
   const end = { value: undefined, done: true } as const
-  targets.forEach((target, index) => {
-    void target.untilEnd(runContext.getStore()).then(() => {
-      const future = list[index] as F
-      const next = waiting.shift()
-      if (next === undefined) ready.push(future)
-      else give(next, future)
-    })
-  })
-  const give = (to: (result: IteratorResult<F, undefined>) => void, future: F): void => {
+  const give = (to: Asker<T>, one: (to: Asker<T>) => void): void => {
     left--
-    to({ value: future, done: false })
-    if (left === 0) for (const late of waiting.splice(0)) late(end)
+    one(to)
+    if (left === 0) for (const late of askers.splice(0)) late.resolve(end)
   }
+  const arrived = (one: (to: Asker<T>) => void): void => {
+    if (left === 0) return
+    const asker = askers.shift()
+    if (asker === undefined) ready.push(one)
+    else give(asker, one)
+  }
+  targets.forEach((target, index) => {
+    const value = list[index] as RunHandle<T>
+    target.untilEnd(runContext.getStore()).then(
+      () => arrived(({ resolve }) => resolve({ value, done: false })),
+      (error: unknown) => arrived(({ reject }) => reject(error)),
+    )
+  })
   return {
     next: () =>
-      new Promise<IteratorResult<F, undefined>>((resolve) => {
-        const future = ready.shift()
-        if (future !== undefined) give(resolve, future)
+      new Promise((resolve, reject) => {
+        const one = ready.shift()
+        if (one !== undefined) give({ resolve, reject }, one)
         else if (left === 0) resolve(end)
-        else waiting.push(resolve)
+        else askers.push({ resolve, reject })
       }),
     return: () => {
       left = 0
       ready.length = 0
-      for (const late of waiting.splice(0)) late(end)
+      for (const late of askers.splice(0)) late.resolve(end)
       return Promise.resolve(end)
     },
     [Symbol.asyncIterator]() {

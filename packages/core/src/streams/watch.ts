@@ -1,5 +1,5 @@
 import type { Observable, Observer } from 'rxjs'
-import { JournalError } from '../base/errors.ts'
+import { JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf } from '../base/ids.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Journal } from '../ports/journal.ts'
@@ -26,6 +26,35 @@ export interface WatchOptions {
    * those of one journal, so it is taken only with a `flowRunId` or a `runId` in the filter.
    */
   readonly from?: number
+}
+
+const filterNames = ['flowRunId', 'runId', 'flow', 'task']
+
+/** @throws {@link UsageError} `INVALID_OPTION` */
+export function checkWatch(filter: WatchFilter, { from }: WatchOptions): void {
+  const details = (option: string) => ({ details: { option } })
+  for (const name of Object.keys(filter)) {
+    if (filterNames.includes(name)) continue
+    throw new UsageError(
+      'INVALID_OPTION',
+      `watch has no filter \`${name}\`; it takes ${filterNames.join(', ')}`,
+      details(name),
+    )
+  }
+  if (from === undefined) return
+  if (!Number.isInteger(from) || from < 0) {
+    throw new UsageError(
+      'INVALID_OPTION',
+      `expected \`from\` to be a position, an integer of at least 0, got ${String(from)}`,
+      details('from'),
+    )
+  }
+  if (filter.flowRunId !== undefined || filter.runId !== undefined) return
+  throw new UsageError(
+    'INVALID_OPTION',
+    '`from` is a position in one journal: it needs a `flowRunId` or a `runId`',
+    details('from'),
+  )
 }
 
 /** Entries per read, and the most that a watcher holds: one that is slower goes back to reading the journal. */

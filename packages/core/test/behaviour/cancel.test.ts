@@ -16,7 +16,10 @@ describe('`cancel`', () => {
     })()
     expect(await engine.settle(run.cancel('not now'))).toMatchObject({ type: 'CANCELLED', name: 'Cancelled' })
     expect(await statesOf(engine, run)).toEqual(['Pending', 'Cancelled'])
-    expect(await errorOf(run)).toMatchObject({ code: 'RUN_CANCELLED', details: { runId: run.id, reason: 'not now' } })
+    expect(await errorOf(run)).toMatchObject({
+      code: 'RUN_CANCELLED',
+      details: { runId: run.id, reason: 'not now' },
+    })
     await quiet()
     expect(ran).toBe(false)
   })
@@ -46,7 +49,10 @@ describe('`cancel`', () => {
       return 'never mind'
     })()
     await quiet()
-    expect(await engine.settle(run.cancel('enough'))).toMatchObject({ name: 'Cancelled', message: expect.stringContaining('enough') as unknown })
+    expect(await engine.settle(run.cancel('enough'))).toMatchObject({
+      name: 'Cancelled',
+      message: expect.stringContaining('enough') as unknown,
+    })
     expect(seen).toEqual([code('RUN_CANCELLED', /enough/), code('RUN_CANCELLED', /enough/)])
     expect(await statesOf(engine, run)).toEqual(['Pending', 'Running', 'Cancelling', 'Cancelled'])
     expect(engine.clock.waiting).toBe(0)
@@ -89,7 +95,10 @@ describe('`cancel`', () => {
     await quiet()
     const first = run.cancel('first')
     const second = run.cancel('second')
-    expect(await engine.settle(Promise.all([first, second]))).toMatchObject([{ name: 'Cancelled' }, { name: 'Cancelled' }])
+    expect(await engine.settle(Promise.all([first, second]))).toMatchObject([
+      { name: 'Cancelled' },
+      { name: 'Cancelled' },
+    ])
     expect(await errorOf(run)).toEqual(code('RUN_CANCELLED', /first/))
     expect(await statesOf(engine, run)).toEqual(['Pending', 'Running', 'Cancelling', 'Cancelled'])
   })
@@ -138,10 +147,14 @@ describe('`cancel`', () => {
       await quiet(turns)
       const state = await engine.settle(run.cancel())
       const transitions = await all(run.transitions)
-      const ends = transitions.filter(({ runId, to }) => runId === run.id && ['COMPLETED', 'CANCELLED'].includes(to.type))
+      const ends = transitions.filter(
+        ({ runId, to }) => runId === run.id && ['COMPLETED', 'CANCELLED'].includes(to.type),
+      )
       expect(ends).toMatchObject([{ to: { name: state.name } }])
       expect(await outcomeOf(engine, run)).toMatchObject(
-        state.name === 'Completed' ? { state: 'Completed', value: 2 } : { state: 'Cancelled', error: code('RUN_CANCELLED') },
+        state.name === 'Completed'
+          ? { state: 'Completed', value: 2 }
+          : { state: 'Cancelled', error: code('RUN_CANCELLED') },
       )
       expect(run.state.name).toBe(state.name)
     })
@@ -175,7 +188,10 @@ describe('while a run is being cancelled', () => {
     await quiet()
     const start = engine.clock.now()
     expect(await engine.settle(run.cancel())).toMatchObject({ name: 'Cancelled' })
-    expect(seen).toEqual([...Array.from({ length: 3 }, () => code('RUN_CANCELLING', /cleanup: true/)), 'the room'])
+    expect(seen).toEqual([
+      ...Array.from({ length: 3 }, () => code('RUN_CANCELLING', /cleanup: true/)),
+      'the room',
+    ])
     expect(cleaned).toEqual(['the room'])
     expect(engine.clock.now() - start).toBe(100)
   })
@@ -201,7 +217,10 @@ describe('while a run is being cancelled', () => {
     expect(await engine.settle(run.cancel())).toMatchObject({ name: 'Cancelled' })
     expect(engine.clock.now() - start).toBe(5000)
     expect(inner).toEqual(code('RUN_CANCELLED'))
-    expect(steps(await all(run.transitions)).slice(-2)).toEqual(['slow-clean-1: Cancelled', 'slow: Cancelled'])
+    expect(steps(await all(run.transitions)).slice(-2)).toEqual([
+      'slow-clean-1: Cancelled',
+      'slow: Cancelled',
+    ])
   })
 
   it('its body may go on as long as the grace allows', async () => {

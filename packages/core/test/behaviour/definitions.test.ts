@@ -61,7 +61,9 @@ describe('a definition', () => {
 
   it('refuses an option that it does not know, and names those it does', () => {
     // @ts-expect-error misspelt
-    expect(() => task({ name: 't', retires: 3 }, () => 1)).toThrow(code('INVALID_OPTION', /'?retires'?.*retries/s))
+    expect(() => task({ name: 't', retires: 3 }, () => 1)).toThrow(
+      code('INVALID_OPTION', /'?retires'?.*retries/s),
+    )
     // @ts-expect-error an option of flows
     expect(() => task({ name: 't', onDivergence: 'park' }, () => 1)).toThrow(code('INVALID_OPTION'))
     // @ts-expect-error an option of flows
@@ -113,9 +115,24 @@ describe('a definition', () => {
     for (const grace of [0, 250, '250ms', '1s', '1.5s', '5m', '2h', '30d'] as const) {
       expect(task({ name: 't', grace }, () => 1).name).toBe('t')
     }
-    for (const grace of [-1, Number.NaN, Number.POSITIVE_INFINITY, '', '1', '1 s', '-1s', '1w', 's', '1e3s', null, {}]) {
+    for (const grace of [
+      -1,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      '',
+      '1',
+      '1 s',
+      '-1s',
+      '1w',
+      's',
+      '1e3s',
+      null,
+      {},
+    ]) {
       // @ts-expect-error on purpose
-      expect(() => task({ name: 't', grace }, () => 1), String(grace)).toThrow(code('INVALID_DURATION', /`grace`/))
+      expect(() => task({ name: 't', grace }, () => 1), String(grace)).toThrow(
+        code('INVALID_DURATION', /`grace`/),
+      )
     }
   })
 

@@ -49,7 +49,10 @@ describe('a future as an argument', () => {
 
   it('is found in arrays, objects, sets, and keys and values of maps', async () => {
     expect(await receive(() => [0, one(), [one()]])).toEqual([0, 1, [1]])
-    expect(await receive(() => ({ a: one(), b: { c: one(), d: 'x' } }))).toEqual({ a: 1, b: { c: 1, d: 'x' } })
+    expect(await receive(() => ({ a: one(), b: { c: one(), d: 'x' } }))).toEqual({
+      a: 1,
+      b: { c: 1, d: 'x' },
+    })
     expect(await receive(() => new Set([one(), 2]))).toEqual(new Set([1, 2]))
     expect(
       await receive(
@@ -160,7 +163,9 @@ describe('`waitFor`', () => {
     await engine.settle(flow('ordered', () => void second.with({ waitFor: first() })())())
     expect(order).toEqual(['first', 'second'])
     order.length = 0
-    await engine.settle(flow('ordered-lists', () => void second.with({ waitFor: [[first()], { a: first() }] })())())
+    await engine.settle(
+      flow('ordered-lists', () => void second.with({ waitFor: [[first()], { a: first() }] })())(),
+    )
     expect(order).toEqual(['first', 'first', 'second'])
   })
 
@@ -243,17 +248,25 @@ describe('`allowFailure`', () => {
   })
 
   it('may stand in containers, beside futures that must complete', async () => {
-    expect(await receive(() => ({ a: one(), b: [allowFailure(fail())] }))).toEqual({ a: 1, b: [new RangeError('too high')] })
+    expect(await receive(() => ({ a: one(), b: [allowFailure(fail())] }))).toEqual({
+      a: 1,
+      b: [new RangeError('too high')],
+    })
   })
 
   it('covers every future of a container that it stands around', async () => {
     // @ts-expect-error its type takes a future only
-    expect(await receive(() => allowFailure([one(), { b: fail() }]))).toEqual([1, { b: new RangeError('too high') }])
+    expect(await receive(() => allowFailure([one(), { b: fail() }]))).toEqual([
+      1,
+      { b: new RangeError('too high') },
+    ])
   })
 
   it('passes on the error of a cancelled run, and holds where values are encoded', async () => {
     await using engine = testEngine()
-    const describeIt = task('describe', (value: unknown) => (value instanceof Error ? value.message : 'no error'))
+    const describeIt = task('describe', (value: unknown) =>
+      value instanceof Error ? value.message : 'no error',
+    )
     const run = flow('allowed', async () => {
       const first = one()
       const told = describeIt(allowFailure(first))

@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { cancelled, completed, failed, flow, sleep, task, type Flow } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { all, code, outcomeOf, statesOf, steps, testEngine, type Outcome } from './support.ts'
@@ -6,7 +7,7 @@ const one = task('one', async () => {
   await sleep(10)
   return 1
 })
-const fail = task('fail', async (message = 'broken'): Promise<number> => {
+const fail = task('fail', async (message: string = 'broken'): Promise<number> => {
   await sleep(5)
   throw new RangeError(message)
 })
@@ -22,7 +23,9 @@ async function outcome(body: () => unknown): Promise<Outcome> {
   const asTask = await outcomeOf(engine, task('body', body)())
   expect(asTask.state).toBe(asFlow.state)
   expect(asTask.value).toEqual(asFlow.value)
-  expect((asTask.error as { code?: string } | undefined)?.code).toBe((asFlow.error as { code?: string } | undefined)?.code)
+  expect((asTask.error as { code?: string } | undefined)?.code).toBe(
+    (asFlow.error as { code?: string } | undefined)?.code,
+  )
   return asFlow
 }
 
@@ -32,7 +35,10 @@ describe('a body that returns a value', () => {
     expect(await outcome(async () => ({ a: [1] }))).toEqual({ state: 'Completed', value: { a: [1] } })
     expect(await outcome(() => undefined)).toEqual({ state: 'Completed', value: undefined })
     expect(await outcome(() => [])).toEqual({ state: 'Completed', value: [] })
-    expect(await outcome(() => new Error('a value, not thrown'))).toMatchObject({ state: 'Completed', value: { name: 'Error' } })
+    expect(await outcome(() => new Error('a value, not thrown'))).toMatchObject({
+      state: 'Completed',
+      value: { name: 'Error' },
+    })
   })
 })
 
@@ -41,8 +47,15 @@ describe('a body that throws', () => {
     const sync = (): never => {
       throw new RangeError('too much')
     }
-    expect(await outcome(sync)).toMatchObject({ state: 'Failed', message: 'too much', error: { name: 'RangeError' } })
-    expect(await outcome(async () => sync())).toMatchObject({ state: 'Failed', error: { name: 'RangeError' } })
+    expect(await outcome(sync)).toMatchObject({
+      state: 'Failed',
+      message: 'too much',
+      error: { name: 'RangeError' },
+    })
+    expect(await outcome(async () => sync())).toMatchObject({
+      state: 'Failed',
+      error: { name: 'RangeError' },
+    })
   })
 
   it('fails its run even where all its own runs completed', async () => {
@@ -61,31 +74,47 @@ describe('a body that throws', () => {
         throw new Error('wrapped', { cause })
       }
     }
-    expect(await outcome(body)).toMatchObject({ state: 'Failed', message: 'wrapped', error: { cause: { name: 'RangeError' } } })
+    expect(await outcome(body)).toMatchObject({
+      state: 'Failed',
+      message: 'wrapped',
+      error: { cause: { name: 'RangeError' } },
+    })
   })
 })
 
 describe('a body that throws the very error of one of its runs', () => {
   it('ends its run as if it had returned that run', async () => {
-    expect(await outcome(async () => await fail())).toMatchObject({ state: 'Failed', error: { message: 'broken' } })
+    expect(await outcome(async () => await fail())).toMatchObject({
+      state: 'Failed',
+      error: { message: 'broken' },
+    })
     expect(await outcome(async () => fail())).toMatchObject({ state: 'Failed', error: { message: 'broken' } })
     expect(await outcome(() => fail())).toMatchObject({ state: 'Failed', error: { message: 'broken' } })
   })
 
   it('is cancelled with a run that was cancelled', async () => {
-    expect(await outcome(async () => await quits())).toMatchObject({ state: 'Cancelled', error: code('RUN_CANCELLED') })
+    expect(await outcome(async () => await quits())).toMatchObject({
+      state: 'Cancelled',
+      error: code('RUN_CANCELLED'),
+    })
     expect(await outcome(() => quits())).toMatchObject({ state: 'Cancelled' })
     const later = async (): Promise<unknown> => {
       const future = one()
       await future.cancel('too slow')
       return await future
     }
-    expect(await outcome(later)).toMatchObject({ state: 'Cancelled', error: { message: expect.stringContaining('too slow') as unknown } })
+    expect(await outcome(later)).toMatchObject({
+      state: 'Cancelled',
+      error: { message: expect.stringContaining('too slow') as unknown },
+    })
   })
 
   it('names the root of the chain where that run was UpstreamFailed', async () => {
     const echo = task('echo', (value: number) => value)
-    const error = { code: 'UPSTREAM_FAILED', details: { rootRunName: expect.stringMatching(/^fail-\d$/) as unknown } }
+    const error = {
+      code: 'UPSTREAM_FAILED',
+      details: { rootRunName: expect.stringMatching(/^fail-\d$/) as unknown },
+    }
     expect(await outcome(async () => await echo(echo(fail())))).toMatchObject({ state: 'Failed', error })
     expect(await outcome(() => echo(echo(fail())))).toMatchObject({ state: 'Failed', error })
   })
@@ -123,9 +152,17 @@ describe('a body that throws the very error of one of its runs', () => {
 
 describe('a body that returns an ending', () => {
   it('ends its run so', async () => {
-    expect(await outcome(() => completed(3, 'well done'))).toEqual({ state: 'Completed', value: 3, message: 'well done' })
+    expect(await outcome(() => completed(3, 'well done'))).toEqual({
+      state: 'Completed',
+      value: 3,
+      message: 'well done',
+    })
     expect(await outcome(async () => completed(3))).toEqual({ state: 'Completed', value: 3 })
-    expect(await outcome(() => failed(new RangeError('no')))).toMatchObject({ state: 'Failed', message: 'no', error: { name: 'RangeError' } })
+    expect(await outcome(() => failed(new RangeError('no')))).toMatchObject({
+      state: 'Failed',
+      message: 'no',
+      error: { name: 'RangeError' },
+    })
     expect(await outcome(() => failed('a text', 'in words'))).toMatchObject({
       state: 'Failed',
       message: 'in words',
@@ -135,7 +172,10 @@ describe('a body that returns an ending', () => {
       state: 'Cancelled',
       error: { code: 'RUN_CANCELLED', message: expect.stringContaining('no more') as unknown },
     })
-    expect(await outcome(() => cancelled())).toMatchObject({ state: 'Cancelled', error: code('RUN_CANCELLED') })
+    expect(await outcome(() => cancelled())).toMatchObject({
+      state: 'Cancelled',
+      error: code('RUN_CANCELLED'),
+    })
   })
 
   it('decides whatever became of the runs that it submitted', async () => {
@@ -154,7 +194,11 @@ describe('a body that returns an ending', () => {
       return cancelled('enough')
     })()
     await outcomeOf(engine, run)
-    expect(steps(await all(run.transitions)).slice(-3)).toEqual(['one-1: Completed', 'waits: Cancelling', 'waits: Cancelled'])
+    expect(steps(await all(run.transitions)).slice(-3)).toEqual([
+      'one-1: Completed',
+      'waits: Cancelling',
+      'waits: Cancelled',
+    ])
   })
 })
 
@@ -188,13 +232,22 @@ describe('a body that returns a value with futures in it', () => {
       value: { a: 1, b: [1, 1], c: new Map([['k', 1]]) },
     })
     expect(await outcome(async () => [one(), 2])).toEqual({ state: 'Completed', value: [1, 2] })
-    expect(await outcome(() => [[one()], new Set([one()])])).toEqual({ state: 'Completed', value: [[1], new Set([1])] })
+    expect(await outcome(() => [[one()], new Set([one()])])).toEqual({
+      state: 'Completed',
+      value: [[1], new Set([1])],
+    })
   })
 
   it('fails with the error of one that did not complete', async () => {
-    expect(await outcome(() => ({ a: one(), b: fail() }))).toMatchObject({ state: 'Failed', error: { message: 'broken' } })
+    expect(await outcome(() => ({ a: one(), b: fail() }))).toMatchObject({
+      state: 'Failed',
+      error: { message: 'broken' },
+    })
     expect(await outcome(() => [fail(), 2])).toMatchObject({ state: 'Failed', error: { message: 'broken' } })
-    expect(await outcome(() => ({ b: quits() }))).toMatchObject({ state: 'Failed', error: code('RUN_CANCELLED') })
+    expect(await outcome(() => ({ b: quits() }))).toMatchObject({
+      state: 'Failed',
+      error: code('RUN_CANCELLED'),
+    })
   })
 })
 
@@ -202,14 +255,21 @@ describe('a run with invalid parameters', () => {
   it('fails, and its body is not run', async () => {
     await using engine = testEngine()
     let ran = false
-    const never = {
-      '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message: 'no', path: [0] }] }) },
-    } as const
-    const picky = flow({ name: 'picky', parameters: never as never }, () => {
+    const never: StandardSchemaV1<[], []> = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: () => ({ issues: [{ message: 'no', path: [0] }] }),
+      },
+    }
+    const picky = flow({ name: 'picky', parameters: never }, () => {
       ran = true
     })
     const run = picky()
-    expect(await outcomeOf(engine, run)).toMatchObject({ state: 'Failed', error: code('INVALID_PARAMETERS', /0: no/) })
+    expect(await outcomeOf(engine, run)).toMatchObject({
+      state: 'Failed',
+      error: code('INVALID_PARAMETERS', /0: no/),
+    })
     expect(await statesOf(engine, run)).toEqual(['Pending', 'Failed'])
     expect(ran).toBe(false)
   })
@@ -218,7 +278,12 @@ describe('a run with invalid parameters', () => {
 describe('a run that is being cancelled', () => {
   const endings: [string, () => unknown][] = [
     ['returns a value', () => 1],
-    ['throws', () => { throw new Error('cleaning up failed') }],
+    [
+      'throws',
+      () => {
+        throw new Error('cleaning up failed')
+      },
+    ],
     ['returns `completed`', () => completed(1)],
     ['returns `failed`', () => failed(new Error('x'))],
     ['returns a future', () => one.with({ cleanup: true })()],
@@ -231,12 +296,18 @@ describe('a run that is being cancelled', () => {
         return end()
       })()
       const cancelling = sleepThenCancel(engine, run)
-      expect(await outcomeOf(engine, run)).toMatchObject({ state: 'Cancelled', error: code('RUN_CANCELLED', /changed my mind/) })
+      expect(await outcomeOf(engine, run)).toMatchObject({
+        state: 'Cancelled',
+        error: code('RUN_CANCELLED', /changed my mind/),
+      })
       expect(await cancelling).toMatchObject({ name: 'Cancelled' })
     })
   }
 
-  async function sleepThenCancel(engine: ReturnType<typeof testEngine>, run: ReturnType<Flow<[], unknown>>): Promise<unknown> {
+  async function sleepThenCancel(
+    engine: ReturnType<typeof testEngine>,
+    run: ReturnType<Flow<[], unknown>>,
+  ): Promise<unknown> {
     await new Promise<void>((resolve) => void engine.clock.at(engine.clock.now() + 1000, resolve))
     return run.cancel('changed my mind')
   }
@@ -262,7 +333,11 @@ describe('`onBodyError`', () => {
     const start = engine.clock.now()
     const run = flowWith('cancel')()
     expect(await outcomeOf(engine, run)).toMatchObject({ state: 'Failed', message: 'early' })
-    expect(steps(await all(run.transitions)).slice(-3)).toEqual(['one-1: Cancelling', 'one-1: Cancelled', 'throws: Failed'])
+    expect(steps(await all(run.transitions)).slice(-3)).toEqual([
+      'one-1: Cancelling',
+      'one-1: Cancelled',
+      'throws: Failed',
+    ])
     expect(engine.clock.now() - start).toBe(1)
   })
 })

@@ -42,7 +42,6 @@ describe('`map`', () => {
 
   it('leaves out parameters that have defaults', async () => {
     await using engine = testEngine()
-    // @ts-expect-error the type asks for all parameters that are not optional in it
     expect(await engine.settle(flow('defaults', () => join.map(['a'], ['b'], undefined))())).toEqual(['a-b'])
     expect(await engine.settle(flow('defaults-2', () => join.map(['a'], ['b']))())).toEqual(['a-b'])
   })

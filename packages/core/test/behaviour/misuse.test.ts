@@ -32,9 +32,15 @@ describe('a native promise as an argument', () => {
   it('is refused, with its place, and no run is created', async () => {
     const promise = Promise.resolve(1)
     expect(await thrownInFlow(() => echo(promise))).toEqual(code('NATIVE_PROMISE', /args\[0\].*await it/))
-    expect(await thrownInFlow(() => echo({ a: [promise] }))).toEqual(code('NATIVE_PROMISE', /args\[0\]\.a\[0\]/))
-    expect(await thrownInFlow(() => echo(new Map([['k', promise]])))).toEqual(code('NATIVE_PROMISE', /get\(k\)/))
-    expect(await thrownInFlow(() => echo.with({ waitFor: promise })(1))).toEqual(code('NATIVE_PROMISE', /waitFor/))
+    expect(await thrownInFlow(() => echo({ a: [promise] }))).toEqual(
+      code('NATIVE_PROMISE', /args\[0\]\.a\[0\]/),
+    )
+    expect(await thrownInFlow(() => echo(new Map([['k', promise]])))).toEqual(
+      code('NATIVE_PROMISE', /get\(k\)/),
+    )
+    expect(await thrownInFlow(() => echo.with({ waitFor: promise })(1))).toEqual(
+      code('NATIVE_PROMISE', /waitFor/),
+    )
   })
 })
 
@@ -182,16 +188,20 @@ describe('what a body throws', () => {
   for (const [name, value, expected] of throwing) {
     it(`fails the run with an error that says so: ${name}`, async () => {
       await using engine = testEngine()
-      const error = 'message' in expected && expected.message instanceof RegExp
-        ? { ...expected, message: expect.stringMatching(expected.message) as unknown }
-        : expected
+      const error =
+        'message' in expected && expected.message instanceof RegExp
+          ? { ...expected, message: expect.stringMatching(expected.message) as unknown }
+          : expected
       const bad = task('bad', () => {
         throw value
       })
       const worse = flow('worse', async () => {
         throw value
       })
-      expect(await outcomeOf(engine, flow('of-task', () => bad())())).toMatchObject({ state: 'Failed', error })
+      expect(await outcomeOf(engine, flow('of-task', () => bad())())).toMatchObject({
+        state: 'Failed',
+        error,
+      })
       expect(await outcomeOf(engine, worse())).toMatchObject({ state: 'Failed', error })
     })
   }
@@ -211,7 +221,10 @@ describe('what a body throws', () => {
     const future = flow('throws-future', () => {
       throw one()
     })()
-    expect(await outcomeOf(engine, future)).toMatchObject({ state: 'Failed', error: code('NON_ERROR_THROWN') })
+    expect(await outcomeOf(engine, future)).toMatchObject({
+      state: 'Failed',
+      error: code('NON_ERROR_THROWN'),
+    })
     expect(asked).toBe(false)
   })
 
@@ -219,7 +232,17 @@ describe('what a body throws', () => {
     await using engine = testEngine()
     const cyclic: { self?: unknown } = {}
     cyclic.self = cyclic
-    for (const value of [() => 1, Symbol('s'), cyclic, 10n, { toJSON: () => { throw new Error('x') } }]) {
+    for (const value of [
+      () => 1,
+      Symbol('s'),
+      cyclic,
+      10n,
+      {
+        toJSON: () => {
+          throw new Error('x')
+        },
+      },
+    ]) {
       const run = flow('odd', () => {
         throw value
       })()
@@ -266,7 +289,9 @@ describe('two copies of the package', () => {
   it('are noticed where the one open engine is of the other', async () => {
     await using engine = testEngine()
     expect(() => other.flow('ambient', () => 1)()).toThrow(code('TWO_COPIES'))
-    expect(() => other.flow('given', () => 1).with({ engine })()).toThrow(code('INVALID_OPTION', /createEngine/))
+    expect(() => other.flow('given', () => 1).with({ engine })()).toThrow(
+      code('INVALID_OPTION', /createEngine/),
+    )
   })
 
   it('are noticed where one asks for the run of the other', async () => {

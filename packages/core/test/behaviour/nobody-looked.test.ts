@@ -1,4 +1,13 @@
-import { allowFailure, asCompleted, flow, sleep, task, waitAll, type EngineError, type TaskFuture } from '@troupe/core'
+import {
+  allowFailure,
+  asCompleted,
+  flow,
+  sleep,
+  task,
+  waitAll,
+  type EngineError,
+  type TaskFuture,
+} from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { all, code, outcomeOf, quiet, statesOf, testEngine, type Outcome } from './support.ts'
 
@@ -6,7 +15,7 @@ const one = task('one', async (_?: unknown) => {
   await sleep(10)
   return 1
 })
-const fail = task('fail', async (message = 'broken'): Promise<number> => {
+const fail = task('fail', async (message: string = 'broken'): Promise<number> => {
   await sleep(5)
   throw new RangeError(message)
 })
@@ -36,7 +45,11 @@ describe('a run of which a run failed and nobody looked', () => {
     expect(await outcomeOf(engine, run)).toMatchObject({
       state: 'UnobservedFailure',
       message: '2/3 runs failed and nobody looked',
-      error: { code: 'UNOBSERVED_FAILURE', message: expect.stringMatching(/fail-2.*first/) as unknown, cause: { message: 'first' } },
+      error: {
+        code: 'UNOBSERVED_FAILURE',
+        message: expect.stringMatching(/fail-2.*first/) as unknown,
+        cause: { message: 'first' },
+      },
     })
     expect(run.state.type).toBe('FAILED')
     expect(await statesOf(engine, run)).toEqual(['Pending', 'Running', 'UnobservedFailure'])
@@ -49,7 +62,9 @@ describe('a run of which a run failed and nobody looked', () => {
       state: 'UnobservedFailure',
       message: '1/1 runs failed and nobody looked',
     })
-    expect(await outcomeOf(engine, task('outer', () => void fail())())).toMatchObject({ state: 'UnobservedFailure' })
+    expect(await outcomeOf(engine, task('outer', () => void fail())())).toMatchObject({
+      state: 'UnobservedFailure',
+    })
   })
 
   it('is decided over its own runs only', async () => {
@@ -77,7 +92,9 @@ describe('a run of which a run failed and nobody looked', () => {
       await sleep('1h')
       throw new Error('late')
     })
-    expect(await outcomeOf(engine, flow('late', () => void slowFail())())).toMatchObject({ state: 'UnobservedFailure' })
+    expect(await outcomeOf(engine, flow('late', () => void slowFail())())).toMatchObject({
+      state: 'UnobservedFailure',
+    })
   })
 
   it('counts an UpstreamFailed run that nobody looked at', async () => {
@@ -133,17 +150,29 @@ describe('a run is looked at', () => {
     ['it goes through `Promise.allSettled`', (future) => void Promise.allSettled([future])],
     ['it goes through `Promise.race`', (future) => Promise.race([future, sleep(1)])],
     ['it goes through `waitAll`', (future) => void waitAll([future])],
-    ['it goes through `waitAll`, as a handle, with a timeout', (future) => waitAll([future.handle], { timeout: 0 })],
+    [
+      'it goes through `waitAll`, as a handle, with a timeout',
+      (future) => waitAll([future.handle], { timeout: 0 }),
+    ],
     ['it goes through `asCompleted`', (future) => void asCompleted([future])],
     ['it goes through `allowFailure`', (future) => void allowFailure(future)],
     ['it is passed to a task as a dependency', (future) => void one(future).ignore()],
-    ['it stands in `waitFor`', (future) => void one.with({ waitFor: [future] })().ignore()],
+    [
+      'it stands in `waitFor`',
+      (future) =>
+        void one
+          .with({ waitFor: [future] })()
+          .ignore(),
+    ],
     ['`ignore` is called', (future) => void future.ignore()],
     ['`ignore` of its handle is called', (future) => void future.handle.ignore()],
-    ['`ignore` is called after its end', async (future) => {
-      await sleep(100)
-      future.ignore()
-    }],
+    [
+      '`ignore` is called after its end',
+      async (future) => {
+        await sleep(100)
+        future.ignore()
+      },
+    ],
   ]
   for (const [name, use] of ways) {
     it(`when ${name}`, async () => {
@@ -169,7 +198,11 @@ describe('a run is looked at', () => {
 })
 
 describe('a root run that failed', () => {
-  function failing(): { run: () => ReturnType<typeof broken>; errors: EngineError[]; engine: ReturnType<typeof testEngine> } {
+  function failing(): {
+    run: () => ReturnType<typeof broken>
+    errors: EngineError[]
+    engine: ReturnType<typeof testEngine>
+  } {
     const engine = testEngine()
     const errors: EngineError[] = []
     engine.errors.subscribe((error) => errors.push(error))
@@ -202,7 +235,11 @@ describe('a root run that failed', () => {
     const run = broken()
     await engine.settle(all(run.states))
     expect(engine.lines).toMatchObject([
-      { level: 'error', fields: { flowRunId: run.id, run: 'broken', err: { message: 'broken' } }, message: expect.stringContaining('nobody looked') as unknown },
+      {
+        level: 'error',
+        fields: { flowRunId: run.id, run: 'broken', err: { message: 'broken' } },
+        message: expect.stringContaining('nobody looked') as unknown,
+      },
     ])
   })
 
@@ -222,6 +259,9 @@ describe('a root run that failed', () => {
     await engine.settle(all(broken().states))
     await engine.settle(all(broken().states))
     await quiet()
-    expect(engine.lines.map(({ fields }) => (fields['err'] as Error).message)).toEqual(['observer of errors', 'broken'])
+    expect(engine.lines.map(({ fields }) => (fields['err'] as Error).message)).toEqual([
+      'observer of errors',
+      'broken',
+    ])
   })
 })

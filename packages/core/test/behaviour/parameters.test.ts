@@ -1,12 +1,20 @@
 import { flow, task } from '@troupe/core'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { type } from 'arktype'
+import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { code, outcomeOf, statesOf, testEngine } from './support.ts'
 
-type Validate<In extends unknown[], Out extends unknown[]> = StandardSchemaV1<In, Out>['~standard']['validate']
+type Validate<In extends unknown[], Out extends unknown[]> = StandardSchemaV1<
+  In,
+  Out
+>['~standard']['validate']
 
 /** A schema written by hand, as any Standard Schema library makes them. */
-function schema<In extends unknown[], Out extends unknown[]>(validate: Validate<In, Out>): StandardSchemaV1<In, Out> {
+function schema<In extends unknown[], Out extends unknown[]>(
+  validate: Validate<In, Out>,
+): StandardSchemaV1<In, Out> {
   return { '~standard': { version: 1, vendor: 'by hand', validate } }
 }
 
@@ -15,7 +23,12 @@ function check(args: unknown): StandardSchemaV1.Result<[number, string]> {
   const [value, unit = 'm'] = args as [unknown, string?]
   const number = Number(value)
   if (number > 0) return { value: [number, unit] }
-  return { issues: [{ message: 'must be positive', path: [0] }, { message: 'in all', path: [{ key: 'a' }, 'b'] }] }
+  return {
+    issues: [
+      { message: 'must be positive', path: [0] },
+      { message: 'in all', path: [{ key: 'a' }, 'b'] },
+    ],
+  }
 }
 
 const length = schema<[number | string, string?], [number, string]>(check)
@@ -30,7 +43,9 @@ for (const [kind, parameters] of [
       await using engine = testEngine()
       const show = task({ name: 'show', parameters }, (n, unit) => `${typeof n} ${n} ${unit}`)
       expect(await engine.settle(show('12'))).toBe('number 12 m')
-      expect(await engine.settle(flow({ name: 'show-flow', parameters }, (n, unit) => n + unit)(3, 'km'))).toBe('3km')
+      expect(
+        await engine.settle(flow({ name: 'show-flow', parameters }, (n, unit) => n + unit)(3, 'km')),
+      ).toBe('3km')
     })
 
     it('that are invalid fail the run, with all issues, and its body is not run', async () => {
@@ -78,7 +93,11 @@ describe('a schema', () => {
     for (const parameters of [throwing, rejecting]) {
       expect(await outcomeOf(engine, task({ name: 'threw', parameters }, () => 1)())).toMatchObject({
         state: 'Failed',
-        error: { code: 'INVALID_PARAMETERS', message: expect.stringContaining('bad schema') as unknown, cause: { name: 'RangeError' } },
+        error: {
+          code: 'INVALID_PARAMETERS',
+          message: expect.stringContaining('bad schema') as unknown,
+          cause: { name: 'RangeError' },
+        },
       })
     }
   })
@@ -119,5 +138,36 @@ describe('a schema', () => {
     finish({ value: [] })
     for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
     expect(ran).toBe(false)
+  })
+})
+
+describe('parameters with a schema of', () => {
+  const libraries = {
+    zod: z.tuple([z.string().min(2)]),
+    valibot: v.tuple([v.pipe(v.string(), v.minLength(2))]),
+    arktype: type(['string >= 2']),
+  }
+  for (const [name, parameters] of Object.entries(libraries)) {
+    it(`${name} are checked`, async () => {
+      await using engine = testEngine()
+      const shout = task(
+        { name: `shout-${name}`, parameters: parameters as StandardSchemaV1<[string]> },
+        (text) => text.toUpperCase(),
+      )
+      expect(await engine.settle(shout('abc'))).toBe('ABC')
+      expect(await outcomeOf(engine, shout('a'))).toMatchObject({
+        state: 'Failed',
+        error: { code: 'INVALID_PARAMETERS', details: { issues: [{}] } },
+      })
+    })
+  }
+
+  it('zod are converted, by reference and encoded', async () => {
+    for (const strictValues of [true, false]) {
+      await using engine = testEngine({ strictValues })
+      const parameters = z.tuple([z.coerce.number(), z.object({ unit: z.string().default('m') })])
+      const show = flow({ name: 'show-zod', parameters }, (n, { unit }) => `${n + 1}${unit}`)
+      expect(await engine.settle(show('4', {}))).toBe('5m')
+    }
   })
 })

@@ -116,7 +116,8 @@ describe('a paused flow run', () => {
     expect(run.state.name).toBe('Running')
     await run.pause()
     await sub?.resume()
-    if (sub !== undefined) expect(await statesOf(engine, sub)).toEqual(['Pending', 'Running', 'Paused', 'Running', 'Completed'])
+    if (sub !== undefined)
+      expect(await statesOf(engine, sub)).toEqual(['Pending', 'Running', 'Paused', 'Running', 'Completed'])
     expect(run.state.name).toBe('Paused')
     await run.resume()
     expect(await engine.settle(run)).toBe(100)
@@ -161,7 +162,9 @@ describe('`engine.close`', () => {
     const ended = run.result().catch((error: unknown) => error)
     await quiet()
     const closing = engine.close({ grace: '1s' })
-    expect(() => engine.run(flow('late', () => 1))).toThrow(expect.objectContaining({ code: 'ENGINE_CLOSED' }))
+    expect(() => engine.run(flow('late', () => 1))).toThrow(
+      expect.objectContaining({ code: 'ENGINE_CLOSED' }),
+    )
     await engine.settle(closing)
     expect(engine.clock.now() - start).toBe(1000)
     expect(await ended).toMatchObject({ code: 'ENGINE_CLOSED' })

@@ -46,7 +46,10 @@ describe('a task with retries', () => {
     await using engine = testEngine()
     const { body, calls } = flaky('b', 9)
     const future = task({ name: 'exhausted', retries: 2 }, body)()
-    expect(await outcomeOf(engine, future)).toMatchObject({ state: 'Failed', error: { message: 'b fails for the 3. time' } })
+    expect(await outcomeOf(engine, future)).toMatchObject({
+      state: 'Failed',
+      error: { message: 'b fails for the 3. time' },
+    })
     expect(calls()).toBe(3)
     expect(await statesOf(engine, future)).toEqual(['Pending', 'Running', 'Retrying', 'Retrying', 'Failed'])
   })
@@ -56,13 +59,17 @@ describe('a task with retries', () => {
     const { body } = flaky('c', 1)
     const future = task({ name: 'reason', retries: 1 }, body)()
     await engine.settle(future)
-    expect((await all(future.transitions)).find(({ to }) => to.name === 'Retrying')?.to.message).toBe('c fails for the 1. time')
+    expect((await all(future.transitions)).find(({ to }) => to.name === 'Retrying')?.to.message).toBe(
+      'c fails for the 1. time',
+    )
   })
 
   it('is tried again when it returns `failed`, not when it is invalid or its upstream failed', async () => {
     await using engine = testEngine()
     let calls = 0
-    const returns = task({ name: 'returns', retries: 1 }, () => (++calls === 1 ? failed(new Error('x')) : 'ok'))
+    const returns = task({ name: 'returns', retries: 1 }, () =>
+      ++calls === 1 ? failed(new Error('x')) : 'ok',
+    )
     expect(await engine.settle(returns())).toBe('ok')
     const fails = task('fails', (): number => {
       throw new Error('upstream')

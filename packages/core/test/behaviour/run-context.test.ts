@@ -124,7 +124,11 @@ describe('inside a run', () => {
     })()
     await engine.settle(run)
     expect(engine.lines).toEqual([
-      { level: 'warn', message: 'beginning', fields: { flowRunId: run.id, runId: run.id, run: 'logging', attempt: 1 } },
+      {
+        level: 'warn',
+        message: 'beginning',
+        fields: { flowRunId: run.id, runId: run.id, run: 'logging', attempt: 1 },
+      },
       {
         level: 'info',
         message: 'read',
@@ -143,7 +147,9 @@ describe('inside a run', () => {
     const broken = (): never => {
       throw new Error('disk full')
     }
-    await using engine = createTestEngine({ logger: { debug: broken, info: broken, warn: broken, error: broken } })
+    await using engine = createTestEngine({
+      logger: { debug: broken, info: broken, warn: broken, error: broken },
+    })
     const errors: unknown[] = []
     engine.errors.subscribe(({ error }) => errors.push(error))
     const run = flow('logs-badly', () => {
@@ -167,7 +173,15 @@ describe('inside a run', () => {
 describe('outside a run', () => {
   it('there is no context, and the error says what to do', async () => {
     await using _engine = testEngine()
-    for (const ask of [currentFlowRun, currentTaskRun, now, random, uuid, () => sleep(1), () => bindRun(() => 1)]) {
+    for (const ask of [
+      currentFlowRun,
+      currentTaskRun,
+      now,
+      random,
+      uuid,
+      () => sleep(1),
+      () => bindRun(() => 1),
+    ]) {
       expect(ask).toThrow(code('NO_RUN_CONTEXT', /outside the body of a run.*bindRun/))
     }
   })

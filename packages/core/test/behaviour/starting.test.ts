@@ -131,6 +131,7 @@ describe('the engine of a call', () => {
 
   it('must be an engine', async () => {
     await using engine = testEngine()
+    // @ts-expect-error no engine
     expect(() => tell.with({ engine: {} })()).toThrow(code('INVALID_OPTION', /createEngine/))
     // @ts-expect-error no flow
     expect(() => engine.run(() => 1)).toThrow(code('INVALID_OPTION', /engine\.run\(flow/))
@@ -142,7 +143,9 @@ describe('the engine of a call', () => {
     await using engine = createTestEngine({ node: 'a-node' })
     expect(engine.node).toBe('a-node')
     const run = tell()
-    expect(new Set((await engine.settle(all(run.transitions))).map(({ node }) => node))).toEqual(new Set(['a-node']))
+    expect(new Set((await engine.settle(all(run.transitions))).map(({ node }) => node))).toEqual(
+      new Set(['a-node']),
+    )
     await using other = createEngine()
     expect(other.node).toMatch(/^node-\w{8}$/)
   })
@@ -219,7 +222,9 @@ describe('`idempotencyKey`', () => {
     const again = charge.with({ idempotencyKey: 'again' })(5)
     expect(again.id).toBe(run.id)
     expect(await second.settle(again)).toBe(5)
-    expect(await errorOf(second.settle(charge.with({ idempotencyKey: 'again' })(6)))).toEqual(code('IDEMPOTENCY_CONFLICT'))
+    expect(await errorOf(second.settle(charge.with({ idempotencyKey: 'again' })(6)))).toEqual(
+      code('IDEMPOTENCY_CONFLICT'),
+    )
   })
 
   it('may not be empty', () => {

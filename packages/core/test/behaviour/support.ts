@@ -61,7 +61,11 @@ export function code(expected: ErrorCode, message?: RegExp): unknown {
 export function all<T>(observable: Observable<T>): Promise<T[]> {
   const values: T[] = []
   return new Promise((resolve, reject) => {
-    observable.subscribe({ next: (value) => values.push(value), error: reject, complete: () => resolve(values) })
+    observable.subscribe({
+      next: (value) => values.push(value),
+      error: reject,
+      complete: () => resolve(values),
+    })
   })
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 
 describe('memoryJournal', () => {
   const open = async () => ({ journal: memoryJournal() })
-  it.each(journalConformance(open))('$name', async ({ run }) => {
+  it.each(journalConformance(open).map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 })
@@ -13,7 +13,7 @@ describe('crashingJournal that does not crash', () => {
   const open = async () => ({
     journal: crashingJournal(memoryJournal(), { afterEntries: Number.POSITIVE_INFINITY }),
   })
-  it.each(journalConformance(open))('$name', async ({ run }) => {
+  it.each(journalConformance(open).map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 })

@@ -11,13 +11,17 @@ import { systemRandom } from '../../src/ports/random.ts'
 import { systemClock } from '../../src/ports/system-clock.ts'
 
 describe('memoryBlobs', () => {
-  it.each(blobsConformance(async () => ({ blobs: memoryBlobs() })))('$name', async ({ run }) => {
+  it.each(
+    blobsConformance(async () => ({ blobs: memoryBlobs() })).map(({ name, run }) => [name, run] as const),
+  )('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 })
 
 describe('systemClock', () => {
-  it.each(clockConformance(async () => ({ clock: systemClock() })))('$name', async ({ run }) => {
+  it.each(
+    clockConformance(async () => ({ clock: systemClock() })).map(({ name, run }) => [name, run] as const),
+  )('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 })
@@ -27,7 +31,7 @@ describe('virtualClock', () => {
     const clock = virtualClock()
     return { clock, settle: <T>(promise: Promise<T>) => clock.run(promise) }
   }
-  it.each(clockConformance(open))('$name', async ({ run }) => {
+  it.each(clockConformance(open).map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 
@@ -54,13 +58,17 @@ describe('virtualClock', () => {
 })
 
 describe('systemRandom', () => {
-  it.each(randomConformance(async () => ({ random: systemRandom() })))('$name', async ({ run }) => {
+  it.each(
+    randomConformance(async () => ({ random: systemRandom() })).map(({ name, run }) => [name, run] as const),
+  )('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 })
 
 describe('seededRandom', () => {
-  it.each(randomConformance(async () => ({ random: seededRandom(7) })))('$name', async ({ run }) => {
+  it.each(
+    randomConformance(async () => ({ random: seededRandom(7) })).map(({ name, run }) => [name, run] as const),
+  )('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
 

@@ -1,6 +1,6 @@
 import type { Flow, Transition } from '@troupe/core'
 import { memoryJournal } from '@troupe/core'
-import { crashingJournal, createTestEngine, virtualClock } from '@troupe/core/testing'
+import { checkTransitions, crashingJournal, createTestEngine, virtualClock } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { flows, freshEffects, resetFailures } from './flows.ts'
 
@@ -31,7 +31,7 @@ async function runCrashing(
       if (how === 'ended') {
         entries += dying.stored
         const value: unknown = await run.result()
-        await checkJournal(await collect(engine.watch({ flowRunId: run.id })))
+        checkTransitions(await collect(engine.watch({ flowRunId: run.id })))
         await engine.close()
         return { value, effects: effects.keys, entries, crashed }
       }
@@ -49,27 +49,6 @@ async function collect(transitions: AsyncIterable<Transition>): Promise<Transiti
   const all: Transition[] = []
   for await (const transition of transitions) all.push(transition)
   return all
-}
-
-/** Of each run: transitions numbered without a gap, each from where the last one went, one terminal state, the last. */
-async function checkJournal(transitions: Transition[]): Promise<void> {
-  const byRun =
-    Map.groupBy === undefined ? group(transitions) : Map.groupBy(transitions, ({ runId }) => runId)
-  const terminal = new Set(['COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED'])
-  for (const steps of byRun.values()) {
-    expect(steps.map(({ seq }) => seq)).toEqual(steps.map((_, index) => index + 1))
-    expect(steps.slice(1).map(({ from }) => from?.name)).toEqual(steps.slice(0, -1).map(({ to }) => to.name))
-    expect(steps.map(({ to }) => terminal.has(to.type))).toEqual(
-      steps.map((_, index) => index === steps.length - 1),
-    )
-  }
-}
-
-function group(transitions: Transition[]): Map<string, Transition[]> {
-  const groups = new Map<string, Transition[]>()
-  for (const transition of transitions)
-    groups.set(transition.runId, [...(groups.get(transition.runId) ?? []), transition])
-  return groups
 }
 
 describe('a flow run whose process dies', () => {

@@ -23,6 +23,22 @@ describe.each([1, 2, 3])('a runner with %i slots', (limit) => {
     expect(await world.run(() => [1, 2, 3].map((n) => returning(n)))).toEqual([2, 3, 4])
   })
 
+  it('finishes where a body returns the future of the run that it submitted, unawaited', async () => {
+    await using world = setup(limit)
+    const returning = task('returning', (n: number) => add(n, 1))
+    expect(await world.run(() => returning(1))).toBe(2)
+  })
+
+  it('finishes where more bodies than slots wait for one run that none of them submitted', async () => {
+    await using world = setup(limit)
+    const values = await world.run(() => {
+      const shared = later(5, 10)
+      const sharing = task('sharing', async (n: number) => n + (await shared))
+      return [1, 2, 3, 4].map((n) => sharing(n))
+    })
+    expect(values).toEqual([6, 7, 8, 9])
+  })
+
   it('finishes where a body waits for several runs while others take its slot', async () => {
     await using world = setup(limit)
     const both = task('both', async (n: number) => {

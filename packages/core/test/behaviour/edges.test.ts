@@ -1,0 +1,135 @@
+import { flow, flowRunMachine, task, taskRunMachine } from '@troupe/core'
+import { describe, expect, it } from 'vitest'
+import { scenarios, World, type Define, type Kind } from './edge-scenarios.ts'
+
+/** The table of design.md, section 3: which states may follow which. `–` is before the first. */
+const table: Record<string, readonly string[]> = {
+  '–': ['Scheduled', 'Pending'],
+  Scheduled: ['Pending', 'Cancelled'],
+  Pending: ['AwaitingConcurrencySlot', 'Running', 'Cached', 'UpstreamFailed', 'Failed', 'Cancelled'],
+  AwaitingConcurrencySlot: ['Running', 'Retrying', 'Cached', 'TimedOut', 'Cancelled'],
+  Running: [
+    'Completed',
+    'Failed',
+    'TimedOut',
+    'UnobservedFailure',
+    'AwaitingRetry',
+    'Retrying',
+    'Paused',
+    'Recovering',
+    'Crashed',
+    'Cancelling',
+  ],
+  Retrying: [
+    'Completed',
+    'Failed',
+    'TimedOut',
+    'UnobservedFailure',
+    'AwaitingRetry',
+    'Retrying',
+    'Paused',
+    'Recovering',
+    'Crashed',
+    'Cancelling',
+  ],
+  AwaitingRetry: ['Retrying', 'AwaitingConcurrencySlot', 'Cancelled'],
+  Recovering: ['Running', 'Retrying', 'Crashed', 'Cancelling'],
+  Paused: ['Running', 'Suspended', 'TimedOut', 'Recovering', 'Cancelling'],
+  Suspended: ['Recovering', 'TimedOut', 'Cancelled'],
+  Cancelling: ['Cancelled'],
+}
+
+/** States that only runs of one kind have. */
+const only: Record<string, Kind> = {
+  Cached: 'task',
+  UpstreamFailed: 'task',
+  Paused: 'flow',
+  Suspended: 'flow',
+}
+
+function ofKind(kind: Kind, state: string): boolean {
+  return (only[state] ?? kind) === kind
+}
+
+function edgesOfTable(kind: Kind): string[] {
+  return Object.entries(table).flatMap(([from, targets]) =>
+    ofKind(kind, from) ? targets.filter((to) => ofKind(kind, to)).map((to) => `${from} → ${to}`) : [],
+  )
+}
+
+function edgesOfMachine(kind: Kind): string[] {
+  const { states } = kind === 'flow' ? flowRunMachine : taskRunMachine
+  const edges = Object.entries(states).flatMap(([from, { transitions }]) =>
+    [...transitions.values()]
+      .flat()
+      .flatMap(({ target = [] }) => target.map(({ key }) => `${from} → ${key}`)),
+  )
+  return [...new Set(['– → Scheduled', '– → Pending', ...edges])]
+}
+
+/** Edges that nothing can drive yet, by what will: an issue that brings it empties its list. */
+const notYetDriven: Record<string, readonly string[]> = {
+  'retries with a delay': [
+    'Running → AwaitingRetry',
+    'Retrying → AwaitingRetry',
+    'AwaitingRetry → Retrying',
+    'AwaitingRetry → Cancelled',
+  ],
+  'concurrency slots': [
+    'Pending → AwaitingConcurrencySlot',
+    'AwaitingConcurrencySlot → Running',
+    'AwaitingConcurrencySlot → Retrying',
+    'AwaitingConcurrencySlot → TimedOut',
+    'AwaitingConcurrencySlot → Cancelled',
+    'AwaitingRetry → AwaitingConcurrencySlot',
+  ],
+  'time limits': ['Running → TimedOut', 'Retrying → TimedOut', 'Paused → TimedOut'],
+  cache: ['Pending → Cached', 'AwaitingConcurrencySlot → Cached'],
+  schedules: ['– → Scheduled', 'Scheduled → Pending', 'Scheduled → Cancelled'],
+  suspending: [
+    'Paused → Suspended',
+    'Suspended → Recovering',
+    'Suspended → TimedOut',
+    'Suspended → Cancelled',
+  ],
+}
+
+for (const kind of ['flow', 'task'] as const) {
+  const own = scenarios.filter(({ kinds }) => kinds === undefined || kinds.includes(kind))
+
+  describe(`a ${kind} run`, () => {
+    it('has the edges of the table, and no others', () => {
+      expect(edgesOfMachine(kind).toSorted()).toEqual(edgesOfTable(kind).toSorted())
+    })
+
+    it('is driven over every edge by a scenario, or the edge is listed as not yet driven, and never both', () => {
+      const driven = own.flatMap(({ drives }) => drives)
+      const listed = Object.values(notYetDriven).flat()
+      const inMachine = edgesOfMachine(kind)
+      expect({
+        inNeither: inMachine.filter((edge) => !driven.includes(edge) && !listed.includes(edge)),
+        inBoth: inMachine.filter((edge) => driven.includes(edge) && listed.includes(edge)),
+        twice: listed.filter((edge, index) => listed.indexOf(edge) !== index),
+        unknown: [...driven, ...listed].filter(
+          (edge) => !edgesOfTable('flow').includes(edge) && !edgesOfTable('task').includes(edge),
+        ),
+      }).toEqual({ inNeither: [], inBoth: [], twice: [], unknown: [] })
+    })
+
+    for (const [number, { name, drives, play }] of own.entries()) {
+      it(`goes over ${drives.join(', ')} when ${name}`, async () => {
+        const world = new World(kind)
+        const define: Define = (options, body) => {
+          const named = { ...options, name: `edge-${number}` }
+          return kind === 'flow' ? flow(named, body) : task(named, body)
+        }
+        await play(world, define)
+        await world.engine.close()
+        expect([...world.driven]).toEqual(expect.arrayContaining([...drives]))
+        expect(edgesOfMachine(kind)).toEqual(expect.arrayContaining([...world.driven]))
+        const listed = new Set(Object.values(notYetDriven).flat())
+        expect([...world.driven].filter((edge) => listed.has(edge))).toEqual([])
+      })
+    }
+  })
+}
