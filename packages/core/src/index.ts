@@ -15,7 +15,7 @@ export {
   type ErrorDetails,
 } from './base/errors.ts'
 export type { LogFields, Logger } from './base/logger.ts'
-export type { OnBodyError } from './definitions/definition.ts'
+export type { AnyFunction, OnBodyError } from './definitions/definition.ts'
 export { flow, type Flow } from './definitions/flow.ts'
 export type {
   FlowCallOptions,

@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { startFlow } from '../engine/start.ts'
 import type { Args, FlowRun, Settled } from '../runs/types.ts'
 import { callable, define, redefine, type DefineArguments } from './define.ts'
-import type { BodyFunction, Definition } from './definition.ts'
+import type { AnyFunction, BodyFunction, Definition } from './definition.ts'
 import type { FlowCallOptions, FlowOptions } from './options.ts'
 
 /**
@@ -37,12 +37,12 @@ export function flow<S extends StandardSchemaV1<unknown[], unknown[]>, R>(
  * @throws {@link UsageError} `MISSING_NAME`, `INVALID_OPTION`, `INVALID_DURATION`
  * @public
  */
-export function flow<A extends unknown[], R>(
+export function flow<F extends AnyFunction>(
   options: (FlowOptions & { readonly parameters?: never }) | string,
-  fn: (...args: A) => R,
-): Flow<A, Settled<Awaited<R>>>
+  fn: F,
+): Flow<Parameters<F>, Settled<Awaited<ReturnType<F>>>>
 /** Defines a flow of a function that has a name. @public */
-export function flow<A extends unknown[], R>(fn: (...args: A) => R): Flow<A, Settled<Awaited<R>>>
+export function flow<F extends AnyFunction>(fn: F): Flow<Parameters<F>, Settled<Awaited<ReturnType<F>>>>
 export function flow(...args: unknown[]): unknown {
   return flowOf(define('flow', args as unknown as DefineArguments, flow as BodyFunction))
 }

@@ -5,7 +5,7 @@ import { Future } from '../runs/future.ts'
 import { Unmapped } from '../runs/markers.ts'
 import type { Args, MapArgs, Settled, TaskFuture } from '../runs/types.ts'
 import { callable, define, redefine, type DefineArguments } from './define.ts'
-import type { BodyFunction, Definition } from './definition.ts'
+import type { AnyFunction, BodyFunction, Definition } from './definition.ts'
 import type { TaskCallOptions, TaskOptions } from './options.ts'
 
 /**
@@ -45,12 +45,12 @@ export function task<S extends StandardSchemaV1<unknown[], unknown[]>, R>(
  * @throws {@link UsageError} `MISSING_NAME`, `INVALID_OPTION`, `INVALID_DURATION`
  * @public
  */
-export function task<A extends unknown[], R>(
+export function task<F extends AnyFunction>(
   options: (TaskOptions & { readonly parameters?: never }) | string,
-  fn: (...args: A) => R,
-): Task<A, Settled<Awaited<R>>>
+  fn: F,
+): Task<Parameters<F>, Settled<Awaited<ReturnType<F>>>>
 /** Defines a task of a function that has a name. @public */
-export function task<A extends unknown[], R>(fn: (...args: A) => R): Task<A, Settled<Awaited<R>>>
+export function task<F extends AnyFunction>(fn: F): Task<Parameters<F>, Settled<Awaited<ReturnType<F>>>>
 export function task(...args: unknown[]): unknown {
   return taskOf(define('task', args as unknown as DefineArguments, task as BodyFunction))
 }

@@ -5,6 +5,7 @@ import type { Deadline } from '../runs/deadline.ts'
 import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
 import { BodyTimers } from './body-timers.ts'
+import { diverge, stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
 import type { Replay } from './replay.ts'
@@ -59,7 +60,7 @@ export class Attempt implements Body, Assignment {
   #ordinals: Map<string, number> | undefined
   #stopGrace: (() => void) | undefined
   /** Of a flow's body: attempts that may not begin while the flow run is paused. */
-  readonly #waitingToBegin: Attempt[] = []
+  #waitingToBegin: Attempt[] | undefined
 
   constructor(init: {
     host: RunHost
@@ -120,7 +121,7 @@ export class Attempt implements Body, Assignment {
 
   /** What the body sees, in which order. */
   get handover(): Handover {
-    return (this.#handover ??= new Handover(this.host, (expected) => this.#stalled(expected)))
+    return (this.#handover ??= new Handover(this.host, (expected) => stalled(this, expected)))
   }
 
   get timers(): BodyTimers {
@@ -152,7 +153,7 @@ export class Attempt implements Body, Assignment {
     if (this.over || run.body !== this || run.caller?.over === true || run.ledger.lost) return false
     const flow = this.#flow()
     if (flow?.run.stateName === 'Paused') {
-      flow.#waitingToBegin.push(this)
+      ;(flow.#waitingToBegin ??= []).push(this)
       return false
     }
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
@@ -309,7 +310,7 @@ export class Attempt implements Body, Assignment {
     const recorded = this.replay?.takeDraw()
     if (recorded !== undefined) {
       if (recorded.draw === kind) return recorded.value as T
-      this.diverge(`drew ${kind} where the journal has ${recorded.draw}`)
+      diverge(this, `drew ${kind} where the journal has ${recorded.draw}`)
     }
     const value = make()
     const { run, number, host } = this
@@ -337,73 +338,11 @@ export class Attempt implements Body, Assignment {
     return ordinal
   }
 
-  /**
-   * The body takes another path than its journal remembers. By its policy, or where the body has another version than
-   * the journal, it goes on anew with a note; else the flow run is parked.
-   *
-   * @throws RunError `RUN_DIVERGED` where it is parked
-   */
-  diverge(how: string): void {
-    const root = this.#root()
-    const { definition } = root
-    this.note('diverged', `the body of ${this.run.runName} ${how}`)
-    if (definition.settings.onDivergence === 'run' || this.replay?.version !== this.run.definition.version) {
-      this.replay?.forgetDraws()
-      this.handover.skipUncalled()
-      return
-    }
-    const message = `diverged: the body of ${this.run.runName} ${how}`
-    const error = new RunError(
-      'RUN_DIVERGED',
-      `${definition.kind} run ${root.runName} (${root.id}) ${message}`,
-      {
-        details: { runId: root.id },
-      },
-    )
-    root.body?.letGo(error)
-    if (definition.kind === 'flow') root.move({ type: 'pause' }, message)
-    else
-      root.move({ type: 'fail', retryable: false, delayed: false }, message, {
-        failure: root.host.values.saveError(error),
-      })
-    throw error
-  }
-
-  /** Whether the body ended before it made all calls whose ends its journal has, and its run was parked for it. */
-  isShort(): boolean {
-    const expected = this.#handover?.uncalled
-    if (expected === undefined || expected === 0) return false
-    try {
-      this.diverge(`ended, and has not made ${expected} of the calls whose ends are in the journal`)
-      return false
-    } catch (error) {
-      if (TroupeError.is(error, 'RUN_DIVERGED')) return true
-      throw error
-    }
-  }
-
-  /** The body has come to rest, and has not made the call whose end comes next. */
-  #stalled(expected: string): void {
-    try {
-      this.diverge(`waits, and has not made the call that led to ${expected}`)
-    } catch (error) {
-      // Parked: the state of the flow run says so.
-      if (!TroupeError.is(error, 'RUN_DIVERGED')) throw error
-    }
-  }
-
   /** The body of the flow run that this task run belongs to. */
   #flow(): Attempt | undefined {
     let at = this.run.caller
     while (at !== undefined && at.run.definition.kind === 'task') at = at.run.caller
     return at as Attempt | undefined
-  }
-
-  /** The root of the journal. */
-  #root(): Run {
-    let { run } = this
-    while (run.caller !== undefined && run.caller.run.ledger === run.ledger) run = run.caller.run
-    return run
   }
 
   // --- its end ----------------------------------------------------------------------------------------------------
@@ -482,7 +421,9 @@ export class Attempt implements Body, Assignment {
   /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
   goOn(): void {
     this.handover.resume()
-    for (const attempt of this.#waitingToBegin.splice(0)) attempt.#life.launch(attempt)
+    const waiting = this.#waitingToBegin ?? []
+    this.#waitingToBegin = undefined
+    for (const attempt of waiting) attempt.#life.launch(attempt)
     this.tryEnd()
   }
 

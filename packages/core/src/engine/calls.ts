@@ -40,7 +40,10 @@ export function prepare(host: RunHost, call: Call): Prepared {
   // Whatever may be replayed or retried must be found again by its arguments.
   const findable =
     caller !== undefined &&
-    (encodes || caller.run.definition.settings.retries > 0 || caller.replay !== undefined)
+    (encodes ||
+      definition.settings.key !== undefined ||
+      caller.run.definition.settings.retries > 0 ||
+      caller.replay !== undefined)
   const identity = findable ? identityOf(definition, args) : undefined
   return {
     args,

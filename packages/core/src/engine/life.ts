@@ -6,6 +6,7 @@ import type { RecordedRun } from '../journal/history.ts'
 import { replaceFutures } from '../runs/dependencies.ts'
 import { Attempt, type Concluder } from './attempt.ts'
 import type { Prepared, Recorded } from './calls.ts'
+import { endedShort } from './divergence.ts'
 import { endUncalled } from './ending.ts'
 import { decodeArguments, hashArguments } from './identity.ts'
 import { asError, judge, messageOf, type Verdict } from './outcome.ts'
@@ -99,9 +100,13 @@ class Life implements Concluder, EndListener {
       else this.#invalid(new TypeError(`its value is no list of arguments, but ${inWords(result.value)}`))
       return
     }
-    const issues = result.issues.map(({ message, path }) => `${pathOf(path)}${message}`)
-    const text = `invalid parameters of ${this.#run.definition.name}: ${issues.join('; ')}`
-    this.#refuse(new RunError('INVALID_PARAMETERS', text, { details: { issues: result.issues } }))
+    // As plain data: libraries give objects of classes of their own, which no journal takes.
+    const issues = result.issues.map(({ message, path = [] }) => ({ message, path: path.map(keyOf) }))
+    const words = issues.map(({ message, path }) =>
+      path.length === 0 ? message : `${path.join('.')}: ${message}`,
+    )
+    const text = `invalid parameters of ${this.#run.definition.name}: ${words.join('; ')}`
+    this.#refuse(new RunError('INVALID_PARAMETERS', text, { details: { issues } }))
   }
 
   #invalid(error: unknown): void {
@@ -133,17 +138,21 @@ class Life implements Concluder, EndListener {
     const { host } = run
     const { order } = this.#prepared
     const recorded = this.#recorded
-    // A body that may have run before begins when the journal says that it does: so its losses are counted.
-    const gated = recorded?.gated ?? false
+    const gated = (recorded?.gated ?? false) || mustNotRunTwice(run)
     const number = run.context.attempt + (run.stateName === 'Recovering' ? 1 : 0)
     const tryFrom = recorded === undefined || recorded.run.tryFrom > number ? number : recorded.run.tryFrom
     const attempt = new Attempt({ host, run, number, tryFrom, args, order, gated, life: this })
     run.body = attempt
     if (recorded !== undefined)
       attempt.replay = Replay.recovery(recorded.run, attempt.handover, identityOfRecorded)
-    if (run.caller?.drawsSafe === false && run.ledger === run.caller.run.ledger)
-      run.ledger.whenSafe(() => this.launch(attempt))
-    else this.launch(attempt)
+    this.#whenCallIsSafe(() => this.launch(attempt))
+  }
+
+  /** A run must not act on a draw of its caller that may be lost, nor a subflow be there without its caller knowing. */
+  #whenCallIsSafe(go: () => void): void {
+    const { caller, ledger } = this.#run
+    if (caller === undefined || (caller.drawsSafe && caller.run.ledger === ledger)) go()
+    else caller.run.ledger.whenSafe(go)
   }
 
   launch(attempt: Attempt): void {
@@ -163,7 +172,7 @@ class Life implements Concluder, EndListener {
       tryFrom: run.context.attempt,
       args: this.#prepared.inputs === undefined ? last.arguments : this.#resolveArguments(),
       order: last.order,
-      gated: false,
+      gated: mustNotRunTwice(run),
       life: this,
     })
     run.body = attempt
@@ -197,7 +206,7 @@ class Life implements Concluder, EndListener {
     const run = this.#run
     const { result, submitted, failures = [] } = attempt
     if (result === undefined) return
-    if (attempt.isShort()) return
+    if (endedShort(attempt)) return
     if (endUncalled(attempt) && attempt.liveChildren > 0) return
     const ended = 'error' in result ? { error: asError(result.error) } : result
     const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }))
@@ -244,6 +253,14 @@ class Life implements Concluder, EndListener {
   }
 }
 
+/**
+ * Whether the body begins only when the journal says that it does. So does one that may have run before, for its losses
+ * to be counted.
+ */
+function mustNotRunTwice({ definition }: Run): boolean {
+  return definition.settings.onHostLost === 'crash'
+}
+
 /** A flow's body holds no slot: it begins in a turn of its own. */
 function runFlowBody(attempt: Attempt): void {
   if (!attempt.begin()) return
@@ -264,10 +281,9 @@ function runBody(attempt: Attempt, settle: (result: BodyResult) => void): void {
   )
 }
 
-function pathOf(path: StandardSchemaV1.Issue['path']): string {
-  if (path === undefined || path.length === 0) return ''
-  const keys = path.map((part) => String(typeof part === 'object' ? part.key : part))
-  return `${keys.join('.')}: `
+function keyOf(part: PropertyKey | StandardSchemaV1.PathSegment): string | number {
+  const key = typeof part === 'object' ? part.key : part
+  return typeof key === 'symbol' ? String(key) : key
 }
 
 /** What the earlier tries of the body completed, read back from the journal when all of it is safe. */

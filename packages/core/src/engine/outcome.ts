@@ -32,17 +32,24 @@ export interface Evidence {
 export function judge(evidence: Evidence): Verdict {
   const { result, run } = evidence
   if ('error' in result) return judgeThrown(run, result.error)
-  const { value } = result
-  if (value instanceof Ending) return judgeEnding(value)
+  if (!(result.value instanceof Ending)) return judgeValue(evidence, result.value)
+  const { type, value, error, message } = result.value
+  if (type === 'CANCELLED') return { kind: 'cancel', reason: error }
+  if (type === 'FAILED') return { kind: 'fail', error, message: message ?? messageOf(error) }
+  // COMPLETED because the body says so: what nobody looked at does not count.
+  const verdict = judgeValue({ ...evidence, failures: [] }, value)
+  return verdict.kind === 'complete' ? { ...verdict, message } : verdict
+}
+
+/** The body returned a value, in which futures stand for their values. */
+function judgeValue({ run, failures, submitted }: Evidence, value: unknown): Verdict {
   const returned = findReturned(value)
   const above = returned.find((found) => run.descendsFrom(found))
   if (above !== undefined) {
-    const message = `the body of ${run.runName} returned a future of ${above === run ? 'its own run' : above.runName}, which can't end before it`
-    return {
-      kind: 'fail',
-      error: new UsageError('DEADLOCK', message, { details: { runId: run.id } }),
-      message,
-    }
+    const whose = above === run ? 'its own run' : above.runName
+    const message = `the body of ${run.runName} returned a future of ${whose}, which can't end before it`
+    const error = new UsageError('DEADLOCK', message, { details: { runId: run.id } })
+    return { kind: 'fail', error, message }
   }
   const pending = returned.filter((found) => !found.ended)
   if (pending.length > 0) return { kind: 'wait', runs: pending }
@@ -51,8 +58,8 @@ export function judge(evidence: Evidence): Verdict {
     if (runOfHandle(value) !== undefined) return judgeRun(failure)
     return isOnlyFutures(value) ? judgeRuns(returned) : failWith(failure)
   }
-  const unseen = evidence.failures.filter((failed) => !failed.looked)
-  if (unseen[0] !== undefined) return unobserved(unseen, unseen[0], evidence.submitted)
+  const unseen = failures.filter((failed) => !failed.looked)
+  if (unseen[0] !== undefined) return unobserved(unseen, unseen[0], submitted)
   return {
     kind: 'complete',
     value: returned.length === 0 ? value : replaceFutures(value, (found) => found.value, true),
@@ -64,12 +71,6 @@ function judgeThrown(run: Run, error: unknown): Verdict {
   const source = runOfError(error)
   if (source !== undefined && source.caller?.run === run) return judgeRun(source)
   return { kind: 'fail', error, message: messageOf(error) }
-}
-
-function judgeEnding({ type, value, error, message }: Ending<unknown>): Verdict {
-  if (type === 'COMPLETED') return { kind: 'complete', value, message }
-  if (type === 'CANCELLED') return { kind: 'cancel', reason: error }
-  return { kind: 'fail', error, message: message ?? messageOf(error) }
 }
 
 /** One run that did not complete, and stands for the whole. */

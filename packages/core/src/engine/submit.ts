@@ -5,6 +5,7 @@ import type { Target } from '../runs/future.ts'
 import type { Attempt } from './attempt.ts'
 import { prepare, submittedEntry, type Call, type Prepared } from './calls.ts'
 import { begin } from './life.ts'
+import { diverge } from './divergence.ts'
 import { rejoinTask } from './rejoin.ts'
 import type { RecordedCall } from './replay.ts'
 import { newRoot, rejoinFlow } from './roots.ts'
@@ -44,7 +45,7 @@ function findRecorded(
   const found = replay.take(definition.kind, definition.name, definition.version, identity)
   if (found !== undefined || caller.handover.uncalled === 0) return found
   const expected = caller.handover.stalledAt ?? 'another recorded call'
-  caller.diverge(`called ${definition.kind} ${definition.name} where the journal has ${expected}`)
+  diverge(caller, `called ${definition.kind} ${definition.name} where the journal has ${expected}`)
   return undefined
 }
 

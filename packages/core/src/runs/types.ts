@@ -162,7 +162,7 @@ export type Settled<T> = T extends Leaf
   : T extends RunHandle<infer V>
     ? V
     : T extends Ending<infer V>
-      ? V
+      ? Settled<V>
       : T extends Map<infer K, infer V>
         ? Map<Settled<K>, Settled<V>>
         : T extends Set<infer U>

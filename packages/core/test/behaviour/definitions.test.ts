@@ -1,6 +1,6 @@
-import { completed, flow, task, UsageError } from '@troupe/core'
+import { completed, flow, sleep, task, UsageError, type EngineError } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
-import { code, outcomeOf, testEngine } from './support.ts'
+import { code, outcomeOf, quiet, testEngine } from './support.ts'
 
 describe('a definition', () => {
   it('takes options and a function', async () => {
@@ -43,7 +43,7 @@ describe('a definition', () => {
 
   it('says the line to write when the name is missing', () => {
     expect(() => task(() => 1)).toThrow(code('MISSING_NAME', /task\('its-name', \(\) => …\)/))
-    expect(() => flow((_: string) => 1)).toThrow(code('MISSING_NAME', /flow\('its-name', \(…\) => …\)/))
+    expect(() => flow((_value: string) => 1)).toThrow(code('MISSING_NAME', /flow\('its-name', \(…\) => …\)/))
     expect(() => task({ retries: 1 }, () => 1)).toThrow(code('MISSING_NAME'))
     expect(() => task('', () => 1)).toThrow(code('MISSING_NAME'))
   })
@@ -89,7 +89,7 @@ describe('a definition', () => {
     ]
     for (const [option, options] of bad) {
       const define = (): unknown => task({ name: 't', ...options }, () => 1)
-      expect(define, JSON.stringify(options)).toThrow(UsageError)
+      expect(define).toThrow(UsageError)
       expect(define).toThrow(expect.objectContaining({ message: expect.stringContaining(option) as unknown }))
     }
   })
@@ -130,9 +130,7 @@ describe('a definition', () => {
       {},
     ]) {
       // @ts-expect-error on purpose
-      expect(() => task({ name: 't', grace }, () => 1), String(grace)).toThrow(
-        code('INVALID_DURATION', /`grace`/),
-      )
+      expect(() => task({ name: 't', grace }, () => 1)).toThrow(code('INVALID_DURATION', /`grace`/))
     }
   })
 
@@ -169,6 +167,35 @@ describe('a definition', () => {
     const b = task('same', () => 'b')
     const both = flow('both', () => [a(), b()])
     expect(await engine.settle(both())).toEqual(['a', 'b'])
+  })
+
+  it('is found by its name when its run goes on in another process', async () => {
+    const first = testEngine()
+    const original = flow('found-by-name', () => sleep('1s'))
+    const renamed = original.with({ name: 'found-by-another-name' })
+    const runs = [original().ignore(), renamed().ignore()]
+    await quiet()
+    await first.close()
+    await using second = testEngine({ journal: first.journal, clock: first.clock })
+    const recovered = await second.recover()
+    expect(recovered.map(({ id }) => id)).toEqual(runs.map(({ id }) => id))
+    for (const run of recovered) expect(await outcomeOf(second, run)).toMatchObject({ state: 'Completed' })
+  })
+
+  it('of a name that is taken is refused where it has to be found, with both places', async () => {
+    const first = testEngine()
+    const one = flow('ambiguous', () => sleep('1s'))
+    one().ignore()
+    await quiet()
+    await first.close()
+    flow('ambiguous', () => 'another body')
+    await using second = testEngine({ journal: first.journal, clock: first.clock })
+    const errors: EngineError[] = []
+    second.errors.subscribe((error) => errors.push(error))
+    expect(await second.recover()).toEqual([])
+    expect(errors).toMatchObject([
+      { error: code('AMBIGUOUS_NAME', /definitions\.test\.ts.*definitions\.test\.ts/) },
+    ])
   })
 
   it('does not run its function when it is made', () => {

@@ -2,8 +2,8 @@ import { flow, task, unmapped } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { code, errorOf, outcomeOf, steps, testEngine, all } from './support.ts'
 
-const join = task('join', (a: string, b: string, c = '-') => `${a}${c}${b}`)
-const letters = task('letters', (text: string) => [...text])
+const join = task('join', (a: string, b: string, c: string = '-') => `${a}${c}${b}`)
+const letters = task('letters', (text: string) => text.split(''))
 const letter = task('letter', (text: string) => text)
 const count = task('count', (list: string[], item: string) => list.filter((one) => one === item).length)
 

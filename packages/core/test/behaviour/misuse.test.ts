@@ -79,7 +79,6 @@ describe('a future of another engine', () => {
 describe('a run that would wait for itself', () => {
   it('is refused where it depends on its own flow run or an ancestor of it', async () => {
     await using engine = testEngine()
-    let self: FlowRun<string> | undefined
     const parent = flow('parent', async (): Promise<string> => {
       expect(() => echo(self)).toThrow(code('DEADLOCK', /echo depends on parent/))
       const child = flow('child', () => {
@@ -88,38 +87,34 @@ describe('a run that would wait for itself', () => {
       })
       return child()
     })
-    self = parent()
+    const self: FlowRun<string> = parent()
     expect(await engine.settle(self)).toBe('child')
   })
 
   it('is refused where its body awaits its own run, whatever way', async () => {
     await using engine = testEngine()
-    let self: FlowRun<unknown[]> | undefined
     const parent = flow('self', async (): Promise<unknown[]> => {
-      const me = self as FlowRun<unknown[]>
       return [
-        await errorOf(me),
-        await errorOf(me.wait()),
-        await errorOf(new Promise((resolve) => resolve(me.result()))),
-        await errorOf(Promise.all([me])),
+        await errorOf(self),
+        await errorOf(self.wait()),
+        await errorOf(new Promise((resolve) => resolve(self.result()))),
+        await errorOf(Promise.all([self, self])),
       ].map((error) => (error as { code: string }).code)
     })
-    self = parent()
+    const self: FlowRun<unknown[]> = parent()
     expect(await engine.settle(self)).toEqual(['DEADLOCK', 'DEADLOCK', 'DEADLOCK', 'DEADLOCK'])
   })
 
   it('is refused where the body of a task awaits an ancestor', async () => {
     await using engine = testEngine()
-    let self: FlowRun<unknown> | undefined
-    const waiting = task('waiting', async () => errorOf(self as FlowRun<unknown>))
-    self = flow('ancestor', () => waiting())()
+    const waiting = task('waiting', async () => errorOf(self))
+    const self: FlowRun<unknown> = flow('ancestor', () => waiting())()
     expect(await engine.settle(self)).toEqual(code('DEADLOCK', /part of/))
   })
 
   it('fails a body that lets the error through', async () => {
     await using engine = testEngine()
-    let self: FlowRun<unknown> | undefined
-    self = flow('lets-through', async () => self)()
+    const self: FlowRun<unknown> = flow('lets-through', async () => self)()
     expect(await outcomeOf(engine, self)).toMatchObject({ state: 'Failed', error: code('DEADLOCK') })
   })
 })
@@ -180,7 +175,7 @@ describe('what a body throws', () => {
   const throwing: [string, unknown, object][] = [
     ['undefined', undefined, { code: 'NON_ERROR_THROWN', details: { thrown: undefined } }],
     ['null', null, { code: 'NON_ERROR_THROWN', details: { thrown: null } }],
-    ['a string', 'no luck', { code: 'NON_ERROR_THROWN', message: /no luck/ }],
+    ['a string', 'no luck', { code: 'NON_ERROR_THROWN', details: { thrown: 'no luck' } }],
     ['a number', 42, { code: 'NON_ERROR_THROWN', details: { thrown: 42 } }],
     ['an object', { status: 404 }, { code: 'NON_ERROR_THROWN', details: { thrown: { status: 404 } } }],
     ['an error', new SyntaxError('bad'), { name: 'SyntaxError', message: 'bad' }],
@@ -188,10 +183,7 @@ describe('what a body throws', () => {
   for (const [name, value, expected] of throwing) {
     it(`fails the run with an error that says so: ${name}`, async () => {
       await using engine = testEngine()
-      const error =
-        'message' in expected && expected.message instanceof RegExp
-          ? { ...expected, message: expect.stringMatching(expected.message) as unknown }
-          : expected
+      const error = expect.objectContaining(expected) as unknown
       const bad = task('bad', () => {
         throw value
       })

@@ -11,7 +11,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { all, code, outcomeOf, quiet, statesOf, testEngine, type Outcome } from './support.ts'
 
-const one = task('one', async (_?: unknown) => {
+const one = task('one', async (_value?: unknown) => {
   await sleep(10)
   return 1
 })

@@ -24,7 +24,7 @@ describe('a task with retries', () => {
   it('is tried again at once, until it completes', async () => {
     await using engine = testEngine()
     const { body } = flaky('a', 2)
-    let attempts: number[] = []
+    const attempts: number[] = []
     const tries = task({ name: 'tries', retries: 5 }, () => {
       attempts.push(currentTaskRun().attempt)
       return body()

@@ -64,7 +64,7 @@ describe('inside a run', () => {
       const before = currentTaskRun().id
       await sleep(ms)
       await new Promise((resolve) => setImmediate(resolve))
-      const [after] = await Promise.all([Promise.resolve().then(() => currentTaskRun().id)])
+      const after = await Promise.resolve().then(() => currentTaskRun().id)
       return before === after
     })
     expect(await engine.settle(flow('both', () => named.map([5, 1, 3]))())).toEqual([true, true, true])
@@ -210,9 +210,11 @@ describe('`bindRun`', () => {
       const heard = new Promise<void>((resolve) => {
         emitter.once(
           'bound',
-          bindRun(async (n: number) => {
-            got.push(currentFlowRun().name, await step(n))
-            resolve()
+          bindRun((n: number) => {
+            got.push(currentFlowRun().name)
+            void step(n)
+              .then((doubled) => got.push(doubled))
+              .then(() => resolve())
           }),
         )
       })

@@ -100,6 +100,20 @@ describe('a run', () => {
     expect(order).toEqual(['late'])
   })
 
+  it('tells what its body left behind when it has ended', async () => {
+    await using engine = testEngine()
+    const told: unknown[] = []
+    const run = flow('left-behind', () => {
+      void one(50)
+        .then(() => one(1))
+        .catch((error: unknown) => told.push(error))
+      return 'early'
+    })()
+    expect(await engine.settle(run)).toBe('early')
+    await quiet()
+    expect(told).toEqual([code('RUN_ENDED', /left-behind/)])
+  })
+
   it('of a task may submit runs to any depth', async () => {
     await using engine = testEngine()
     const nested = task('nested', async (depth: number): Promise<number> => {

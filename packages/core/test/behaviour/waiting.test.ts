@@ -160,3 +160,16 @@ describe('`asCompleted`', () => {
     expect(await engine.settle(run)).toEqual([true, true])
   })
 })
+
+describe('a wait for a run that `engine.close` lets go of', () => {
+  it('rejects, whatever way it waits', async () => {
+    const engine = testEngine()
+    const run = after(1000)
+    const iterator = asCompleted([run])
+    const waits = [run.wait(), run.result(), waitAll([run]), iterator.next(), Promise.resolve(run)].map(
+      errorOf,
+    )
+    await engine.close()
+    for (const error of await Promise.all(waits)) expect(error).toEqual(code('ENGINE_CLOSED'))
+  })
+})

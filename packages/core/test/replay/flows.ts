@@ -70,6 +70,8 @@ const pay = task('pay', async (account: string, wait = 0) => {
   return id
 })
 
+const payingChild = flow('paying-child', (account: string) => pay(account))
+
 const nestedLeaf = task('nested-leaf', async (key: string) => {
   effects.add(key)
   return key.length
@@ -179,6 +181,14 @@ export const flows: Record<string, Flow<[], unknown>> = {
     failures.set('flow', seen + 1)
     if (seen < 2) throw new Error('again')
     return [a, ...b, await work('after')]
+  }),
+  'calls with keys': flow('keyed', async () => [
+    await work.with({ key: 'first' })('same'),
+    await work.with({ key: 'second' })('same'),
+  ]),
+  'draws handed to a subflow': flow('draws-down', async () => {
+    const drawn = await Promise.all([payingChild(uuid()), payingChild(uuid())])
+    return [new Set(drawn).size, payments.size]
   }),
   'completion order': flow('completed', async () => {
     const order: string[] = []

@@ -1,4 +1,4 @@
-import { currentTaskRun, flow, memoryJournal, task, TroupeError, type Journal } from '@troupe/core'
+import { currentTaskRun, flow, memoryJournal, sleep, task, TroupeError, type Journal } from '@troupe/core'
 import { createTestEngine, virtualClock } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { histories, Lives, rest } from './lives.ts'
@@ -97,15 +97,32 @@ describe('a run whose host is lost', () => {
     })
     const charges = flow('charges', async () => {
       try {
-        return await once()
+        return await Promise.all([once(), sleep('1s')])
       } catch (error) {
         return (error as TroupeError).code
       }
     })
-    await lives.runUntilDeath(5, charges)
+    // Claim, root, Running, the task run, the timer, the task run Running, the timer fired: the body is on its way.
+    await lives.runUntilDeath(7, charges)
+    expect(starts).toBe(1)
     await using engine = lives.start()
     const { run } = await lives.recoverToEnd(engine)
     expect(await run.result()).toBe('RUN_CRASHED')
+    expect(starts).toBe(1)
+  })
+
+  it('begins only when the journal says so where it must not run twice', async () => {
+    const lives = new Lives()
+    closeGate()
+    let starts = 0
+    const once = task({ name: 'never-before', onHostLost: 'crash' }, () => ++starts)
+    const charges = flow('charges-late', async () => once())
+    // The process dies when the task run is Pending; Running was on its way.
+    await lives.runUntilDeath(4, charges)
+    expect(starts).toBe(0)
+    await using engine = lives.start()
+    const { run } = await lives.recoverToEnd(engine)
+    expect(await run.result()).toBe(1)
     expect(starts).toBe(1)
   })
 

@@ -36,7 +36,7 @@ plain(Promise.resolve(1), 'x')
 plain(num.handle, 'x')
 
 // Objects: a future of the whole, or of any property.
-const object = task('object', (_: { a: number; b?: Group; readonly c: string | null }) => 1)
+const object = task('object', (_value: { a: number; b?: Group; readonly c: string | null }) => 1)
 declare const wholeObject: TaskFuture<{ a: number; b?: Group; readonly c: string | null }>
 object({ a: 1, c: null })
 object(wholeObject)
@@ -71,15 +71,15 @@ declare const rowF: TaskFuture<number[]>
 matrix([rowF, [1]])
 
 // Tuples, with optional and rest elements.
-const tuple = task('tuple', (_: [number, string?, ...boolean[]]) => 1)
+const tuple = task('tuple', (_value: [number, string?, ...boolean[]]) => 1)
 tuple([1])
 tuple([num, text, flag, true])
 // @ts-expect-error the order counts
 tuple([text, num])
 
 // Maps and sets, in keys and values.
-const map = task('map', (_: Map<string, Group>) => 1)
-const set = task('set', (_: ReadonlySet<number>) => 1)
+const map = task('map', (_value: Map<string, Group>) => 1)
+const set = task('set', (_value: ReadonlySet<number>) => 1)
 map(new Map([['a', group]]))
 map(new Map([['a', groupF]]))
 map(new Map([[text, groupF]]))
@@ -100,7 +100,7 @@ defaulted(num, text)
 optional(1, 'x', 2)
 
 // Unions and boolean: a future of one side is enough.
-const union = task('union', (_: string | number | { kind: 'a'; n: number } | { kind: 'b' }) => 1)
+const union = task('union', (_value: string | number | { kind: 'a'; n: number } | { kind: 'b' }) => 1)
 union('x')
 union(num)
 union(text)
@@ -108,28 +108,28 @@ union({ kind: 'a', n: num })
 union({ kind: 'b' })
 declare const stringOrNumber: TaskFuture<string | number>
 union(stringOrNumber)
-const boolean = task('boolean', (_: boolean) => 1)
+const boolean = task('boolean', (_value: boolean) => 1)
 boolean(true)
 boolean(flag)
 // @ts-expect-error no boolean
 boolean(num)
-const literal = task('literal', (_: 'asc' | 'desc') => 1)
+const literal = task('literal', (_value: 'asc' | 'desc') => 1)
 literal('asc')
 // @ts-expect-error no such word
 literal('up')
 
 // `unknown` and `any` take everything.
-const unknownTask = task('unknown', (_: unknown) => 1)
+const unknownTask = task('unknown', (_value: unknown) => 1)
 unknownTask(num)
 unknownTask({ a: [num] })
 // oxlint-disable-next-line typescript/no-explicit-any
-const anyTask = task('any', (_: any) => 1)
+const anyTask = task('any', (_value: any) => 1)
 anyTask(num)
 anyTask([1, 'x'])
 
 // Recursive types.
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
-const json = task('json', (_: Json) => 1)
+const json = task('json', (_value: Json) => 1)
 json({ a: [1, { b: null }] })
 json(num)
 json([num, { a: text }])
@@ -137,7 +137,7 @@ interface Tree {
   value: number
   children: Tree[]
 }
-const tree = task('tree', (_: Tree) => 1)
+const tree = task('tree', (_value: Tree) => 1)
 tree({ value: 1, children: [{ value: 2, children: [] }] })
 tree({ value: num, children: [{ value: num, children: [] }] })
 
@@ -152,7 +152,7 @@ class Money {
   }
 }
 declare const moneyF: TaskFuture<Money>
-const money = task('money', (_: Money, _at: Date, _bytes: Uint8Array, _error: Error, _match: RegExp) => 1)
+const money = task('money', (...parameters: [Money, Date, Uint8Array, Error, RegExp]) => parameters.length)
 money(new Money(1), new Date(), new Uint8Array(1), new RangeError('x'), /x/)
 money(moneyF, new Date(), new Uint8Array(1), new Error('x'), /x/)
 declare const bytesF: TaskFuture<Uint8Array>
@@ -169,7 +169,7 @@ callback((n, given) => {
 })
 
 // Markers.
-const orError = task('or-error', (_: Group | Error) => 1)
+const orError = task('or-error', (_value: Group | Error) => 1)
 orError(allowFailure(groupF))
 // @ts-expect-error the task does not take an error
 list([allowFailure(groupF)])
@@ -190,7 +190,7 @@ plain(
   num,
 )
 object({
-  a: num,
+  a: 1,
   // @ts-expect-error at the property
   c: num,
 })
@@ -201,7 +201,14 @@ object({
   c: null,
 })
 list([
-  groupF,
+  group,
   // @ts-expect-error at the item
   { name: 'x', n: text },
 ])
+// A limit: where futures stand beside the mistake, they are reported, too.
+object({
+  // @ts-expect-error nothing is wrong with this one
+  a: num,
+  // @ts-expect-error but with this one
+  c: num,
+})

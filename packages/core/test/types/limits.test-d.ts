@@ -8,16 +8,19 @@ expectTypeOf(identity(1)).toEqualTypeOf<TaskFuture<unknown>>()
 const typed = identity as unknown as <T>(value: T | RunFuture<T>) => TaskFuture<T>
 expectTypeOf(typed('x' as string)).toEqualTypeOf<TaskFuture<string>>()
 
-// A default needs its type written: the parameter's type comes from `unknown` otherwise.
-const untyped = task('untyped', (n = 1) => n)
-expectTypeOf(untyped()).toEqualTypeOf<TaskFuture<unknown>>()
-const annotated = task('annotated', (n: number = 1) => n)
-expectTypeOf(annotated()).toEqualTypeOf<TaskFuture<number>>()
+// A parameter with a default has the type of its default.
+const untyped = task('untyped', (key: string, n = 1) => key.length + n)
+expectTypeOf(untyped('a')).toEqualTypeOf<TaskFuture<number>>()
+untyped('a', 2)
+// @ts-expect-error the default is a number
+untyped('a', 'b')
 
-// A parameter without a type is unknown, not any.
-task('no-type', (value) => {
-  expectTypeOf(value).toEqualTypeOf<unknown>()
+// A parameter without a type is never: nothing can be passed for it until it has one.
+const noType = task('no-type', (value) => {
+  expectTypeOf(value).toEqualTypeOf<never>()
 })
+// @ts-expect-error write the parameter's type
+noType(1)
 
 // An overloaded function counts with its last overload.
 function overloaded(value: string): string
@@ -38,7 +41,7 @@ interface WithMethod {
 declare const num: TaskFuture<number>
 declare const withMethod: WithMethod
 declare const withMethodF: TaskFuture<WithMethod>
-const methods = task('methods', (_: WithMethod) => 1)
+const methods = task('methods', (_value: WithMethod) => 1)
 methods(withMethod)
 methods(withMethodF)
 // @ts-expect-error not in its properties

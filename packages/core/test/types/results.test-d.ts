@@ -59,7 +59,7 @@ void awaited
 // A forgotten await is an error by itself.
 function forgotten(): number {
   // @ts-expect-error a future is always true
-  if (group(1)) return 1
+  if (group(1)) return 1 // oxlint-disable-line typescript/no-misused-promises
   // @ts-expect-error a future has no properties of its value
   return group(1).n
 }
