@@ -15,15 +15,19 @@ describe('the documentation', () => {
   })
 
   it('explains every error code, and no other', () => {
-    const [, union = ''] = /export type ErrorCode =(.*?)\n\n/s.exec(read('packages/core/src/base/errors.ts')) ?? []
+    const [, union = ''] =
+      /export type ErrorCode =(.*?)\n\n/s.exec(read('packages/core/src/base/errors.ts')) ?? []
     const codes = [...union.matchAll(/'([A-Z_]+)'/g)].map(([, code]) => code)
     const explained = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)
     expect(codes.length).toBeGreaterThan(30)
-    expect(explained.toSorted()).toEqual(codes.toSorted())
+    expect(new Set(explained)).toEqual(new Set(codes))
+    expect(explained).toHaveLength(codes.length)
   })
 
   it('says which error codes are reserved, and those are not raised', () => {
-    const reserved = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \| reserved/gm)].map(([, code]) => code)
+    const reserved = [...read('docs/errors.md').matchAll(/^\| `([A-Z_]+)` \| reserved/gm)].map(
+      ([, code]) => code,
+    )
     const src = join(root, 'packages/core/src')
     const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
       (file) => file.endsWith('.ts') && !/^(testing|base\/errors)/.test(file),
@@ -40,14 +44,18 @@ describe('the documentation', () => {
   })
 
   it.each(all)('names files that are there: $path', ({ path, text }) => {
-    const files = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|md|json))`/g)].map(([, file = '']) => file)
+    const files = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|md|json))`/g)].map(
+      ([, file = '']) => file,
+    )
     const homes = ['', 'packages/core/', 'packages/core/src/', dirname(path)]
     const missing = files.filter((file) => !homes.some((home) => existsSync(join(root, home, file))))
     expect(missing).toEqual([])
   })
 
   it.each(all)('runs the TypeScript that it shows: $path', ({ path, text }) => {
-    const others = [...text.matchAll(/^```(\w+)(.*)$/gm)].filter(([, language, rest]) => language === 'ts' && rest !== ' run')
+    const others = [...text.matchAll(/^```(\w+)(.*)$/gm)].filter(
+      ([, language, rest]) => language === 'ts' && rest !== ' run',
+    )
     expect(path.startsWith('docs/decisions/') ? [] : others.map(([line]) => line)).toEqual([])
   })
 })

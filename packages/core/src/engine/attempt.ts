@@ -166,14 +166,19 @@ export class Attempt implements Body, Assignment {
   /** The body runs again after its host was lost, or has been lost too often. */
   #recover(): void {
     const { run } = this
-    const { recoveries, maxRecoveries } = run.context
+    const { recoveries } = run.context
+    const { maxRecoveries } = run.definition.settings
     const message =
       `${run.definition.kind} run ${run.runName} (${run.id}) lost its host ${recoveries} times; ` +
       `\`maxRecoveries\` is ${maxRecoveries}`
     const poisoned = new RunError('RUN_CRASHED', message, { details: { runId: run.id, recoveries } })
-    run.move(start, recoveries > maxRecoveries ? `Poisoned: ${message}` : undefined, {
-      failure: run.host.values.saveError(poisoned),
-    })
+    run.move(
+      { type: 'start', maxRecoveries },
+      recoveries > maxRecoveries ? `Poisoned: ${message}` : undefined,
+      {
+        failure: run.host.values.saveError(poisoned),
+      },
+    )
     if (run.ended) this.finish()
   }
 

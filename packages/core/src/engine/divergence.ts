@@ -36,7 +36,7 @@ export function diverge(attempt: Replayed, how: string): void {
   if (kind === 'flow') root.move({ type: 'pause' }, message)
   else {
     const outcome = { failure: root.host.values.saveError(error) }
-    root.move({ type: 'fail', retryable: false, delayed: false }, message, outcome)
+    root.move({ type: 'fail', retries: 0, delayed: false }, message, outcome)
   }
   throw error
 }

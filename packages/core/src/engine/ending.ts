@@ -25,7 +25,7 @@ export function endChildren(run: Run, recorded: RecordedRun, reason: string): vo
         definition,
         ledger: run.ledger,
         caller: undefined,
-        restored: restoredOf(act.run, definition),
+        restored: restoredOf(act.run),
       })
       child.looked = true
       endRemembered(child, act.run, reason)

@@ -237,7 +237,11 @@ class Life implements Concluder, EndListener {
       case 'unobserved': {
         const error = 'error' in verdict ? asError(verdict.error) : undefined
         const outcome = { failure: run.host.values.saveError(error) }
-        const event = { type: verdict.kind, retryable: true, delayed: false } as const
+        const event = {
+          type: verdict.kind,
+          retries: run.definition.settings.retries,
+          delayed: false,
+        } as const
         run.move(event, verdict.message, outcome)
         break
       }

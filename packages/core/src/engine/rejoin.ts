@@ -38,12 +38,13 @@ export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun): void 
   const lost = run.stateName === 'Running' || run.stateName === 'Retrying'
   if (lost) {
     // Where this loss is the end of the run, what its body had submitted ends before it.
-    const { recoveries, maxRecoveries, crashWhenLost } = run.context
-    if (crashWhenLost || recoveries >= maxRecoveries)
+    const { onHostLost, maxRecoveries } = run.definition.settings
+    const fatal = onHostLost === 'crash'
+    if (fatal || run.context.recoveries >= maxRecoveries)
       endChildren(run, recorded, 'the host of its caller was lost for good')
     const message = `the host of ${run.runName} (${run.id}) was lost`
     const error = new RunError('RUN_CRASHED', message, { details: { runId: run.id } })
-    run.move({ type: 'hostLost' }, 'its host was lost', { failure: run.host.values.saveError(error) })
+    run.move({ type: 'hostLost', fatal }, 'its host was lost', { failure: run.host.values.saveError(error) })
     if (run.ended) return
   }
   begin(run, prepared, { run: recorded, gated: lost || run.stateName === 'Recovering' })

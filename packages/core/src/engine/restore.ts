@@ -1,16 +1,16 @@
 import type { Definition, Settings } from '../definitions/definition.ts'
-import { contextOf, type History, type RecordedRun } from '../journal/history.ts'
+import type { History, RecordedRun } from '../journal/history.ts'
 import { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
-import { initialContext, Run, type Restored, type RunHost } from './run.ts'
+import { Run, type Restored, type RunHost } from './run.ts'
 
 /** Ends of recorded runs come before all that end in this engine. */
 const beforeAll = -(2 ** 50)
 
 /** What a run goes on from. */
-export function restoredOf(recorded: RecordedRun, definition: Definition): Restored {
+export function restoredOf(recorded: RecordedRun): Restored {
   return {
-    context: contextOf(recorded, initialContext(definition)),
+    context: { attempt: recorded.attempt, tries: recorded.tries, recoveries: recorded.recoveries },
     stateName: recorded.stateName,
     seq: recorded.seq,
     entry: recorded.last,
@@ -60,7 +60,7 @@ export function restoreTask(recorded: RecordedRun, definition: Definition, calle
     definition,
     ledger: caller.run.ledger,
     caller,
-    restored: restoredOf(recorded, definition),
+    restored: restoredOf(recorded),
   })
   caller.childStarted(run)
   if (run.ended) caller.childEnded(run)
@@ -80,7 +80,7 @@ export function restoreRoot(
     definition,
     ledger: ledgerOf(host, history),
     caller,
-    restored: restoredOf(history.root, definition),
+    restored: restoredOf(history.root),
   })
   if (!run.ended) host.opened(run)
   return run

@@ -2,7 +2,7 @@ import { RunError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
-import type { RunContextData, RunEvent } from '../machines/run-machine.ts'
+import { freshContext, type RunContextData, type RunEvent } from '../machines/run-machine.ts'
 import { isTerminal, stateTypes, type RunState, type StateName } from '../machines/states.ts'
 import { Audience } from './audience.ts'
 import type { CommitSubject, Ledger, LedgerHost } from './ledger.ts'
@@ -200,7 +200,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** What the machine has counted. */
   get context(): RunContextData {
-    return this.#actor?.getSnapshot().context ?? this.#context ?? initialContext(this.definition)
+    return this.#actor?.getSnapshot().context ?? this.#context ?? freshContext
   }
 
   /**
@@ -211,7 +211,7 @@ export class Run implements CommitSubject, HandedOver {
    */
   move(event: RunEvent, message?: string, outcome?: Outcome): boolean {
     if (this.ended) return false
-    const actor = (this.#actor ??= startActor(this.definition, this.stateName, this.#context))
+    const actor = (this.#actor ??= startActor(this.definition.kind, this.stateName, this.#context))
     const before = actor.getSnapshot()
     actor.send(event)
     const after = actor.getSnapshot()
@@ -423,18 +423,6 @@ export class Run implements CommitSubject, HandedOver {
 
 function ignore(): void {
   // Nobody needs to know.
-}
-
-/** The numbers that a new run's machine starts with. */
-export function initialContext({ settings }: Definition): RunContextData {
-  return {
-    attempt: 1,
-    tries: 0,
-    retries: settings.retries,
-    recoveries: 0,
-    maxRecoveries: settings.maxRecoveries,
-    crashWhenLost: settings.onHostLost === 'crash',
-  }
 }
 
 /** What a run that was cancelled rejects with. */

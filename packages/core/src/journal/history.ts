@@ -1,6 +1,5 @@
 import { InternalError } from '../base/errors.ts'
 import { isRunning, isTerminal, type StateName } from '../machines/states.ts'
-import type { RunContextData } from '../machines/run-machine.ts'
 import type {
   ChildEntry,
   DrawEntry,
@@ -188,12 +187,4 @@ class Fold {
       acts.push({ kind: 'ended flow', child })
     } else acts.push({ kind: 'adopted flow', attempt: entry.parentAttempt, child })
   }
-}
-
-/** The numbers that the run's machine goes on with. */
-export function contextOf(
-  run: RecordedRun,
-  limits: Pick<RunContextData, 'retries' | 'maxRecoveries' | 'crashWhenLost'>,
-): RunContextData {
-  return { ...limits, attempt: run.attempt, tries: run.tries, recoveries: run.recoveries }
 }

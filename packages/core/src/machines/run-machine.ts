@@ -9,17 +9,26 @@
  * @see https://github.com/statelyai/xstate/issues/5331
  */
 
-/** Everything that can happen to a run. An event that its state does not accept changes nothing. */
+/**
+ * Everything that can happen to a run. An event that its state does not accept changes nothing. What the run's options
+ * allow comes with the event that asks for it, so that all fresh runs share one initial snapshot.
+ */
 export type RunEvent =
   | { type: 'due' }
-  | { type: 'start' }
+  | { type: 'start'; maxRecoveries?: number }
   | { type: 'awaitSlot' }
   | { type: 'cacheHit' }
   | { type: 'upstreamFailed' }
   | { type: 'refuse' }
   | { type: 'complete' }
-  | { type: 'fail' | 'timeOut' | 'unobserved' | 'crash'; retryable: boolean; delayed: boolean }
-  | { type: 'hostLost' }
+  | {
+      type: 'fail' | 'timeOut' | 'unobserved' | 'crash'
+      /** How often the run may be tried again in all; 0 where this failure is not to be retried. */
+      retries: number
+      /** Whether a retry is to wait. */
+      delayed: boolean
+    }
+  | { type: 'hostLost'; fatal: boolean }
   | { type: 'pause' }
   | { type: 'resume' }
   | { type: 'replay' }
@@ -27,52 +36,37 @@ export type RunEvent =
   | { type: 'cancel' }
   | { type: 'cancelled' }
 
-/** What a run has used up, and what it may use. */
+/** What a run has used up. */
 export interface RunContextData {
   /** Starts of the body so far, from 1; 1 also before the first. */
   attempt: number
   /** Retries used. */
   tries: number
-  retries: number
   /** How often the host of a running body was lost. */
   recoveries: number
-  maxRecoveries: number
-  /** `onHostLost: 'crash'`: a lost host ends the run. */
-  crashWhenLost: boolean
 }
-
-/** What an actor of a run is created with. */
-export type RunInput = Pick<RunContextData, 'retries' | 'maxRecoveries' | 'crashWhenLost'>
 
 export const types = {
   context: {} as RunContextData,
   events: {} as RunEvent,
-  input: {} as RunInput,
 }
 
-export const freshContext = ({ input }: { input: RunInput }): RunContextData => ({
-  attempt: 1,
-  tries: 0,
-  retries: input.retries,
-  recoveries: 0,
-  maxRecoveries: input.maxRecoveries,
-  crashWhenLost: input.crashWhenLost,
-})
+export const freshContext: RunContextData = { attempt: 1, tries: 0, recoveries: 0 }
 
 interface Args {
   context: RunContextData
   event: RunEvent
 }
 
-const mayRetry = ({ context, event }: Args): boolean =>
-  'retryable' in event && event.retryable && context.tries < context.retries
+const mayRetry = ({ context, event }: Args): boolean => 'retries' in event && context.tries < event.retries
 
 export const guards = {
   mayRetryLater: (args: Args): boolean => mayRetry(args) && 'delayed' in args.event && args.event.delayed,
   mayRetryNow: mayRetry,
   isRetry: ({ context }: Args): boolean => context.tries > 0,
-  isPoisoned: ({ context }: Args): boolean => context.recoveries > context.maxRecoveries,
-  crashesWhenLost: ({ context }: Args): boolean => context.crashWhenLost,
+  isPoisoned: ({ context, event }: Args): boolean =>
+    event.type === 'start' && event.maxRecoveries !== undefined && context.recoveries > event.maxRecoveries,
+  crashesWhenLost: ({ event }: Args): boolean => event.type === 'hostLost' && event.fatal,
 }
 
 /** Where a failed attempt goes: to a later retry, to one at once, or to its end. */
