@@ -8,7 +8,7 @@ import { decodeValue, encodeValue } from '../values/codec.ts'
 import { canonicalHash } from '../values/canonical.ts'
 
 /** How the leaves that only the engine knows go into a hash or an encoding: a future stands for the run behind it. */
-export function replaceLeaf(leaf: object): { tag: string; data: unknown } | undefined {
+function replaceLeaf(leaf: object): { tag: string; data: unknown } | undefined {
   const run = runOfFuture(leaf)
   if (run !== undefined) return { tag: 'run', data: run.id }
   if (leaf instanceof AllowFailure) return { tag: 'allowFailure', data: leaf.future }

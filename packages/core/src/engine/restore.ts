@@ -20,10 +20,7 @@ export function restoredOf(recorded: RecordedRun): Restored {
 }
 
 /** The writing end of a journal that exists. The caller claims it before it writes. */
-export function ledgerOf(
-  host: RunHost,
-  { flowRunId, epoch, position, runs, timers }: History,
-): Ledger<RunHost> {
+function ledgerOf(host: RunHost, { flowRunId, epoch, position, runs, timers }: History): Ledger<RunHost> {
   return new Ledger(host, flowRunId, { from: { epoch, position, runs: runs.length, timers } })
 }
 

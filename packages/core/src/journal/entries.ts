@@ -66,7 +66,7 @@ export interface TransitionEntry extends At {
 }
 
 /** A call was answered by a run that an earlier attempt of the caller had completed. */
-export interface AdoptedEntry extends At {
+interface AdoptedEntry extends At {
   readonly kind: 'adopted'
   readonly run: number
   /** Attempt of the run's parent that called again. */
@@ -104,7 +104,7 @@ export interface TimerEntry extends At {
 }
 
 /** The deadline of a timer was reached. */
-export interface FiredEntry extends At {
+interface FiredEntry extends At {
   readonly kind: 'fired'
   readonly timer: number
 }
@@ -128,6 +128,3 @@ export type Entry =
   | TimerEntry
   | FiredEntry
   | NoteEntry
-
-/** The version of the shape above; a durable journal writes it with every record. */
-export const entryFormat = 1

@@ -95,7 +95,7 @@ export interface FlowRunHandle<out T> extends RunHandle<T>, FlowControls {
 type Fn = (...args: never) => unknown
 
 /** Types in which futures are not looked for. */
-export type Leaf =
+type Leaf =
   | string
   | number
   | bigint

@@ -73,7 +73,7 @@ export async function rest(): Promise<void> {
 }
 
 /** All transitions in the journal of a flow run that has ended or rests. */
-export async function recorded(engine: Engine, flowRunId: string): Promise<Transition[]> {
+async function recorded(engine: Engine, flowRunId: string): Promise<Transition[]> {
   const all: Transition[] = []
   const subscription = engine.watch({ flowRunId }).subscribe((transition) => all.push(transition))
   await rest()
