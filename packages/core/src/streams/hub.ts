@@ -42,23 +42,33 @@ export class GuardedObservable<T> extends Observable<T> {
         : observerOrNext
     const report = this.#report
     const held: { subscription?: Subscription } = {}
-    const guard =
-      <A extends unknown[]>(call: (...args: A) => void) =>
-      (...args: A): void => {
-        try {
-          call(...args)
-        } catch (thrown) {
-          held.subscription?.unsubscribe()
-          report(thrown)
-        }
-      }
+    const failed = (thrown: unknown): void => {
+      held.subscription?.unsubscribe()
+      report(thrown)
+    }
     held.subscription = super.subscribe({
-      next: guard((value: T) => observer.next?.(value)),
-      error: guard((thrown: unknown) => {
-        if (observer.error === undefined) report(thrown)
-        else observer.error(thrown)
-      }),
-      complete: guard(() => observer.complete?.()),
+      next(value) {
+        try {
+          observer.next?.(value)
+        } catch (thrown) {
+          failed(thrown)
+        }
+      },
+      error(thrown: unknown) {
+        if (observer.error === undefined) return report(thrown)
+        try {
+          observer.error(thrown)
+        } catch (again) {
+          failed(again)
+        }
+      },
+      complete() {
+        try {
+          observer.complete?.()
+        } catch (thrown) {
+          failed(thrown)
+        }
+      },
     })
     return held.subscription
   }

@@ -1,5 +1,5 @@
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
-import { stateTypes, type StateName } from '../machines/states.ts'
+import { stateNames, stateTypes, type StateName, type StateType } from '../machines/states.ts'
 import type { Transition } from './transition.ts'
 
 /** What a transition says of its run. */
@@ -24,22 +24,32 @@ export function liveTransition(
   },
 ): Transition {
   const { kind, name } = run.definition
-  const from = run.entry?.to
-  const message = entry.kind === 'transition' ? entry.message : undefined
-  return {
+  const submitted = entry.kind === 'submitted'
+  const from = submitted ? undefined : run.entry?.to
+  // Written out, and optional properties added after: this is made for each transition, and spreads are slow.
+  const transition: { -readonly [K in keyof Transition]: Transition[K] } = {
     flowRunId: where.flowRunId,
     runId: run.id,
     kind,
     flow: where.flow,
-    ...(kind === 'task' ? { task: name } : undefined),
     runName: run.runName,
-    from: from === undefined || entry.kind === 'submitted' ? null : { type: stateTypes[from], name: from },
-    to: { type: stateTypes[entry.to], name: entry.to, ...(message === undefined ? undefined : { message }) },
-    seq: entry.kind === 'submitted' ? 1 : entry.seq,
+    from: from === undefined ? null : typed[from],
+    to:
+      submitted || entry.message === undefined
+        ? typed[entry.to]
+        : { ...typed[entry.to], message: entry.message },
+    seq: submitted ? 1 : entry.seq,
     position: where.position,
-    attempt: entry.kind === 'submitted' ? 1 : entry.attempt,
+    attempt: submitted ? 1 : entry.attempt,
     at: entry.at,
     node: where.node,
-    ...(run.caller === undefined ? undefined : { parentRunId: run.caller.run.id }),
   }
+  if (kind === 'task') transition.task = name
+  if (run.caller !== undefined) transition.parentRunId = run.caller.run.id
+  return transition
 }
+
+/** Each state with its type; shared by all transitions, for they only read it. */
+const typed = Object.fromEntries(
+  stateNames.map((name) => [name, Object.freeze({ type: stateTypes[name], name })]),
+) as Readonly<Record<StateName, { readonly type: StateType; readonly name: StateName }>>
