@@ -237,6 +237,10 @@ export class Attempt implements Body, Assignment {
     if (this.result !== undefined) this.tryEnd()
   }
 
+  get liveRuns(): readonly Run[] {
+    return this.#live.inOrder()
+  }
+
   /** How many runs that it submitted are live. */
   get liveChildren(): number {
     return this.#live.size

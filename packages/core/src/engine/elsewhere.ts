@@ -17,16 +17,34 @@ export interface ElsewhereHost {
   watchStates(runId: string): Observable<RunState>
 }
 
-/** What a handle shows of a run that this engine does not own: it has ended, or another node goes on with it. */
-export class Elsewhere {
-  readonly id: string
+/** A run that can't be steered from here: only its owner moves a run. Calls resolve with the state as it is. */
+abstract class Unsteered {
   readonly run: Run | undefined = undefined
-  state: RunState
+  abstract state: RunState
   looked = true
+
+  cancel(): Promise<RunState> {
+    return Promise.resolve(this.state)
+  }
+
+  pause(): Promise<RunState> {
+    return Promise.resolve(this.state)
+  }
+
+  resume(): Promise<RunState> {
+    return Promise.resolve(this.state)
+  }
+}
+
+/** What a handle shows of a run that this engine does not own: it has ended, or another node goes on with it. */
+export class Elsewhere extends Unsteered {
+  readonly id: string
+  override state: RunState
   readonly #host: ElsewhereHost
   #end: ReturnType<ElsewhereHost['untilEnd']> | undefined
 
   constructor(host: ElsewhereHost, id: string, state: RunState) {
+    super()
     this.#host = host
     this.id = id
     this.state = state
@@ -54,19 +72,6 @@ export class Elsewhere {
     return this.#host.watchStates(this.id)
   }
 
-  // Only the owner moves a run; reaching the owner of another process needs a mailbox.
-  cancel(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
-
-  pause(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
-
-  resume(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
-
   async #ended(): ReturnType<ElsewhereHost['untilEnd']> {
     this.#end ??= this.#host.untilEnd(this.id)
     const end = await this.#end
@@ -76,16 +81,15 @@ export class Elsewhere {
 }
 
 /** A run that could not be started as asked: awaiting it rejects, and nothing else was done. */
-export class Refused {
+export class Refused extends Unsteered {
   readonly id: string
-  readonly run: Run | undefined = undefined
-  readonly state: RunState
+  override readonly state: RunState
   readonly clock: Clock
-  looked = true
   readonly #error: unknown
   readonly #nothing: <T>() => Observable<T>
 
   constructor(init: { id: string; clock: Clock; error: Error; nothing: <T>() => Observable<T> }) {
+    super()
     this.id = init.id
     this.clock = init.clock
     this.#error = init.error
@@ -107,17 +111,5 @@ export class Refused {
 
   watchStates(): Observable<RunState> {
     return this.#nothing()
-  }
-
-  cancel(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
-
-  pause(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
-
-  resume(): Promise<RunState> {
-    return Promise.resolve(this.state)
   }
 }

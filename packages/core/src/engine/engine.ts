@@ -311,7 +311,7 @@ export class Engine implements RunHost {
 
   async get(id: string): Promise<Found | undefined> {
     this.checkOpen()
-    const live = this.#live.get(id)
+    const live = this.#live.get(flowRunIdOf(id))?.findLive(id)
     if (live !== undefined) return { kind: live.definition.kind, target: live }
     const history = await readHistory(this.journal, flowRunIdOf(id))
     const recorded = history?.runs.find(({ submitted }) => submitted.runId === id)

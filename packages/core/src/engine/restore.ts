@@ -1,4 +1,5 @@
-import type { Definition, Settings } from '../definitions/definition.ts'
+import type { Definition } from '../definitions/definition.ts'
+import { compile } from '../definitions/options.ts'
 import type { History, RecordedRun } from '../journal/history.ts'
 import { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
@@ -24,29 +25,16 @@ function ledgerOf(host: RunHost, { flowRunId, epoch, position, runs, timers }: H
   return new Ledger(host, flowRunId, { from: { epoch, position, runs: runs.length, timers } })
 }
 
-const settings: Settings = {
-  retries: 0,
-  graceMs: 0,
-  onBodyError: 'wait',
-  onHostLost: 'recover',
-  maxRecoveries: 0,
-  onDivergence: 'park',
-  parameters: undefined,
-  taskRunner: undefined,
-  tags: undefined,
-  runName: undefined,
-  waitFor: undefined,
-  key: undefined,
-  cleanup: false,
-  id: undefined,
-  idempotencyKey: undefined,
-  engine: undefined,
-}
-
 /** Stands for the definition of a run that is only to be ended: its body will not run. */
 export function endingDefinition({ submitted }: RecordedRun): Definition {
   const { runKind: kind, name, version, runName } = submitted
-  return { kind, name, version, fn: () => undefined, settings: { ...settings, runName } }
+  return {
+    kind,
+    name,
+    version,
+    fn: () => undefined,
+    settings: compile(kind, runName === undefined ? {} : { runName }),
+  }
 }
 
 /** A task run as its caller's journal tells of it. */

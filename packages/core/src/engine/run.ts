@@ -54,6 +54,8 @@ export interface Body {
   readonly childPool: TaskPool
   /** Whether it lends its slot while it waits. */
   readonly lends: boolean
+  /** Runs that it submitted and that are live, in the order of submission. */
+  readonly liveRuns: readonly Run[]
   /** Whether the body has been let begin. */
   readonly begun: boolean
   /** Whether the run goes on without this body. */
@@ -407,6 +409,16 @@ export class Run implements CommitSubject, HandedOver {
     await this.host.resume(this)
     await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
     return this.state
+  }
+
+  /** The live run of an id: this one, or one below it in the same journal. */
+  findLive(id: string): Run | undefined {
+    if (this.id === id) return this
+    for (const child of this.body?.liveRuns ?? []) {
+      const found = child.ledger === this.ledger ? child.findLive(id) : undefined
+      if (found !== undefined) return found
+    }
+    return undefined
   }
 
   /** Whether `run` is this run or one of its ancestors. */

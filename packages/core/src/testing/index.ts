@@ -17,5 +17,5 @@ export { crashingJournal, type CrashingJournal, type CrashPoint } from './crashi
 export { journalConformance, type OpenedJournal } from './journal-conformance.ts'
 export { randomConformance, type OpenedRandom } from './random-conformance.ts'
 export { createTestEngine, type TestEngine, type TestEngineOptions } from './test-engine.ts'
-export { checkTransitions } from './transitions.ts'
+export { checkTransitions, legalEdges } from './transitions.ts'
 export { virtualClock, type VirtualClock } from './virtual-clock.ts'

@@ -2,35 +2,30 @@ import assert from 'node:assert/strict'
 import { isTerminal, type StateName } from '../machines/states.ts'
 import type { Transition } from '../streams/transition.ts'
 
-/** Which state may follow which. Written out, and not taken from the machines, for it is what they are checked by. */
-const edges: Readonly<Record<StateName, readonly StateName[]>> = {
+const running: readonly StateName[] = [
+  'Completed',
+  'Failed',
+  'TimedOut',
+  'UnobservedFailure',
+  'AwaitingRetry',
+  'Retrying',
+  'Paused',
+  'Recovering',
+  'Crashed',
+  'Cancelling',
+]
+
+/**
+ * Which state may follow which. Written out, and not taken from the machines, for it is what they are checked by.
+ *
+ * @public
+ */
+export const legalEdges: Readonly<Record<StateName, readonly StateName[]>> = {
   Scheduled: ['Pending', 'Cancelled'],
   Pending: ['AwaitingConcurrencySlot', 'Running', 'Cached', 'UpstreamFailed', 'Failed', 'Cancelled'],
   AwaitingConcurrencySlot: ['Running', 'Retrying', 'Cached', 'TimedOut', 'Cancelled'],
-  Running: [
-    'Completed',
-    'Failed',
-    'TimedOut',
-    'UnobservedFailure',
-    'AwaitingRetry',
-    'Retrying',
-    'Paused',
-    'Recovering',
-    'Crashed',
-    'Cancelling',
-  ],
-  Retrying: [
-    'Completed',
-    'Failed',
-    'TimedOut',
-    'UnobservedFailure',
-    'AwaitingRetry',
-    'Retrying',
-    'Paused',
-    'Recovering',
-    'Crashed',
-    'Cancelling',
-  ],
+  Running: running,
+  Retrying: running,
   AwaitingRetry: ['Retrying', 'AwaitingConcurrencySlot', 'Cancelled'],
   Recovering: ['Running', 'Retrying', 'Crashed', 'Cancelling'],
   Paused: ['Running', 'Suspended', 'TimedOut', 'Recovering', 'Cancelling'],
@@ -77,7 +72,7 @@ export function checkTransitions(transitions: Iterable<Transition>): void {
         `${told}: it comes from another state`,
       )
       assert.ok(!isTerminal(before.to.name), `${told}: it left a terminal state`)
-      assert.ok(edges[before.to.name].includes(to.name), `${told}: no edge leads there`)
+      assert.ok(legalEdges[before.to.name].includes(to.name), `${told}: no edge leads there`)
       assert.ok(attempt >= before.attempt, `${told}: its attempts go back`)
     }
     const reached = positions.get(flowRunId) ?? 0
@@ -86,6 +81,3 @@ export function checkTransitions(transitions: Iterable<Transition>): void {
     last.set(runId, transition)
   }
 }
-
-/** The edges as the table has them, for the test of the machines. @internal */
-export const legalEdges = edges

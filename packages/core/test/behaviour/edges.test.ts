@@ -1,43 +1,10 @@
 import { flow, flowRunMachine, task, taskRunMachine } from '@troupe/core'
+import { legalEdges } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { scenarios, World, type Define, type Kind } from './edge-scenarios.ts'
 
-/** The table of design.md, section 3: which states may follow which. `–` is before the first. */
-const table: Record<string, readonly string[]> = {
-  '–': ['Scheduled', 'Pending'],
-  Scheduled: ['Pending', 'Cancelled'],
-  Pending: ['AwaitingConcurrencySlot', 'Running', 'Cached', 'UpstreamFailed', 'Failed', 'Cancelled'],
-  AwaitingConcurrencySlot: ['Running', 'Retrying', 'Cached', 'TimedOut', 'Cancelled'],
-  Running: [
-    'Completed',
-    'Failed',
-    'TimedOut',
-    'UnobservedFailure',
-    'AwaitingRetry',
-    'Retrying',
-    'Paused',
-    'Recovering',
-    'Crashed',
-    'Cancelling',
-  ],
-  Retrying: [
-    'Completed',
-    'Failed',
-    'TimedOut',
-    'UnobservedFailure',
-    'AwaitingRetry',
-    'Retrying',
-    'Paused',
-    'Recovering',
-    'Crashed',
-    'Cancelling',
-  ],
-  AwaitingRetry: ['Retrying', 'AwaitingConcurrencySlot', 'Cancelled'],
-  Recovering: ['Running', 'Retrying', 'Crashed', 'Cancelling'],
-  Paused: ['Running', 'Suspended', 'TimedOut', 'Recovering', 'Cancelling'],
-  Suspended: ['Recovering', 'TimedOut', 'Cancelled'],
-  Cancelling: ['Cancelled'],
-}
+/** Which states may follow which. `–` is before the first. */
+const table: Record<string, readonly string[]> = { '–': ['Scheduled', 'Pending'], ...legalEdges }
 
 /** States that only runs of one kind have. */
 const only: Record<string, Kind> = {

@@ -1,36 +1,7 @@
-import { flowRunMachine, taskRunMachine, type Transition } from '@troupe/core'
+import type { Transition } from '@troupe/core'
 import { checkTransitions } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
-import { stateNames, stateTypes, type StateName } from '../../src/machines/states.ts'
-import { legalEdges } from '../../src/testing/transitions.ts'
-
-/** Where a machine can go from each state. */
-function edgesOf(machine: typeof flowRunMachine | typeof taskRunMachine): Record<string, string[]> {
-  const edges: Record<string, string[]> = {}
-  for (const [name, node] of Object.entries(machine.states)) {
-    const targets = [...node.transitions.values()].flat().flatMap(({ target }) => target ?? [])
-    edges[name] = [...new Set(targets.map(({ key }) => key))].toSorted()
-  }
-  return edges
-}
-
-/** The edges of the table between states that the machine is to have. */
-function tableWithout(...absent: StateName[]): Record<string, string[]> {
-  const present = stateNames.filter((name) => !absent.includes(name))
-  return Object.fromEntries(
-    present.map((name) => [name, legalEdges[name].filter((to) => !absent.includes(to)).toSorted()]),
-  )
-}
-
-describe('the machine of', () => {
-  it('flow runs has the edges of the table, but for those of task runs', () => {
-    expect(edgesOf(flowRunMachine)).toEqual(tableWithout('Cached', 'UpstreamFailed'))
-  })
-
-  it('task runs has the edges of the table, but for those of flow runs', () => {
-    expect(edgesOf(taskRunMachine)).toEqual(tableWithout('Paused', 'Suspended'))
-  })
-})
+import { stateTypes, type StateName } from '../../src/machines/states.ts'
 
 describe('checkTransitions', () => {
   /** A history of one run. */
