@@ -9,6 +9,8 @@
  * @see https://github.com/statelyai/xstate/issues/5331
  */
 
+import { assign } from 'xstate'
+
 /**
  * Everything that can happen to a run. An event that its state does not accept changes nothing. What the run's options
  * allow comes with the event that asks for it, so that all fresh runs share one initial snapshot.
@@ -67,6 +69,14 @@ export const guards = {
   isPoisoned: ({ context, event }: Args): boolean =>
     event.type === 'start' && event.maxRecoveries !== undefined && context.recoveries > event.maxRecoveries,
   crashesWhenLost: ({ event }: Args): boolean => event.type === 'hostLost' && event.fatal,
+}
+
+const count = assign<RunContextData, RunEvent, undefined, RunEvent, never>
+
+export const actions = {
+  countRetry: count({ tries: ({ context }) => context.tries + 1 }),
+  nextAttempt: count({ attempt: ({ context }) => context.attempt + 1 }),
+  countRecovery: count({ recoveries: ({ context }) => context.recoveries + 1 }),
 }
 
 /** Where a failed attempt goes: to a later retry, to one at once, or to its end. */

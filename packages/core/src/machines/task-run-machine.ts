@@ -1,5 +1,6 @@
-import { assign, setup } from 'xstate'
+import { setup } from 'xstate'
 import {
+  actions,
   awaitingRetry,
   awaitingSlot,
   cancelling,
@@ -19,11 +20,7 @@ import {
 export const taskRunMachine = setup({
   types,
   guards,
-  actions: {
-    countRetry: assign({ tries: ({ context }) => context.tries + 1 }),
-    nextAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
-    countRecovery: assign({ recoveries: ({ context }) => context.recoveries + 1 }),
-  },
+  actions,
 }).createMachine({
   id: 'task run',
   context: freshContext,
