@@ -49,7 +49,7 @@ describe('the quickstart', () => {
     await run.says('read-group 1 of ')
     run.interrupt()
     expect(await run.ended()).toBe(130)
-    expect(run.stdout()).toContain('flights: cancelling; Ctrl-C once more ends at once\n')
+    expect(run.stdout()).toContain('flights: cancelling; Ctrl-C again ends at once\n')
     expect(run.stdout()).toMatch(/flights: Cancelled after .*, 16 task runs/)
     expect(run.stdout()).not.toContain('Report:')
     expect(run.stderr()).toBe('')

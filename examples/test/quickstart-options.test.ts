@@ -21,6 +21,10 @@ describe('parseOptions', () => {
     })
   })
 
+  it('skips the dashes that npm needs before options', () => {
+    expect(parseOptions(['--', '--runner', 'sequential'], runners)).toMatchObject({ runner: 'sequential' })
+  })
+
   it.each([
     [['--runer', 'sequential'], "Unknown option '--runer'"],
     [['--runner', 'threads'], "--runner must be sequential or concurrent, not 'threads'"],

@@ -119,7 +119,7 @@ flights: Completed after 1.6 s, 3 task runs
     flow(20, { type: 'CANCELLED', name: 'Cancelled', message: 'Ctrl-C' })
     const stream = new Screen(false)
     await showProgress(from(transitions), { mode: 'concurrently', stream }).finished
-    expect(stream.text).toContain('flights: cancelling; Ctrl-C once more ends at once\n')
+    expect(stream.text).toContain('flights: cancelling; Ctrl-C again ends at once\n')
     expect(stream.text).toContain('flights: Cancelled after 20 ms, 0 task runs')
   })
 

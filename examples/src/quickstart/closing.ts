@@ -4,7 +4,7 @@ import { relative } from 'node:path'
 import { type Findings, lateShare, meanDelay } from './findings.ts'
 import type { TaskTime } from './progress-board.ts'
 import { LATE_FROM } from './summary.ts'
-import { exact, lasting, minutes, percent } from './words.ts'
+import { exact, lasting, minutes, percent, wrapped } from './words.ts'
 
 /** Rows of the table. */
 const BUSIEST = 5
@@ -15,10 +15,12 @@ export interface Closing {
   times: TaskTime[]
   /** What is to be known about the task runner. */
   note: string
+  /** Columns of the terminal, which the note is wrapped to. */
+  width: number
 }
 
 /** The lines, ready to be written. */
-export function closingLines({ findings, report, times, note }: Closing): string {
+export function closingLines({ findings, report, times, note, width }: Closing): string {
   const { all, airports } = findings
   return [
     '',
@@ -55,7 +57,7 @@ export function closingLines({ findings, report, times, note }: Closing): string
       ],
       1,
     ),
-    ...(note === '' ? [] : ['', note]),
+    ...(note === '' ? [] : ['', ...wrapped(note, width - 2).map((line) => `  ${line}`)]),
     '',
     `Report: ${shortest(report.path)} (${exact(Math.round(report.bytes / 1024))} kB)`,
     '',

@@ -19,8 +19,9 @@ const runners = {
     // A row group takes some 40 MB while it is read, so not all of them at once.
     taskRunner: new ConcurrentTaskRunner({ limit: 4 }),
     mode: 'concurrently',
-    note: `  Concurrent is not parallel: up to four runs of read-group took turns on one thread, which makes each of them
-  look longer without making the whole faster. Only a runner on worker threads uses more cores.`,
+    note:
+      'Concurrent is not parallel: up to four runs of read-group took turns on one thread, which makes each of them ' +
+      'look longer without making the whole faster. Only a runner on worker threads uses more cores.',
   },
 }
 
@@ -34,15 +35,16 @@ async function main(args: string[]): Promise<number> {
   const { taskRunner, mode, note } = runners[runner as keyof typeof runners]
 
   const run = flights.with({ taskRunner })(dataFiles(), out)
-  const giveBack = cancelOnInterrupt(run)
   const progress = showProgress(run.transitions, { mode, stream: process.stdout })
+  const giveBack = cancelOnInterrupt(run, progress.stop)
   const state = await run.wait()
   await progress.finished
   giveBack()
 
   if (state.type === 'CANCELLED') return INTERRUPTED
   const { findings, report } = await run
-  process.stdout.write(closingLines({ findings, report, times: taskTimes(progress.board), note }))
+  const { columns: width = 80 } = process.stdout
+  process.stdout.write(closingLines({ findings, report, times: taskTimes(progress.board), note, width }))
   return 0
 }
 

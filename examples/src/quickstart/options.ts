@@ -38,7 +38,8 @@ Usage: quickstart [--runner ${runners.join('|')}] [--out report.html]
 function parsed(args: string[]): Options {
   try {
     return parseArgs({
-      args,
+      // `npm run quickstart -- --out r.html` needs the dashes; pnpm hands them on.
+      args: args[0] === '--' ? args.slice(1) : args,
       options: {
         runner: { type: 'string', default: 'concurrent' },
         out: { type: 'string', default: 'flights.html' },

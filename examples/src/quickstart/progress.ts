@@ -6,7 +6,7 @@ import spinners from 'cli-spinners'
 import cliTruncate from 'cli-truncate'
 import { createLogUpdate } from 'log-update'
 import paint from 'picocolors'
-import type { Observable } from 'rxjs'
+import { type Observable, Subscription } from 'rxjs'
 
 import {
   type Board,
@@ -31,6 +31,8 @@ export interface Progress {
   board: Board
   /** Resolves when the transitions have ended and the last line is written. */
   finished: Promise<void>
+  /** Ends the display before the transitions have ended: the last picture stays, and the cursor is back. */
+  stop: () => void
 }
 
 const BAR = 24
@@ -41,25 +43,34 @@ const { frames, interval } = spinners.dots
 export function showProgress(transitions: Observable<Transition>, options: ProgressOptions): Progress {
   const board = emptyBoard()
   const show = options.stream.isTTY ? drawing(board, options) : lines(board, options)
+  const subscription = new Subscription()
   const finished = new Promise<void>((resolve, reject) => {
-    transitions.subscribe({
-      next: (transition) => show.next(transition, follow(board, transition)),
-      complete: () => {
-        show.end()
-        resolve()
-      },
-      error: (error: unknown) => {
-        show.end()
-        reject(error)
-      },
-    })
+    subscription.add(
+      transitions.subscribe({
+        next: (transition) => show.next(transition, follow(board, transition)),
+        complete: () => {
+          show.end(summaryOf(board))
+          resolve()
+        },
+        error: (error: unknown) => {
+          show.end(summaryOf(board))
+          reject(error)
+        },
+      }),
+    )
   })
-  return { board, finished }
+  const stop = (): void => {
+    if (subscription.closed) return
+    subscription.unsubscribe()
+    show.end(`${board.flow?.name ?? ''}: ended at once`)
+  }
+  return { board, finished, stop }
 }
 
 interface Show {
   next: (transition: Transition, run: RunProgress) => void
-  end: () => void
+  /** Ends the display with a last line. */
+  end: (last: string) => void
 }
 
 /** One plain line for each finished task run, and for what happens to the flow run. */
@@ -78,7 +89,7 @@ function lines(board: Board, { mode, stream }: ProgressOptions): Show {
         write(`${task} ${ended} of ${runs.size}: ${outcome(run)}`)
       }
     },
-    end: () => write(summaryOf(board)),
+    end: write,
   }
 }
 
@@ -101,6 +112,11 @@ function drawing(board: Board, { mode, stream }: ProgressOptions): Show {
     // A line that wraps would shift those below it when it is drawn anew.
     update(lines.map((line) => cliTruncate(`  ${line}`, stream.columns ?? 80)).join('\n'))
   }
+  // Without what the terminal wrote into the picture: `^C`.
+  const drawAnew = (): void => {
+    update.clear()
+    draw()
+  }
   const timer = setInterval(() => {
     frame++
     draw()
@@ -108,13 +124,13 @@ function drawing(board: Board, { mode, stream }: ProgressOptions): Show {
   return {
     next: ({ kind }) => {
       // Tasks change often, and the timer shows that soon enough; a cancel is worth saying at once.
-      if (kind === 'flow') draw()
+      if (kind === 'flow') drawAnew()
     },
-    end: () => {
+    end: (last) => {
       clearInterval(timer)
-      draw()
+      drawAnew()
       update.done()
-      stream.write(`\n  ${summaryOf(board)}\n`)
+      stream.write(`\n  ${last}\n`)
     },
   }
 }
@@ -140,7 +156,7 @@ function taskLine(task: string, runs: ReadonlyMap<string, RunProgress>, spinner:
   return `${sign} ${task}  ${bar}  ${String(done).padStart(2)} of ${runs.size}  ${paint.dim(rest.join(', '))}`
 }
 
-const CANCELLING = 'cancelling; Ctrl-C once more ends at once'
+const CANCELLING = 'cancelling; Ctrl-C again ends at once'
 
 function outcome(run: RunProgress): string {
   const time = run.startedAt === undefined ? '' : ` after ${lasting(lasted(run))}`

@@ -75,6 +75,21 @@ export function landed(delay: number): string {
 /** `five`; numbers above nine stay numbers. */
 export const inWords = (count: number): string => SMALL[count] ?? exact(count)
 
+/** The words in lines of at most `width` characters, if no word is longer than that. */
+export function wrapped(text: string, width: number): string[] {
+  const [first = '', ...words] = text.split(' ')
+  const lines: string[] = []
+  let line = first
+  for (const word of words) {
+    if (line.length + 1 + word.length <= width) line += ` ${word}`
+    else {
+      lines.push(line)
+      line = word
+    }
+  }
+  return [...lines, line]
+}
+
 const SMALL = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine']
 
 function signed(value: number, format: Intl.NumberFormat): string {

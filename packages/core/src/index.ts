@@ -14,7 +14,7 @@ export {
   type ErrorCode,
   type ErrorDetails,
 } from './base/errors.ts'
-export type { LogFields, Logger } from './base/logger.ts'
+export type { LogFields, Logger, LogLine, RunLogger } from './base/logger.ts'
 export type { AnyFunction, OnBodyError } from './definitions/definition.ts'
 export { flow, type Flow } from './definitions/flow.ts'
 export type {

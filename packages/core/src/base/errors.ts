@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'INVALID_DURATION'
   | 'MAP_LENGTHS'
   | 'NATIVE_PROMISE'
+  | 'FUTURE_AS_VALUE'
   | 'FOREIGN_ENGINE'
   | 'TWO_COPIES'
   | 'DEADLOCK'

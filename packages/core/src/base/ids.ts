@@ -44,6 +44,11 @@ export function derivedId(call: readonly (string | number)[]): string {
   return text
 }
 
+/** A run's name for people: the one it was given, else its definition's with its number in the journal; none for a root. */
+export function runNameOf(given: string | undefined, name: string, index: number): string {
+  return given ?? (index === 0 ? name : `${name}-${index}`)
+}
+
 /** The flow run whose journal holds the run. */
 export function flowRunIdOf(runId: string): string {
   const dot = runId.indexOf('.')

@@ -11,15 +11,25 @@ export interface Logger {
   error(fields: LogFields, message?: string): void
 }
 
+/** Writes one line: facts and a message, or a message alone. @public */
+export interface LogLine {
+  (message: string): void
+  (fields: LogFields, message?: string): void
+}
+
+/** The logger of a run: adds the run's ids to each line. @public */
+export type RunLogger = Readonly<Record<'debug' | 'info' | 'warn' | 'error', LogLine>>
+
 const levels = ['debug', 'info', 'warn', 'error'] as const
 
 /** Lines for people on standard error, warnings and errors only; the default. */
 export function consoleLogger(): Logger {
   const line = (level: 'warn' | 'error', fields: LogFields, message = ''): void => {
-    const { run, runId, err } = fields
+    const { run, runId, err, flowRunId: _root, attempt: _attempt, ...more } = fields
     const where = run === undefined ? '' : ` [${inWords(run)} ${inWords(runId)}]`
     const why = err instanceof Error ? `: ${err.stack ?? err.message}` : ''
-    console[level](`troupe${where} ${message}${why}`)
+    const facts = Object.keys(more).length === 0 ? '' : ` ${inWords(more)}`
+    console[level](`troupe${where} ${message}${facts}${why}`)
   }
   return {
     debug: () => undefined,
@@ -30,16 +40,17 @@ export function consoleLogger(): Logger {
 }
 
 /** A logger that adds `fields` to each line. What the underlying logger throws goes to `onError`, not to the body. */
-export function withFields(logger: Logger, fields: LogFields, onError: (error: unknown) => void): Logger {
-  const bound: Partial<Record<(typeof levels)[number], Logger['info']>> = {}
+export function withFields(logger: Logger, fields: LogFields, onError: (error: unknown) => void): RunLogger {
+  const bound: Partial<Record<(typeof levels)[number], LogLine>> = {}
   for (const level of levels) {
-    bound[level] = (more, message) => {
+    bound[level] = (more: LogFields | string, message?: string) => {
       try {
-        logger[level]({ ...fields, ...more }, message)
+        if (typeof more === 'string') logger[level](fields, more)
+        else logger[level]({ ...fields, ...more }, message)
       } catch (error) {
         onError(error)
       }
     }
   }
-  return bound as Logger
+  return bound as RunLogger
 }

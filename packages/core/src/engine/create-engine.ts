@@ -92,6 +92,13 @@ class EngineFace implements Engine {
   }
 
   run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R> {
+    if (typeof flow === 'function' && 'map' in flow) {
+      const { name } = flow as { name: string }
+      throw new UsageError(
+        'INVALID_OPTION',
+        `engine.run takes a flow, and ${name} is a task; call it in a flow`,
+      )
+    }
     if (typeof flow !== 'function' || typeof flow.with !== 'function') {
       throw new UsageError('INVALID_OPTION', 'expected a flow: engine.run(flow, …its arguments)')
     }

@@ -19,9 +19,16 @@ export interface ElsewhereHost {
 
 /** A run that can't be steered from here: only its owner moves a run. Calls resolve with the state as it is. */
 abstract class Unsteered {
+  readonly name: string
+  readonly runName: string
   readonly run: Run | undefined = undefined
   abstract state: RunState
   looked = true
+
+  constructor({ name, runName }: { readonly name: string; readonly runName: string }) {
+    this.name = name
+    this.runName = runName
+  }
 
   cancel(): Promise<RunState> {
     return Promise.resolve(this.state)
@@ -43,8 +50,13 @@ export class Elsewhere extends Unsteered {
   readonly #host: ElsewhereHost
   #end: ReturnType<ElsewhereHost['untilEnd']> | undefined
 
-  constructor(host: ElsewhereHost, id: string, state: RunState) {
-    super()
+  constructor(
+    host: ElsewhereHost,
+    id: string,
+    state: RunState,
+    names: { readonly name: string; readonly runName: string },
+  ) {
+    super(names)
     this.#host = host
     this.id = id
     this.state = state
@@ -88,8 +100,14 @@ export class Refused extends Unsteered {
   readonly #error: unknown
   readonly #nothing: <T>() => Observable<T>
 
-  constructor(init: { id: string; clock: Clock; error: Error; nothing: <T>() => Observable<T> }) {
-    super()
+  constructor(init: {
+    id: string
+    name: string
+    clock: Clock
+    error: Error
+    nothing: <T>() => Observable<T>
+  }) {
+    super({ name: init.name, runName: init.name })
     this.id = init.id
     this.clock = init.clock
     this.#error = init.error

@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
-import { flowRunIdOf, newRootId } from '../base/ids.ts'
+import { flowRunIdOf, newRootId, runNameOf } from '../base/ids.ts'
 import { consoleLogger, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { findDefinition } from '../definitions/registry.ts'
@@ -316,8 +316,10 @@ export class Engine implements RunHost {
     const history = await readHistory(this.journal, flowRunIdOf(id))
     const recorded = history?.runs.find(({ submitted }) => submitted.runId === id)
     if (recorded === undefined) return undefined
-    const { to: name, at } = recorded.last
-    const target = new Elsewhere(this.elsewhere, id, { type: stateTypes[name], name, at })
+    const { to, at } = recorded.last
+    const { name, runName } = recorded.submitted
+    const names = { name, runName: runNameOf(runName, name, recorded.index) }
+    const target = new Elsewhere(this.elsewhere, id, { type: stateTypes[to], name: to, at }, names)
     return { kind: recorded.submitted.runKind, target }
   }
 

@@ -1,5 +1,5 @@
 import { EMPTY } from 'rxjs'
-import { RunError } from '../base/errors.ts'
+import { RunError, UsageError } from '../base/errors.ts'
 import { newRootId } from '../base/ids.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { ChildEntry } from '../journal/entries.ts'
@@ -119,6 +119,14 @@ export function rejoinFlow(
 
 /** Goes on with an unfinished root of a journal that this engine takes over. */
 export function recoverRoot(host: RunHost, history: History, definition: Definition): Run {
+  const wasEncoded = history.root.submitted.inputs instanceof Uint8Array
+  if (wasEncoded !== host.values.encodes) {
+    throw new UsageError(
+      'INVALID_OPTION',
+      `${history.root.submitted.name} (${history.flowRunId}) was recorded with \`strictValues: ${wasEncoded}\`, ` +
+        'and can be recovered only by an engine with the same',
+    )
+  }
   const run = restoreRoot(host, history, definition, undefined)
   run.ledger.claim()
   // A paused run waits for `resume`, which replays it.
@@ -150,7 +158,13 @@ function sameRun(known: Run, { definition, args }: Call): Target {
   if (known.definition.name === definition.name && known.ledger.parametersHash === hashArguments(args))
     return known
   const error = conflictError(known.id, definition.name)
-  return new Refused({ id: known.id, clock: known.host.clock, error, nothing: () => EMPTY })
+  return new Refused({
+    id: known.id,
+    name: definition.name,
+    clock: known.host.clock,
+    error,
+    nothing: () => EMPTY,
+  })
 }
 
 export function conflictError(id: string, name: string): RunError {

@@ -1,4 +1,5 @@
 import { RunError } from '../base/errors.ts'
+import { runNameOf } from '../base/ids.ts'
 import { inWords } from '../base/words.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
@@ -368,6 +369,10 @@ export class Run implements CommitSubject, HandedOver {
     return this.ledger.host
   }
 
+  get name(): string {
+    return this.definition.name
+  }
+
   get clock(): Clock {
     return this.host.clock
   }
@@ -429,7 +434,7 @@ export class Run implements CommitSubject, HandedOver {
   /** Name for people: the one it was given, else the definition's with the run's number. */
   get runName(): string {
     const { settings, name } = this.definition
-    return settings.runName ?? (this.index === 0 ? name : `${name}-${this.index}`)
+    return runNameOf(settings.runName, name, this.index)
   }
 }
 

@@ -45,7 +45,8 @@ function findRecorded(
   const found = replay.take(definition.kind, definition.name, definition.version, identity)
   if (found !== undefined || caller.handover.uncalled === 0) return found
   const expected = caller.handover.stalledAt ?? 'another recorded call'
-  diverge(caller, `called ${definition.kind} ${definition.name} where the journal has ${expected}`)
+  const made = `made call ${caller.submitted + 1}, ${definition.kind} ${definition.name}, which its journal does not have`
+  diverge(caller, `${made} (other arguments, another name or version); the journal goes on with ${expected}`)
   return undefined
 }
 

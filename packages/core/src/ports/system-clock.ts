@@ -45,7 +45,8 @@ export function systemClock(): Clock {
     now: () => Date.now(),
     monotonic,
     at(deadline, fn) {
-      const takeBack = deadlines.add(monotonic() + Math.max(deadline - Date.now(), 0), fn)
+      // Overdue ones keep their order: the earlier deadline fires first.
+      const takeBack = deadlines.add(monotonic() + deadline - Date.now(), fn)
       arm()
       return () => {
         takeBack()

@@ -1,7 +1,7 @@
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
 import { uuidV4 } from '../base/ids.ts'
-import { withFields, type Logger } from '../base/logger.ts'
+import { withFields, type RunLogger } from '../base/logger.ts'
 import type { Attempt } from '../engine/attempt.ts'
 import { currentAttempt } from '../engine/start.ts'
 import { runContext } from './run-context.ts'
@@ -21,7 +21,7 @@ export interface CurrentRun {
   /** Fires when the body should stop: the run is being cancelled, or goes on without it. */
   readonly signal: AbortSignal
   /** Log lines with the run's ids. */
-  readonly logger: Logger
+  readonly logger: RunLogger
 }
 
 /**

@@ -1,4 +1,6 @@
+import { inspect } from 'node:util'
 import type { Observable } from 'rxjs'
+import { UsageError } from '../base/errors.ts'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import type { Body, Run } from '../engine/run.ts'
 import type { RunState } from '../machines/states.ts'
@@ -13,6 +15,8 @@ const brand = Symbol.for('@troupe/core/future')
 /** What a handle shows and steers: a run of this engine, or one that goes on elsewhere. */
 export interface Target {
   readonly id: string
+  readonly name: string
+  readonly runName: string
   readonly state: RunState
   looked: boolean
   /** The run, where this engine owns it. */
@@ -47,8 +51,34 @@ export class Handle {
     return this.target.id
   }
 
+  get name(): string {
+    return this.target.name
+  }
+
+  get runName(): string {
+    return this.target.runName
+  }
+
   get state(): RunState {
     return this.target.state
+  }
+
+  /** A future in a text or a sum is a forgotten await, and must not pass for a value. */
+  [Symbol.toPrimitive](): never {
+    throw new UsageError(
+      'FUTURE_AS_VALUE',
+      `the future of ${this.kind} run ${this.runName} (${this.id}) was used as a text or a number; ` +
+        'await it, or pass it to a task as an argument',
+      { details: { runId: this.id } },
+    )
+  }
+
+  toJSON(): object {
+    return { kind: this.kind, id: this.id, runName: this.runName, state: this.state.name }
+  }
+
+  [inspect.custom](): string {
+    return `${this.kind} run ${this.runName} (${this.id}) ${this.state.name}`
   }
 
   get states(): Observable<RunState> {

@@ -21,8 +21,13 @@ declare const value: unique symbol
  */
 export interface RunHandle<out T> {
   readonly [value]?: T
+  readonly kind: 'flow' | 'task'
   /** Known at once, before anything is stored. */
   readonly id: string
+  /** Name of the flow or the task. */
+  readonly name: string
+  /** Name of the run for people, as in its transitions. */
+  readonly runName: string
   /** Newest committed state that this process has seen. Reading it is not looking. */
   readonly state: RunState
   /** The run's states: those that were, then those that come; completes at the terminal one. Cold. */

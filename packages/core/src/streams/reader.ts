@@ -1,3 +1,4 @@
+import { runNameOf } from '../base/ids.ts'
 import type { Entry, SubmittedEntry } from '../journal/entries.ts'
 import { stateTypes, type StateName } from '../machines/states.ts'
 import type { Transition } from './transition.ts'
@@ -30,7 +31,7 @@ export class TransitionReader {
     if (entry.kind === 'claimed') this.#node = entry.node
     if (entry.kind === 'submitted') {
       const index = this.#runs.length
-      const runName = entry.runName ?? (index === 0 ? entry.name : `${entry.name}-${index}`)
+      const runName = runNameOf(entry.runName, entry.name, index)
       const seen = { submitted: entry, runName, state: entry.to }
       this.#runs.push(seen)
       return this.#transition(seen, { from: undefined, to: entry.to, seq: 1, attempt: 1, at: entry.at })

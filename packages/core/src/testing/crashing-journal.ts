@@ -9,6 +9,8 @@ export interface CrashPoint {
 
 /** A journal whose process dies at a given entry. @public */
 export interface CrashingJournal extends Journal {
+  /** The journal that outlives the process. */
+  readonly beneath: Journal
   /** Whether the process is dead. */
   readonly crashed: boolean
   /** Entries stored through this process. */
@@ -70,6 +72,7 @@ export function crashingJournal(journal: Journal, { afterEntries }: CrashPoint):
   }
 
   return {
+    beneath: journal,
     encodes: journal.encodes,
     append,
     read: (flowRunId, from, limit) => unlessDead(() => journal.read(flowRunId, from, limit)),

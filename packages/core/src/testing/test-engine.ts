@@ -1,15 +1,18 @@
-import { createEngine, type Engine } from '../engine/create-engine.ts'
+import { createEngine, type CloseOptions, type Engine } from '../engine/create-engine.ts'
 import type { EngineOptions } from '../engine/engine.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import { seededRandom } from '../ports/random.ts'
 import type { Journal } from '../ports/journal.ts'
 import { virtualClock, type VirtualClock } from './virtual-clock.ts'
 
+/** The clock of each journal: what is recovered from it goes on in the same time. */
+const clocks = new WeakMap<Journal, VirtualClock>()
+
 /** @public */
 export interface TestEngineOptions extends Omit<EngineOptions, 'clock' | 'random'> {
   /** Seed of all chance; default 1. */
   readonly seed?: number
-  /** The clock to share with other engines; default a new one. */
+  /** The clock to share with other engines; default that of the journal's earlier engines, for time does not go back. */
   readonly clock?: VirtualClock
 }
 
@@ -29,7 +32,10 @@ export interface TestEngine extends Engine {
  * @public
  */
 export function createTestEngine(options: TestEngineOptions = {}): TestEngine {
-  const { seed = 1, clock = virtualClock(), journal = memoryJournal(), ...rest } = options
+  const { seed = 1, journal = memoryJournal(), ...rest } = options
+  const beneath = 'beneath' in journal ? (journal.beneath as Journal) : journal
+  const clock = options.clock ?? clocks.get(beneath) ?? virtualClock()
+  clocks.set(beneath, clock)
   const engine = createEngine({
     strictValues: true,
     node: 'test',
@@ -38,5 +44,12 @@ export function createTestEngine(options: TestEngineOptions = {}): TestEngine {
     random: seededRandom(seed),
     journal,
   })
-  return Object.assign(engine, { clock, journal, settle: <T>(promise: PromiseLike<T>) => clock.run(promise) })
+  const close = engine.close.bind(engine)
+  return Object.assign(engine, {
+    clock,
+    journal,
+    settle: <T>(promise: PromiseLike<T>) => clock.run(promise),
+    // What it waits for is on virtual time, too, which nobody else moves.
+    close: (closing?: CloseOptions) => clock.run(close(closing)),
+  })
 }

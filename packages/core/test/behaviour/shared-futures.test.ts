@@ -1,5 +1,6 @@
-import { flow, task, type TaskFuture } from '@troupe/core'
-import { createTestEngine } from '@troupe/core/testing'
+import { inspect } from 'node:util'
+import { flow, memoryJournal, now, sleep, task, type TaskFuture } from '@troupe/core'
+import { crashingJournal, createTestEngine } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 
 const one = task('one', async () => 1)
@@ -52,5 +53,52 @@ describe('a handle that `engine.get` gives of a live task run', () => {
     const handle = await engine.get(taskRunId)
     void handle?.cancel('not needed')
     expect(await engine.settle(run)).toBe('RUN_CANCELLED')
+  })
+})
+
+describe('a future that is used as a value', () => {
+  it('fails the run that does so, and says to await it', async () => {
+    await using engine = createTestEngine()
+    // A forgotten await.
+    const body = () => `${one() as unknown as string}`
+    const error = await engine.settle(
+      engine
+        .run(flow('text', body))
+        .result()
+        .catch((thrown: unknown) => thrown),
+    )
+    expect(error).toMatchObject({
+      code: 'FUTURE_AS_VALUE',
+      message: expect.stringContaining('await it') as string,
+    })
+  })
+
+  it('is one line where it is printed, and a few facts as JSON', async () => {
+    await using engine = createTestEngine()
+    const run = engine.run(flow('printed', () => 1))
+    expect(inspect(run)).toBe(`flow run printed (${run.id}) Pending`)
+    expect(JSON.parse(JSON.stringify({ run }))).toEqual({
+      run: { kind: 'flow', id: run.id, runName: 'printed', state: 'Pending' },
+    })
+    await engine.settle(run)
+  })
+})
+
+describe('a test engine', () => {
+  it('goes on in the time of its journal, and closes though the journal is dead', async () => {
+    const journal = memoryJournal()
+    const months = flow('months', async () => {
+      const from = now()
+      for (let month = 0; month < 6; month++) await sleep('30d')
+      return (now() - from) / 86_400_000
+    })
+    const dying = crashingJournal(journal, { afterEntries: 9 })
+    const first = createTestEngine({ journal: dying })
+    first.run(months).ignore()
+    await first.settle(dying.death)
+    await first.close()
+    await using second = createTestEngine({ journal })
+    const [run] = await second.recover()
+    expect(await second.settle(run?.result() ?? Promise.resolve())).toBe(180)
   })
 })

@@ -40,7 +40,6 @@ async function runCrashing(
     entries += dying.stored
     // The process is dead: whatever its bodies still do reaches nobody. Let them come to rest.
     for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
-    void engine.close()
   }
   throw new Error('unreachable')
 }

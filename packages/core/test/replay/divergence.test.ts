@@ -38,7 +38,7 @@ describe('a body that takes another path than its journal', () => {
     const run = await lives.recover(engine)
     await rest()
     expect(run.state).toMatchObject({ type: 'PAUSED', name: 'Paused' })
-    expect(run.state.message).toContain('called task step where the journal has the end of task step')
+    expect(run.state.message).toContain('made call 1, task step, which its journal does not have')
     expect(done).toEqual([])
   })
 

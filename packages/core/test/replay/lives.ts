@@ -49,7 +49,6 @@ export class Lives {
     if (!journal.crashed)
       throw new RangeError(`the run wrote only ${journal.stored} entries and ended ${run.state.name}`)
     await rest()
-    void engine.close()
     return run.id
   }
 

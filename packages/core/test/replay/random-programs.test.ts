@@ -199,7 +199,6 @@ describe('a made-up program whose process dies', () => {
         return { outcome: String(outcome), entries }
       }
       await rest()
-      void engine.close()
     }
     throw new RangeError('it never ended')
   }
