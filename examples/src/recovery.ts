@@ -1,6 +1,7 @@
 /**
  * A process dies in the middle of a flow run; an engine over the same journal goes on. Finished task runs are not run
- * again. The one that was running is: a task body runs at least once.
+ * again. The one that was running is: a task body runs at least once. Both engines have `strictValues`, so that the second
+ * has nothing but what was encoded, as another process would.
  */
 import { createEngine, flow, memoryJournal, task } from '@troupe/core'
 import { crashingJournal } from '@troupe/core/testing'

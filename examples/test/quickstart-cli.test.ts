@@ -28,7 +28,7 @@ describe('the quickstart', () => {
   ])(
     'writes the report with the %s runner',
     async (runner, mode) => {
-      const run = start('--runner', runner, '--out', 'report.html')
+      const run = start('--', '--runner', runner, '--out', 'report.html')
       expect(await run.ended()).toBe(0)
       expect(run.stderr()).toBe('')
       const lines = run.stdout().split('\n')
@@ -37,6 +37,7 @@ describe('the quickstart', () => {
       expect(lines).toContain('3,000,000 flights, 626,590 of them 15 minutes late or more (20.9%).')
       expect(lines.find((line) => line.includes('ORD'))).toMatch(/Chicago, IL +165,573 +39,578 +23\.9%/)
       expect(lines.find((line) => line.startsWith('  read-group'))).toMatch(/^ {2}read-group +11 +[\d.]+ m?s/)
+      expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80)
       expect(run.stdout()).toMatch(/^Report: report\.html \(\d+ kB\)$/m)
       expect(await readdir(folder)).toEqual(['report.html'])
       expect(await readFile(join(folder, 'report.html'), 'utf8')).toContain('3,000,000 flights')
@@ -61,7 +62,8 @@ describe('the quickstart', () => {
       '--input-type=module',
       '--eval',
       `import { cancelOnInterrupt } from '${new URL('interrupt.js', main).href}'
-      cancelOnInterrupt({ cancel: (reason) => new Promise(() => console.log('cancel:', reason)) })
+      const run = { cancel: (reason) => new Promise(() => console.log('cancel:', reason)) }
+      cancelOnInterrupt(run, () => console.log('before the exit'))
       setInterval(() => {}, 60_000)
       console.log('ready')`,
     )
@@ -70,6 +72,7 @@ describe('the quickstart', () => {
     await run.says('cancel: Ctrl-C')
     run.interrupt()
     expect(await run.ended()).toBe(130)
+    expect(run.stdout()).toMatch(/before the exit\n$/)
   })
 
   it.each([

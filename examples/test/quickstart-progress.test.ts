@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 
 import type { Transition } from '@troupe/core'
-import { from } from 'rxjs'
+import { Subject, from } from 'rxjs'
 import { describe, expect, it } from 'vitest'
 
 import { taskTimes } from '../src/quickstart/progress-board.ts'
@@ -129,6 +129,20 @@ flights: Completed after 1.6 s, 3 task runs
     expect(stream.text).toContain('task runs go concurrently')
     expect(stream.text).toMatch(/✔.* read-group .*2 of 2/)
     expect(stream.text).toMatch(/✔.* merge-groups .*1 of 1/)
+  })
+
+  it('leaves the last picture, and nothing after it, when it is stopped', () => {
+    const transitions = new Subject<Transition>()
+    const [first, second, ...rest] = completedStory()
+    const stream = new Screen(true)
+    const { stop } = showProgress(transitions, { mode: 'concurrently', stream })
+    for (const one of [first, second]) if (one) transitions.next(one)
+    stop()
+    const text = stream.text
+    expect(text).toMatch(/task runs go concurrently.*\n {2}flights: ended at once\n$/s)
+    for (const one of rest) transitions.next(one)
+    stop()
+    expect(stream.text).toBe(text)
   })
 })
 

@@ -43,7 +43,9 @@ async function main(args: string[]): Promise<number> {
 
   if (state.type === 'CANCELLED') return INTERRUPTED
   const { findings, report } = await run
-  const { columns: width = 80 } = process.stdout
+  // A pipe has no columns, and a terminal that does not know its size has 0.
+  const { columns }: { columns?: number } = process.stdout
+  const width = columns || 80
   process.stdout.write(closingLines({ findings, report, times: taskTimes(progress.board), note, width }))
   return 0
 }

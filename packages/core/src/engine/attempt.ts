@@ -1,7 +1,7 @@
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import type { DrawEntry, NoteEntry } from '../journal/entries.ts'
 import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
-import type { Deadline } from '../runs/deadline.ts'
+import { deadlineAfter, type Deadline } from '../runs/deadline.ts'
 import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
 import { BodyTimers } from './body-timers.ts'
@@ -16,6 +16,8 @@ export interface Concluder {
   /** Lets the body begin as soon as there is room. */
   launch(attempt: Attempt): void
   conclude(attempt: Attempt): void
+  /** Cancels what an earlier execution of the body had submitted. @returns Whether there was any. */
+  endUncalled(attempt: Attempt): boolean
 }
 
 /**
@@ -41,6 +43,8 @@ export class Attempt implements Body, Assignment {
   /** Runs that failed, in order of their ends. */
   failures: Run[] | undefined
   replay: Replay | undefined
+  /** Subflows that it started by an id or a key: a second call with it gives the same run. */
+  keyed: Map<string, Run> | undefined
   /** Whether the body has been let begin. */
   begun = false
   /** Whether the run goes on without this body: it ended, was tried again, or left this engine. */
@@ -54,6 +58,7 @@ export class Attempt implements Body, Assignment {
   #timers: BodyTimers | undefined
   #controller: AbortController | undefined
   #isLeftover = false
+  #graceOver = false
   #gone = false
   #waits = 0
   #drewAt = 0
@@ -151,9 +156,9 @@ export class Attempt implements Body, Assignment {
   begin(): boolean {
     const { run } = this
     if (this.over || run.body !== this || run.caller?.over === true || run.ledger.lost) return false
-    const flow = this.#flow()
-    if (flow?.run.stateName === 'Paused') {
-      ;(flow.#waitingToBegin ??= []).push(this)
+    const paused = this.#pausedBy()
+    if (paused !== undefined) {
+      ;(paused.#waitingToBegin ??= []).push(this)
       return false
     }
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
@@ -221,7 +226,7 @@ export class Attempt implements Body, Assignment {
         details,
       })
     }
-    if (run.stateName !== 'Cancelling' || cleanup) return
+    if (run.stateName !== 'Cancelling' || (cleanup && !this.#graceOver)) return
     const how = 'only calls `.with({ cleanup: true })` are taken, within the grace'
     throw new UsageError('RUN_CANCELLING', `${which} is being cancelled; ${how}`, { details })
   }
@@ -255,6 +260,7 @@ export class Attempt implements Body, Assignment {
       this.#life.conclude(this)
       return
     }
+    if (this.#life.endUncalled(this) && this.#live.size > 0) return
     this.endCancelled(this.reason)
   }
 
@@ -288,7 +294,7 @@ export class Attempt implements Body, Assignment {
         },
       )
     }
-    if (run.shownTo(this) || this.pool?.lends !== true || this.over) return
+    if (run.shownTo(this) || this.pool?.lends !== true || this.over || this.result !== undefined) return
     run.audience(this).lent(this)
     if (this.#waits++ === 0) this.pool.lend(this)
   }
@@ -311,6 +317,8 @@ export class Attempt implements Body, Assignment {
   }
 
   deadlineAfter(ms: number): Deadline {
+    // A body that outlives its run writes nothing any more.
+    if (this.over) return deadlineAfter(this.host.clock, ms)
     return this.timers.wait(this.host.clock.now() + ms)
   }
 
@@ -347,11 +355,12 @@ export class Attempt implements Body, Assignment {
     return ordinal
   }
 
-  /** The body of the flow run that this task run belongs to. */
-  #flow(): Attempt | undefined {
+  /** The flow's body that nothing may begin for now: its own, or that of the flow run it belongs to. */
+  #pausedBy(): Attempt | undefined {
+    if (this.run.stateName === 'Paused') return this
     let at = this.run.caller
     while (at !== undefined && at.run.definition.kind === 'task') at = at.run.caller
-    return at as Attempt | undefined
+    return at?.run.stateName === 'Paused' ? (at as Attempt) : undefined
   }
 
   // --- its end ----------------------------------------------------------------------------------------------------
@@ -369,7 +378,9 @@ export class Attempt implements Body, Assignment {
       this.pool?.stop(this)
       this.result = { error: this.reason }
     }
-    if (this.result === undefined) {
+    // What waited for the end of a pause, and is not cancelled, begins now.
+    this.#launchWaiting()
+    if (this.result === undefined || this.#live.size > 0) {
       this.#stopGrace = host.clock.at(host.clock.now() + run.definition.settings.graceMs, () =>
         this.#graceIsOver(reason),
       )
@@ -378,7 +389,15 @@ export class Attempt implements Body, Assignment {
   }
 
   #graceIsOver(reason: unknown): void {
-    if (this.over || this.result !== undefined) return
+    if (this.over) return
+    this.#graceOver = true
+    if (this.result === undefined) this.#leaveBehind()
+    this.#cancelChildren(reason, true)
+    this.tryEnd()
+  }
+
+  /** The body goes on though its run ends. */
+  #leaveBehind(): void {
     this.note(
       'leftover',
       `the body of ${this.run.runName} did not settle within its grace, and may still be running`,
@@ -386,8 +405,6 @@ export class Attempt implements Body, Assignment {
     this.#isLeftover = true
     this.host.leftover(this.run, true)
     this.result = { error: this.reason }
-    this.#cancelChildren(reason, true)
-    this.tryEnd()
   }
 
   /** @param all - Whether cleanup runs are cancelled, too. */
@@ -419,7 +436,10 @@ export class Attempt implements Body, Assignment {
     this.reason ??= reason
     this.#gone = true
     this.finish()
-    if (this.begun && this.result === undefined) this.#controller?.abort(reason)
+    if (!this.begun || this.result !== undefined) return
+    // It may wait for ever for something of this engine: its slot goes to others.
+    if (this.lends) this.pool?.lend(this)
+    this.#controller?.abort(reason)
   }
 
   /** The run is paused: nothing is handed to the body. */
@@ -430,10 +450,14 @@ export class Attempt implements Body, Assignment {
   /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
   goOn(): void {
     this.handover.resume()
+    this.#launchWaiting()
+    this.tryEnd()
+  }
+
+  #launchWaiting(): void {
     const waiting = this.#waitingToBegin ?? []
     this.#waitingToBegin = undefined
     for (const attempt of waiting) attempt.#life.launch(attempt)
-    this.tryEnd()
   }
 
   /** The place where the body ran is gone. */
@@ -460,6 +484,11 @@ const noRuns = new LiveRuns()
  */
 export function cancelRun(run: Run, reason: unknown): void {
   if (run.ended || run.stateName === 'Cancelling') return
+  if (run.stateName === 'Paused' && run.body?.over !== false) {
+    // What it had submitted is known to its journal alone.
+    run.host.cancel(run, reason)
+    return
+  }
   const error = cancelledError(run, reason)
   const moved = run.move({ type: 'cancel' }, error.message, { failure: run.host.values.saveError(error) })
   if (!moved) return

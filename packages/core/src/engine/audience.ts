@@ -16,6 +16,8 @@ export class Audience {
       this.#resolve = resolve
       this.#reject = reject
     })
+    // Only what people derive from it can be unhandled.
+    this.promise.catch(() => undefined)
   }
 
   /** The waiter lent its slot, and is to have it back before it sees the end. */

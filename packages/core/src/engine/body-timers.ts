@@ -30,6 +30,8 @@ class BodyTimer implements HandedOver, CommitSubject {
       this.resolve = resolve
       this.reject = reject
     })
+    // A wait that nobody awaits yet, or never, is no unhandled rejection when its run is cancelled.
+    this.promise.catch(() => undefined)
   }
 
   deliver(then: () => void): void {

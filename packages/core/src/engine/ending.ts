@@ -1,6 +1,6 @@
 import type { History, RecordedRun } from '../journal/history.ts'
 import { isTerminal } from '../machines/states.ts'
-import { cancelRun, type Attempt } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
 import { endingDefinition, restoredOf, restoreRoot, restoreTask } from './restore.ts'
 import { cancelledError, Run, type RunHost } from './run.ts'
 
@@ -8,14 +8,16 @@ import { cancelledError, Run, type RunHost } from './run.ts'
  * Ends a run whose body will not run again, after all that it had submitted. The runs below it need no body and no
  * definition for that.
  */
-export function endRemembered(run: Run, recorded: RecordedRun, reason: string): void {
+export function endRemembered(run: Run, recorded: RecordedRun, reason: unknown): void {
   endChildren(run, recorded, reason)
-  cancelRun(run, reason)
-  if (run.stateName === 'Cancelling') finishCancel(run, reason)
+  const error = cancelledError(run, reason)
+  const outcome = { failure: run.host.values.saveError(error) }
+  run.move({ type: 'cancel' }, error.message, outcome)
+  run.move({ type: 'cancelled' }, error.message, outcome)
 }
 
 /** Ends all that a run's body had submitted, and what those had. */
-export function endChildren(run: Run, recorded: RecordedRun, reason: string): void {
+export function endChildren(run: Run, recorded: RecordedRun, reason: unknown): void {
   for (const act of recorded.acts) {
     if (act.kind === 'called' && !isTerminal(act.run.stateName)) {
       const definition = endingDefinition(act.run)
@@ -34,13 +36,8 @@ export function endChildren(run: Run, recorded: RecordedRun, reason: string): vo
   }
 }
 
-function finishCancel(run: Run, reason: string): void {
-  const error = cancelledError(run, reason)
-  run.move({ type: 'cancelled' }, error.message, { failure: run.host.values.saveError(error) })
-}
-
 /** Ends a flow run that only its journal knows. */
-function endHistory(host: RunHost, history: History, reason: string): void {
+function endHistory(host: RunHost, history: History, reason: unknown): void {
   if (isTerminal(history.root.stateName)) return
   const run = restoreRoot(host, history, endingDefinition(history.root), undefined)
   run.looked = true

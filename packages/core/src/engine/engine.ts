@@ -2,7 +2,7 @@ import type { Observable } from 'rxjs'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf, newRootId, runNameOf } from '../base/ids.ts'
-import { consoleLogger, type Logger } from '../base/logger.ts'
+import { consoleLogger, type LogFields, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { findDefinition } from '../definitions/registry.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
@@ -27,13 +27,14 @@ import {
   type WatchOptions,
 } from '../streams/watch.ts'
 import { engineClosed, engineOpened } from './ambient.ts'
-import { cancelRun, type Attempt } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
 import { Elsewhere } from './elsewhere.ts'
 import { readEnd, readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
-import { cancelParked, conflictError, recoverRoot, replayParked, subflowEnded } from './roots.ts'
+import { conflictError, recoverRoot, subflowEnded } from './roots.ts'
 import { Run, type Body, type RunHost } from './run.ts'
+import { Steering } from './steering.ts'
 import { byReference, encoded, type ValueStore } from './value-store.ts'
 
 /** @public */
@@ -97,6 +98,10 @@ export class Engine implements RunHost {
   readonly #ownsJournal: boolean
   readonly #pools = new Map<TaskRunner, TaskPool>()
   readonly #live = new Map<string, Run>()
+  readonly #roots = new WeakMap<object, Run>()
+  readonly #steering = new Steering((error, run) => this.report(error, run))
+  /** Ends of what people watch. */
+  readonly #closers = new Set<() => void>()
   readonly #leftovers = new Map<string, number>()
   readonly #stalled = new Set<string>()
   readonly #defaultRunner = new ConcurrentTaskRunner()
@@ -123,7 +128,7 @@ export class Engine implements RunHost {
     this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
     // An observer of errors that throws has nowhere else to go.
     this.errorHub = new Hub((error) =>
-      this.logger.error({ err: error }, 'an observer of engine.errors threw'),
+      this.#log('error', { err: error }, 'an observer of engine.errors threw'),
     )
     this.hub = new Hub((error) => this.report(error, undefined))
   }
@@ -153,7 +158,15 @@ export class Engine implements RunHost {
     const fields =
       run === undefined ? {} : { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
     const message = run?.ended === true ? 'failed, and nobody looked' : 'an error that no caller hears of'
-    this.logger.error({ ...fields, err: error }, message)
+    this.#log('error', { ...fields, err: error }, message)
+  }
+
+  #log(level: 'warn' | 'error', fields: LogFields, message: string): void {
+    try {
+      this.logger[level](fields, message)
+    } catch {
+      // A logger that throws is the last place where anybody could be told.
+    }
   }
 
   shown(
@@ -185,32 +198,35 @@ export class Engine implements RunHost {
 
   /** Another writer was there before: this engine lets go of the run, and follows it. */
   refused(ledger: Ledger): void {
-    const root = this.#live.get(ledger.flowRunId)
+    const root = this.#roots.get(ledger)
     if (root === undefined) return
     const error = new RunError('OWNERSHIP_LOST', `${root.runName} (${root.id}) goes on on another node`, {
       details: { flowRunId: ledger.flowRunId },
     })
     root.body?.letGo(error)
-    root.body?.finish()
-    this.#live.delete(ledger.flowRunId)
-    this.#followLost(root)
+    this.#forget(root)
+    void this.#followLost(root)
   }
 
-  #followLost(root: Run): void {
-    void (async () => {
-      try {
-        const { name, parametersHash } = await readSubmitted(this.ends, root.id)
-        const same = name === root.definition.name && parametersHash === root.ledger.parametersHash
-        if (same) root.endedElsewhere(await readEndEntry(this.ends, root.id))
-        else root.abandon(conflictError(root.id, root.definition.name))
-      } catch (error) {
-        root.abandon(error)
-      }
-    })()
+  async #followLost(root: Run): Promise<void> {
+    try {
+      const { name, parametersHash } = await readSubmitted(this.ends, root.id)
+      const same = name === root.definition.name && parametersHash === root.ledger.parametersHash
+      if (same) root.endedElsewhere(await readEndEntry(this.ends, root.id))
+      else root.refuse(conflictError(root.id, root.definition.name))
+    } catch (error) {
+      root.refuse(error)
+    }
   }
 
   opened(run: Run): void {
     this.#live.set(run.id, run)
+    this.#roots.set(run.ledger, run)
+  }
+
+  /** Another run of the same id may be live here by now. */
+  #forget(run: Run): void {
+    if (this.#live.get(run.id) === run) this.#live.delete(run.id)
   }
 
   rootOf(flowRunId: string): Run | undefined {
@@ -218,13 +234,13 @@ export class Engine implements RunHost {
   }
 
   rootEnded(run: Run): void {
-    this.#live.delete(run.id)
+    this.#forget(run)
     const failed = stateTypes[run.stateName] === 'FAILED' || stateTypes[run.stateName] === 'CRASHED'
     if (failed && !run.looked) this.report(run.error, run)
   }
 
   subflowEnded(run: Run, caller: Body): void {
-    this.#live.delete(run.id)
+    this.#forget(run)
     subflowEnded(run, caller)
     caller.childEnded(run)
   }
@@ -234,7 +250,7 @@ export class Engine implements RunHost {
     if (count > 0) this.#leftovers.set(run.id, count)
     else this.#leftovers.delete(run.id)
     if (present)
-      this.logger.warn({ run: run.runName, runId: run.id }, 'the body did not settle within its grace')
+      this.#log('warn', { run: run.runName, runId: run.id }, 'the body did not settle within its grace')
   }
 
   // --- for handles ------------------------------------------------------------------------------------------------
@@ -261,51 +277,34 @@ export class Engine implements RunHost {
     )
   }
 
-  cancel(run: Run, reason: string | undefined): void {
-    if (run.stateName === 'Paused' && run.body?.over !== false) {
-      this.#withHistory(run, (history) => cancelParked(run, history, reason ?? 'cancelled'))
-    } else cancelRun(run, reason)
+  cancel(run: Run, reason: unknown): void {
+    this.#steering.cancel(run, reason)
   }
 
   pause(run: Run): void {
-    if (run.move({ type: 'pause' }, 'paused')) run.body?.hold()
+    this.#steering.pause(run)
   }
 
-  async resume(run: Run): Promise<void> {
-    if (run.stateName !== 'Paused') return
-    if (run.body?.over === false) {
-      if (run.move({ type: 'resume' })) run.body.goOn()
-      return
-    }
-    const history = await readHistory(this.journal, run.id)
-    if (history !== undefined) replayParked(run, history)
-  }
-
-  #withHistory(run: Run, use: (history: NonNullable<Awaited<ReturnType<typeof readHistory>>>) => void): void {
-    readHistory(this.journal, run.id).then(
-      (history) => {
-        if (history !== undefined) use(history)
-      },
-      (error: unknown) => this.report(error, run),
-    )
+  resume(run: Run): Promise<void> {
+    return this.#steering.resume(run)
   }
 
   // --- for people -------------------------------------------------------------------------------------------------
 
   watch(filter: WatchFilter, { from = 0 }: WatchOptions): Watched<Transition> {
-    const report = (error: unknown): void => this.report(error, undefined)
+    const sink = { report: (error: unknown) => this.report(error, undefined), closers: this.#closers }
     const { flowRunId, runId, flow, task } = filter
     const select = (transition: Transition): boolean =>
       (runId === undefined || transition.runId === runId) &&
       (flow === undefined || transition.flow === flow) &&
       (task === undefined || transition.task === task)
     const one = flowRunId ?? (runId === undefined ? undefined : flowRunIdOf(runId))
-    if (one === undefined) return watchAll(this.journal, select, report)
+    if (one === undefined) return watchAll(this.journal, select, sink)
     return watchJournal(
       this.journal,
       { flowRunId: one, runId: runId ?? one, from, expected: () => this.#live.has(one) },
       select,
-      report,
+      sink,
     )
   }
 
@@ -359,7 +358,11 @@ export class Engine implements RunHost {
         ...(after === undefined ? undefined : { after }),
       })
       for (const { flowRunId, parentRunId } of page) {
-        if (parentRunId !== undefined || this.#live.has(flowRunId)) continue
+        if (parentRunId !== undefined) continue
+        // A run that was just started with this id is refused soon, for its journal is there.
+        const starting = this.#live.get(flowRunId)
+        if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
+        if (this.#live.has(flowRunId)) continue
         const run = await this.#recoverOne(flowRunId)
         if (run !== undefined) recovered.push(run)
       }
@@ -373,6 +376,8 @@ export class Engine implements RunHost {
     try {
       const history = await readHistory(this.journal, flowRunId)
       if (history === undefined || isTerminal(history.root.stateName) || this.closed) return undefined
+      const live = this.#live.get(flowRunId)
+      if (live !== undefined && live.ledger.position > 0) return live
       const { runKind, name, version } = history.root.submitted
       const definition: Definition = findDefinition(runKind, name, version)
       return recoverRoot(this, history, definition)
@@ -415,13 +420,14 @@ export class Engine implements RunHost {
     this.closed = true
     const error = new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
     for (const run of this.#live.values()) {
+      const below = run.liveBelow()
       run.body?.letGo(error)
       run.ledger.abandon()
-      // Bodies of this engine wait for ever: their run is not over, and they must not act as if it were.
-      if (run.caller === undefined) run.abandon(error)
+      for (const each of below) each.abandon(error)
     }
     this.#live.clear()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
+    for (const stop of this.#closers) stop()
     this.hub.complete()
     this.errorHub.complete()
     if (this.#ownsJournal) await this.journal.close()

@@ -26,6 +26,8 @@ export interface LedgerHost {
     entry: SubmittedEntry | TransitionEntry,
     position: number,
   ): void
+  /** Something went wrong that no caller hears of. */
+  report(error: unknown, run: undefined): void
   /** The journal was taken over by another writer, or exists already where it was to be created. */
   refused(ledger: Ledger, position: number): void
   /** An append was not answered, or answered with an error; it is repeated. */
@@ -129,7 +131,8 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     this.#lost = true
     this.#entries = []
     this.#subjects = []
-    this.#waits.length = 0
+    // Those who wait look again, and see that the run has left.
+    for (const { go } of this.#waits.splice(0)) go()
   }
 
   /** In a turn of its own, so that all that happens in this one goes with one append. */
@@ -161,18 +164,20 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
         this.host.refused(this, answer.position)
       }
     }
-    const failed = (error: unknown): void => this.#repeat(append, subjects, error)
+    let answer: ReturnType<Journal['append']>
     try {
-      const answer = this.host.journal.append(append)
-      if (answer instanceof Promise) answer.then(answered, failed)
-      else {
-        this.host.freshTurn = this.host.next()
-        answered(answer)
-        this.host.freshTurn = 0
-      }
+      answer = this.host.journal.append(append)
     } catch (error) {
-      failed(error)
+      this.#repeat(append, subjects, error)
+      return
     }
+    if (answer instanceof Promise) {
+      answer.then(answered, (error: unknown) => this.#repeat(append, subjects, error))
+      return
+    }
+    this.host.freshTurn = this.host.next()
+    answered(answer)
+    this.host.freshTurn = 0
   }
 
   /** The same entries at the same position: where the first try was stored after all, the journal knows them. */
@@ -197,9 +202,14 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
       const entry = entries[i]
       const subject = subjects[i]
       if (entry === undefined || subject === undefined) continue
-      if (entry.kind === 'submitted' || entry.kind === 'transition')
-        this.host.shown(this, subject, entry, first + i)
-      subject.committed(entry, first + i)
+      try {
+        if (entry.kind === 'submitted' || entry.kind === 'transition')
+          this.host.shown(this, subject, entry, first + i)
+        subject.committed(entry, first + i)
+      } catch (error) {
+        // The entry is stored whatever comes of it, and the others are to be told of theirs.
+        this.host.report(error, undefined)
+      }
     }
     while (this.#waits[0] !== undefined && this.#waits[0].position <= this.position) this.#waits.shift()?.go()
   }

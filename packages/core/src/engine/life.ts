@@ -3,11 +3,12 @@ import { InternalError, JournalError, RunError } from '../base/errors.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
+import { deadlineAfter } from '../runs/deadline.ts'
 import { replaceFutures } from '../runs/dependencies.ts'
 import { Attempt, type Concluder } from './attempt.ts'
 import type { Prepared, Recorded } from './calls.ts'
 import { endedShort } from './divergence.ts'
-import { endUncalled } from './ending.ts'
+import { endChildren, endUncalled } from './ending.ts'
 import { decodeArguments, hashArguments } from './identity.ts'
 import { asError, judge, messageOf, type Verdict } from './outcome.ts'
 import { readHistory } from './read-journal.ts'
@@ -57,7 +58,6 @@ class Life implements Concluder, EndListener {
   }
 
   #ready(): void {
-    const run = this.#run
     if (!this.#wanted) return
     const failed = this.#prepared.dependencies.find(
       (upstream) => !upstream.mayFail && !upstream.run.completed,
@@ -66,20 +66,18 @@ class Life implements Concluder, EndListener {
       this.#upstreamFailed(failed.run)
       return
     }
-    const args = this.#resolveArguments()
-    const schema = run.definition.settings.parameters
-    if (schema === undefined) {
-      this.#begin(args)
-      return
-    }
+    this.#withArguments((args) => this.#begin(args))
+  }
+
+  /** What the body gets: futures replaced by values, and made into what the schema makes of it. Each attempt has its own. */
+  #withArguments(use: (args: readonly unknown[]) => void): void {
+    const schema = this.#run.definition.settings.parameters
     try {
-      const checked = schema['~standard'].validate(args)
-      if (checked instanceof Promise)
-        checked.then(
-          (result) => this.#checked(result),
-          (error: unknown) => this.#invalid(error),
-        )
-      else this.#checked(checked)
+      const args = this.#resolveArguments()
+      const checked = schema === undefined ? { value: args } : schema['~standard'].validate(args)
+      if (checked instanceof Promise) {
+        checked.then((result) => this.#checked(result, use)).catch((error: unknown) => this.#invalid(error))
+      } else this.#checked(checked, use)
     } catch (error) {
       this.#invalid(error)
     }
@@ -93,10 +91,10 @@ class Life implements Concluder, EndListener {
     ) as readonly unknown[]
   }
 
-  #checked(result: StandardSchemaV1.Result<unknown>): void {
+  #checked(result: StandardSchemaV1.Result<unknown>, use: (args: readonly unknown[]) => void): void {
     if (!this.#wanted) return
     if (result.issues === undefined) {
-      if (Array.isArray(result.value)) this.#begin(result.value)
+      if (Array.isArray(result.value)) use(result.value)
       else this.#invalid(new TypeError(`its value is no list of arguments, but ${inWords(result.value)}`))
       return
     }
@@ -110,12 +108,21 @@ class Life implements Concluder, EndListener {
   }
 
   #invalid(error: unknown): void {
-    const text = `the schema of ${this.#run.definition.name} failed: ${messageOf(error)}`
+    const text = `the arguments of ${this.#run.definition.name} can't be had: ${messageOf(error)}`
     this.#refuse(new RunError('INVALID_PARAMETERS', text, { cause: error }))
   }
 
+  /** The body does not begin, or not again. */
   #refuse(error: RunError): void {
-    this.#run.move({ type: 'refuse' }, error.message, { failure: this.#run.host.values.saveError(error) })
+    const run = this.#run
+    const outcome = { failure: run.host.values.saveError(error) }
+    if (run.stateName === 'Recovering') {
+      const { maxRecoveries } = run.definition.settings
+      if (this.#recorded !== undefined) endChildren(run, this.#recorded.run, error.message)
+      run.move({ type: 'start', maxRecoveries }, undefined, outcome)
+    }
+    if (run.stateName === 'Pending') run.move({ type: 'refuse' }, error.message, outcome)
+    else run.move({ type: 'fail', retries: 0, delayed: false }, error.message, outcome)
   }
 
   #upstreamFailed(upstream: Run): void {
@@ -150,9 +157,14 @@ class Life implements Concluder, EndListener {
 
   /** A run must not act on a draw of its caller that may be lost, nor a subflow be there without its caller knowing. */
   #whenCallIsSafe(go: () => void): void {
-    const { caller, ledger } = this.#run
-    if (caller === undefined || (caller.drawsSafe && caller.run.ledger === ledger)) go()
-    else caller.run.ledger.whenSafe(go)
+    const { caller, ledger, index } = this.#run
+    const own = (): void => {
+      // Another starter may have been there before: bodies must not begin twice for one key.
+      if (index === 0 && ledger.parametersHash !== undefined) ledger.whenSafe(go)
+      else go()
+    }
+    if (caller === undefined || (caller.drawsSafe && caller.run.ledger === ledger)) own()
+    else caller.run.ledger.whenSafe(own)
   }
 
   launch(attempt: Attempt): void {
@@ -165,28 +177,29 @@ class Life implements Concluder, EndListener {
     const run = this.#run
     const { host } = run
     last.finish()
-    const attempt = new Attempt({
-      host,
-      run,
-      number: run.context.attempt,
-      tryFrom: run.context.attempt,
-      args: this.#prepared.inputs === undefined ? last.arguments : this.#resolveArguments(),
-      order: last.order,
-      gated: mustNotRunTwice(run),
-      life: this,
+    this.#again(last, (args) => {
+      const number = run.context.attempt
+      const gated = mustNotRunTwice(run)
+      const { order } = last
+      const attempt = new Attempt({ host, run, number, tryFrom: number, args, order, gated, life: this })
+      run.body = attempt
+      if (last.submitted === 0) this.launch(attempt)
+      else void this.#launchWithHistory(attempt)
     })
-    run.body = attempt
-    if (last.submitted === 0) {
-      this.launch(attempt)
-      return
-    }
-    readForRetry(run).then(
-      (replay) => {
-        attempt.replay = replay
-        this.launch(attempt)
-      },
-      (error: unknown) => host.report(error, run),
-    )
+  }
+
+  #again(last: Attempt, use: (args: readonly unknown[]) => void): void {
+    if (this.#prepared.inputs === undefined) use(last.arguments)
+    else this.#withArguments(use)
+  }
+
+  async #launchWithHistory(attempt: Attempt): Promise<void> {
+    attempt.replay = await readForRetry(this.#run)
+    this.launch(attempt)
+  }
+
+  endUncalled(attempt: Attempt): boolean {
+    return endUncalled(attempt)
   }
 
   conclude(attempt: Attempt): void {
@@ -290,13 +303,26 @@ function keyOf(part: PropertyKey | StandardSchemaV1.PathSegment): string | numbe
   return typeof key === 'symbol' ? String(key) : key
 }
 
+/** How long to wait before a read that failed is repeated: doubling from 10 ms to 5 s. */
+const firstPauseMs = 10
+const longestPauseMs = 5_000
+
 /** What the earlier tries of the body completed, read back from the journal when all of it is safe. */
 async function readForRetry(run: Run): Promise<Replay> {
-  await new Promise<void>((resolve) => run.ledger.whenSafe(resolve))
-  const history = await readHistory(run.host.journal, run.ledger.flowRunId)
-  const recorded = history?.runs[run.index]
-  if (recorded === undefined) throw new JournalError('RUN_NOT_FOUND', `the journal has no run ${run.id}`)
-  return Replay.retry(recorded, identityOfRecorded)
+  const { host, ledger } = run
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    await new Promise<void>((resolve) => ledger.whenSafe(resolve))
+    try {
+      const recorded = (await readHistory(host.journal, ledger.flowRunId))?.runs[run.index]
+      if (recorded !== undefined) return Replay.retry(recorded, identityOfRecorded)
+      throw new JournalError('RUN_NOT_FOUND', `the journal has no run ${run.id}`)
+    } catch (error) {
+      // A run that has ended or left meanwhile needs no history.
+      if (run.ended || ledger.lost) return new Replay(run.definition.version)
+      host.stalled(ledger, error)
+      await deadlineAfter(host.clock, pauseMs).done
+    }
+  }
 }
 
 /** The identity of a recorded call whose writer did not need one: its inputs lie in memory, by reference. */

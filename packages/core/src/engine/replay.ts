@@ -62,7 +62,7 @@ export class Replay {
     if (act.kind === 'called' || act.kind === 'adopted')
       this.#addTask(act.run, places.get(act.run), identityOf)
     else if (act.kind === 'called flow' || act.kind === 'adopted flow')
-      this.#addFlow(act.child, places.get(act.child))
+      this.#addFlow(act.child, places.get(act.child), identityOf)
     else if (act.kind === 'drew') this.#draws.push(act.draw)
     else if (act.kind === 'timer') this.#timers.push({ timer: act.timer, place: places.get(act.timer) })
   }
@@ -75,7 +75,7 @@ export class Replay {
         this.#addTask(act.run, undefined, identityOf, true)
       }
       if (act.kind === 'called flow' && !places.has(act.child) && isCompleted(act.child)) {
-        this.#addFlow(act.child, undefined, true)
+        this.#addFlow(act.child, undefined, identityOf, true)
       }
     }
   }
@@ -85,9 +85,11 @@ export class Replay {
     this.#add(keyOf('task', name, version, identity ?? identityOf(run)), { kind: 'task', run, place, adopt })
   }
 
-  #addFlow(child: RecordedChild, place: Place | undefined, adopt = false): void {
-    const { name, version, identity } = child.started
-    this.#add(keyOf('flow', name, version, identity ?? ''), { kind: 'flow', child, place, adopt })
+  #addFlow(child: RecordedChild, place: Place | undefined, identityOf: IdentityOf, adopt = false): void {
+    const { name, version } = child.started
+    const identity =
+      child.started.identity ?? (child.history === undefined ? '' : identityOf(child.history.root))
+    this.#add(keyOf('flow', name, version, identity), { kind: 'flow', child, place, adopt })
   }
 
   #add(key: string, call: RecordedCall): void {

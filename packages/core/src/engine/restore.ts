@@ -21,8 +21,11 @@ export function restoredOf(recorded: RecordedRun): Restored {
 }
 
 /** The writing end of a journal that exists. The caller claims it before it writes. */
-function ledgerOf(host: RunHost, { flowRunId, epoch, position, runs, timers }: History): Ledger<RunHost> {
-  return new Ledger(host, flowRunId, { from: { epoch, position, runs: runs.length, timers } })
+function ledgerOf(host: RunHost, history: History): Ledger<RunHost> {
+  const { flowRunId, epoch, position, runs, timers, root } = history
+  const ledger = new Ledger(host, flowRunId, { from: { epoch, position, runs: runs.length, timers } })
+  ledger.parametersHash = root.submitted.parametersHash
+  return ledger
 }
 
 /** Stands for the definition of a run that is only to be ended: its body will not run. */

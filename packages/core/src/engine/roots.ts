@@ -17,14 +17,24 @@ import { restoreRoot } from './restore.ts'
 import { Refused } from './elsewhere.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 
+/** The id that a call asks for, by name or by key; undefined where any will do. */
+export function requestedId({ name, settings }: Definition): string | undefined {
+  const { id, idempotencyKey } = settings
+  return id ?? (idempotencyKey === undefined ? undefined : idOfKey(name, idempotencyKey))
+}
+
+/** The run that a call asks for by its id, where the calling body or this engine has it. */
+export function findRequested(host: RunHost, call: Call): Target | undefined {
+  const id = requestedId(call.definition)
+  if (id === undefined) return undefined
+  const known =
+    call.caller?.keyed?.get(id) ?? (call.caller?.replay === undefined ? host.rootOf(id) : undefined)
+  return known === undefined ? undefined : sameRun(known, call)
+}
+
 /** Creates a flow run, or a task run outside any flow, with a journal of its own. */
-export function newRoot(host: RunHost, call: Call, prepared: Prepared): Target {
-  const { definition, caller } = call
-  const { id, idempotencyKey } = definition.settings
-  const byKey = idempotencyKey === undefined ? undefined : idOfKey(definition.name, idempotencyKey)
-  const flowRunId = id ?? byKey ?? prepared.derivedId ?? newRootId(host.random)
-  const known = host.rootOf(flowRunId)
-  if (known !== undefined) return sameRun(known, call)
+export function newRoot(host: RunHost, { definition, caller }: Call, prepared: Prepared): Run {
+  const flowRunId = requestedId(definition) ?? prepared.derivedId ?? newRootId(host.random)
   if (caller !== undefined) return newSubflow(caller, definition, prepared, flowRunId)
   return createRoot(new Ledger(host, flowRunId), { host, definition, caller }, prepared)
 }
@@ -141,7 +151,7 @@ export function replayParked(run: Run, history: History): void {
 }
 
 /** Cancels a parked run, and what it had submitted. */
-export function cancelParked(run: Run, history: History, reason: string): void {
+export function cancelParked(run: Run, history: History, reason: unknown): void {
   endRemembered(run, history.root, reason)
 }
 

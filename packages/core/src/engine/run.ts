@@ -42,7 +42,7 @@ export interface RunHost extends LedgerHost {
   /** What a run did and does. */
   watchRun(run: Run): Observable<Transition>
   watchStates(run: Run): Observable<RunState>
-  cancel(run: Run, reason: string | undefined): void
+  cancel(run: Run, reason: unknown): void
   pause(run: Run): void
   resume(run: Run): Promise<void>
 }
@@ -270,8 +270,16 @@ export class Run implements CommitSubject, HandedOver {
     this.seq = entry.seq
     this.entry = entry
     this.outcome = entry.outcome
-    this.settled = true
-    this.#showOthers()
+    this.endOrder = this.host.next()
+    this.settle()
+  }
+
+  /** The run could not be started or followed: it ends here, and no journal has it. */
+  refuse(error: unknown): void {
+    this.stateName = 'Failed'
+    this.outcome = { failure: this.host.values.saveError(error) }
+    this.endOrder = this.host.next()
+    this.settle()
   }
 
   #showOthers(): void {
@@ -300,7 +308,12 @@ export class Run implements CommitSubject, HandedOver {
   /** How it ended; a value is a copy of the reader's own where values are stored encoded. */
   get #end(): { value: unknown } | { error: unknown } {
     if (this.#abandoned) return { error: this.#error }
-    return this.completed ? { value: this.value } : { error: this.error }
+    try {
+      return this.completed ? { value: this.value } : { error: this.error }
+    } catch (error) {
+      // What the journal has can't be decoded here: whoever waits is told so.
+      return { error }
+    }
   }
 
   /** Whether `asker` can see the end by now. */
@@ -345,7 +358,8 @@ export class Run implements CommitSubject, HandedOver {
   abandon(error: unknown): void {
     this.#abandoned = true
     this.#error = error
-    this.#showOthers()
+    // Bodies of this engine wait for ever: their run is not over, and they must not act as if it were.
+    this.#outside?.show({ error }, ignore)
   }
 
   /** The value; a copy of the caller's own where values are stored encoded. */
@@ -414,6 +428,12 @@ export class Run implements CommitSubject, HandedOver {
     await this.host.resume(this)
     await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
     return this.state
+  }
+
+  /** This run and all live ones below it in the same journal. */
+  liveBelow(): Run[] {
+    const children = this.body?.liveRuns.filter(({ ledger }) => ledger === this.ledger) ?? []
+    return [this, ...children.flatMap((child) => child.liveBelow())]
   }
 
   /** The live run of an id: this one, or one below it in the same journal. */

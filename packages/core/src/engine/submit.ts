@@ -8,7 +8,7 @@ import { begin } from './life.ts'
 import { diverge } from './divergence.ts'
 import { rejoinTask } from './rejoin.ts'
 import type { RecordedCall } from './replay.ts'
-import { newRoot, rejoinFlow } from './roots.ts'
+import { findRequested, newRoot, rejoinFlow, requestedId } from './roots.ts'
 import { Run, type RunHost } from './run.ts'
 
 /**
@@ -22,16 +22,23 @@ export function submit(host: RunHost, call: Call): Target {
     throw new UsageError('ENGINE_CLOSED', `the engine is closed; it can't run ${definition.name}`)
   }
   caller?.checkOpen(definition.settings.cleanup)
+  const requested = findRequested(host, call)
+  if (requested !== undefined) return requested
   const prepared = prepare(host, call)
   const recorded = caller === undefined ? undefined : findRecorded(caller, definition, prepared)
-  if (caller !== undefined && definition.kind === 'task') {
+  if (caller === undefined) return newRoot(host, call, prepared)
+  if (definition.kind === 'task') {
     return recorded?.kind === 'task'
       ? rejoinTask(caller, definition, prepared, recorded)
       : newTask(caller, definition, prepared)
   }
-  if (caller !== undefined && recorded?.kind === 'flow')
-    return rejoinFlow(caller, definition, prepared, recorded)
-  return newRoot(host, call, prepared)
+  const run =
+    recorded?.kind === 'flow'
+      ? rejoinFlow(caller, definition, prepared, recorded)
+      : newRoot(host, call, prepared)
+  const id = requestedId(definition)
+  if (id !== undefined) (caller.keyed ??= new Map()).set(id, run)
+  return run
 }
 
 /** @throws RunError `RUN_DIVERGED` where the body takes another path than the journal remembers. */

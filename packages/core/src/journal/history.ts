@@ -159,7 +159,7 @@ class Fold {
     const run = this.#run(entry.run)
     const from = run.stateName
     if (isRunning(from) && (entry.to === 'AwaitingRetry' || entry.to === 'Retrying')) run.tries++
-    if ((isRunning(from) || from === 'Paused') && entry.to === 'Recovering') run.recoveries++
+    if (isRunning(from) && entry.to === 'Recovering') run.recoveries++
     if (entry.to === 'Retrying' && from !== 'Recovering') run.tryFrom = entry.attempt
     run.stateName = entry.to
     run.seq = entry.seq

@@ -41,7 +41,6 @@ export const flowRunMachine = setup({
         suspend: 'Suspended',
         timeOut: 'TimedOut',
         replay: 'Recovering',
-        hostLost: { target: 'Recovering', actions: 'countRecovery' },
         cancel: 'Cancelling',
       },
     },

@@ -91,17 +91,25 @@ export class Handle {
 
   async wait(options?: { readonly timeout?: Duration }): Promise<RunState> {
     const { target } = this
+    const ms = options?.timeout === undefined ? undefined : toMilliseconds(options.timeout, 'timeout')
     const asker = this.#waits()
     const ended = target.untilEnd(asker)
-    if (options?.timeout === undefined) return ended
-    const ms = toMilliseconds(options.timeout, 'timeout')
+    if (ms === undefined) return ended
     const deadline = asker?.deadlineAfter(ms) ?? deadlineAfter(target.clock, ms)
-    const state = await Promise.race([ended, deadline.done.then(() => target.state)])
-    deadline.stop()
-    return state
+    try {
+      return await Promise.race([ended, deadline.done.then(() => target.state)])
+    } finally {
+      deadline.stop()
+    }
   }
 
   result(): Promise<unknown> {
+    // A promise of the caller's own: what the engine holds is never unhandled.
+    return this.asked().then((value) => value)
+  }
+
+  /** The promise that all who ask in the same way share. */
+  protected asked(): Promise<unknown> {
     return this.target.promise(this.#waits())
   }
 
@@ -148,15 +156,15 @@ export class Future extends Handle {
     ok?: ((value: unknown) => A | PromiseLike<A>) | null,
     no?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.result().then(ok, no)
+    return this.asked().then(ok, no)
   }
 
   catch<B>(no?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<unknown> {
-    return this.result().catch(no)
+    return this.asked().catch(no)
   }
 
   finally(done?: (() => void) | null): Promise<unknown> {
-    return this.result().finally(done)
+    return this.asked().finally(done)
   }
 }
 

@@ -16,18 +16,18 @@ export interface Waited<F> {
 }
 
 function targetsOf(futures: readonly unknown[], what: string): Target[] {
+  const targets = futures.map((future, index) => {
+    if (future instanceof Handle) return Handle.targetOf(future)
+    if (typeof future === 'object' && future !== null && isForeignFuture(future))
+      throw twoCopies(`${what} ${index}`)
+    throw new UsageError('INVALID_OPTION', `expected a future or a handle at place ${index} of ${what}`)
+  })
   const body = runContext.getStore()
-  return futures.map((future, index) => {
-    if (!(future instanceof Handle)) {
-      if (typeof future === 'object' && future !== null && isForeignFuture(future))
-        throw twoCopies(`${what} ${index}`)
-      throw new UsageError('INVALID_OPTION', `expected a future or a handle at place ${index} of ${what}`)
-    }
-    const target = Handle.targetOf(future)
+  for (const target of targets) {
     target.looked = true
     if (target.run !== undefined) body?.waitsFor(target.run)
-    return target
-  })
+  }
+  return targets
 }
 
 /**
@@ -42,18 +42,20 @@ export async function waitAll<F extends RunHandle<unknown>>(
   options: { readonly timeout?: Duration } = {},
 ): Promise<Waited<F>> {
   const list = [...futures]
+  const ms = options.timeout === undefined ? undefined : toMilliseconds(options.timeout, 'timeout')
   const targets = targetsOf(list, 'the list of waitAll')
+  const body = runContext.getStore()
   const ended = new Set<number>()
-  const all = Promise.all(
-    targets.map((target, index) => target.untilEnd(runContext.getStore()).then(() => ended.add(index))),
-  )
+  const all = Promise.all(targets.map((target, index) => target.untilEnd(body).then(() => ended.add(index))))
   const clock = targets[0]?.clock
-  if (options.timeout === undefined || clock === undefined) await all
+  if (ms === undefined || clock === undefined) await all
   else {
-    const ms = toMilliseconds(options.timeout, 'timeout')
-    const deadline = runContext.getStore()?.deadlineAfter(ms) ?? deadlineAfter(clock, ms)
-    await Promise.race([all, deadline.done])
-    deadline.stop()
+    const deadline = body?.deadlineAfter(ms) ?? deadlineAfter(clock, ms)
+    try {
+      await Promise.race([all, deadline.done])
+    } finally {
+      deadline.stop()
+    }
   }
   return {
     done: list.filter((_, index) => ended.has(index)),

@@ -2,6 +2,7 @@ import type { Observable, Observer } from 'rxjs'
 import { JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf } from '../base/ids.ts'
 import { isTerminal } from '../machines/states.ts'
+import type { Entry } from '../journal/entries.ts'
 import type { Journal } from '../ports/journal.ts'
 import { GuardedObservable, type ReportError } from './hub.ts'
 import { TransitionReader } from './reader.ts'
@@ -60,6 +61,12 @@ export function checkWatch(filter: WatchFilter, { from }: WatchOptions): void {
 /** Entries per read, and the most that a watcher holds: one that is slower goes back to reading the journal. */
 const page = 1_000
 
+/** Where errors of observers go, and where sources say how they are stopped when the engine closes. */
+export interface Sink {
+  readonly report: ReportError
+  readonly closers: Set<() => void>
+}
+
 /** What can be watched: an Observable that is also an async iterable, which pulls at the pace of its consumer. @public */
 export interface Watched<T> extends Observable<T>, AsyncIterable<T> {}
 
@@ -79,7 +86,7 @@ export function watchJournal(
     readonly expected: () => boolean
   },
   select: (transition: Transition) => boolean,
-  report: ReportError,
+  sink: Sink,
 ): Watched<Transition> {
   async function* transitions(follower: Follower): AsyncGenerator<Transition, void, undefined> {
     if ((await journal.summary(watched.flowRunId)) === undefined && !watched.expected())
@@ -89,27 +96,37 @@ export function watchJournal(
       if (transition.runId === watched.runId && isTerminal(transition.to.name)) return
     }
   }
-  return pullable(() => new Follower(journal, watched.flowRunId), transitions, report)
+  return pullable(() => new Follower(journal, watched.flowRunId), transitions, sink)
 }
 
 /** An Observable, and an async iterable, of what `read` gives; each subscription and each loop with a source of its own. */
 function pullable<S extends { stop(): void }, T>(
   open: () => S,
   read: (source: S) => AsyncGenerator<T, void, undefined>,
-  report: ReportError,
+  { report, closers }: Sink,
 ): Watched<T> {
-  const observable = new GuardedObservable<T>(report, (observer) => {
+  const opened = (): { source: S; close: () => void } => {
     const source = open()
+    const stop = (): void => source.stop()
+    closers.add(stop)
+    const close = (): void => {
+      closers.delete(stop)
+      stop()
+    }
+    return { source, close }
+  }
+  const observable = new GuardedObservable<T>(report, (observer) => {
+    const { source, close } = opened()
     void push(read(source), observer)
-    return () => source.stop()
+    return close
   })
   return Object.assign(observable, {
     async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-      const source = open()
+      const { source, close } = opened()
       try {
         yield* read(source)
       } finally {
-        source.stop()
+        close()
       }
     },
   })
@@ -132,13 +149,16 @@ function notFound(runId: string): JournalError {
 export function watchAll(
   journal: Journal,
   select: (transition: Transition) => boolean,
-  report: ReportError,
+  sink: Sink,
 ): Watched<Transition> {
   async function* transitions(fleet: Fleet): AsyncGenerator<Transition, void, undefined> {
     for await (const transition of fleet.transitions()) if (select(transition)) yield transition
   }
-  return pullable(() => new Fleet(journal), transitions, report)
+  return pullable(() => new Fleet(journal), transitions, sink)
 }
+
+/** Finished journals remembered: more than can have been told of and not been read. */
+const endedKept = 10_000
 
 /** Reads all journals, each from its beginning, and waits for more. Holds a position and the names for each unfinished one. */
 class Fleet {
@@ -201,6 +221,10 @@ class Fleet {
   #end(flowRunId: string): void {
     this.#readers.delete(flowRunId)
     this.#ended.add(flowRunId)
+    for (const oldest of this.#ended) {
+      if (this.#ended.size <= endedKept) break
+      this.#ended.delete(oldest)
+    }
   }
 
   stop(): void {
@@ -210,41 +234,80 @@ class Fleet {
   }
 }
 
-/** Reads a journal from its beginning, and waits at its end for more. */
+/**
+ * Reads a journal from its beginning, and waits at its end for more. What is committed meanwhile is taken from the
+ * commit itself, as long as there is room; a follower that is slower goes back to reading.
+ */
 class Follower {
   readonly #journal: Journal
   readonly #flowRunId: string
   readonly #unsubscribe: () => void
-  #wake: (() => void) | undefined
+  #pushed: Entry[] = []
+  /** Position of the first of them. */
+  #pushedFrom = 0
   #news = false
+  /** Whether the journal is known to have been there. */
+  #seen = false
+  #wake: (() => void) | undefined
   #stopped = false
 
   constructor(journal: Journal, flowRunId: string) {
     this.#journal = journal
     this.#flowRunId = flowRunId
-    this.#unsubscribe = journal.subscribe((committed) => {
+    this.#unsubscribe = journal.subscribe((committed, first, entries) => {
       if (committed !== flowRunId) return
+      this.#push(first, entries)
+      this.#seen = true
       this.#news = true
       this.#wake?.()
     })
+  }
+
+  #push(first: number, entries: readonly Entry[]): void {
+    if (this.#pushed.length === 0) this.#pushedFrom = first
+    const contiguous = first === this.#pushedFrom + this.#pushed.length
+    if (contiguous && this.#pushed.length + entries.length <= page)
+      for (const entry of entries) this.#pushed.push(entry)
+    else this.#pushed = []
   }
 
   async *transitions(): AsyncGenerator<Transition, void, undefined> {
     const reader = new TransitionReader(this.#flowRunId)
     while (!this.#stopped) {
       this.#news = false
-      const entries = await this.#journal.read(this.#flowRunId, reader.position + 1, page)
+      const entries = this.#takePushed(reader.position + 1) ?? (await this.#read(reader.position + 1))
       for (const entry of entries) {
         const transition = reader.read(entry)
         if (transition !== undefined) yield transition
         if (this.#stopped) return
       }
-      if (entries.length === page || this.#news) continue
+      if (entries.length > 0 || this.#news || this.#pushed.length > 0) continue
       await new Promise<void>((resolve) => {
         this.#wake = resolve
         if (this.#news || this.#stopped) resolve()
       })
     }
+  }
+
+  /** What was committed from `position` on; undefined where that is not at hand. */
+  #takePushed(position: number): readonly Entry[] | undefined {
+    const skip = position - this.#pushedFrom
+    if (skip < 0 || skip >= this.#pushed.length) {
+      if (skip >= this.#pushed.length) this.#pushed = []
+      return undefined
+    }
+    const entries = this.#pushed.slice(skip)
+    this.#pushed = []
+    return entries
+  }
+
+  /** @throws JournalError `RUN_NOT_FOUND` where the journal was dropped before it was read */
+  async #read(position: number): Promise<readonly Entry[]> {
+    const entries = await this.#journal.read(this.#flowRunId, position, page)
+    if (entries.length > 0 || this.#stopped || (position === 1 && !this.#seen)) return entries
+    if ((await this.#journal.summary(this.#flowRunId)) === undefined && this.#pushed.length === 0)
+      throw notFound(this.#flowRunId)
+    return entries
   }
 
   stop(): void {

@@ -12,6 +12,7 @@ import {
   createTestEngine,
   virtualClock,
   type TestEngine,
+  type TestEngineOptions,
   type VirtualClock,
 } from '@troupe/core/testing'
 
@@ -22,12 +23,13 @@ export class Lives {
   #seed = 0
 
   /** A process that lives until it is closed. */
-  start(): TestEngine {
+  start(options: Omit<TestEngineOptions, 'clock' | 'seed' | 'node'> = {}): TestEngine {
     return createTestEngine({
       journal: this.journal,
       clock: this.clock,
       seed: ++this.#seed,
       node: `node-${this.#seed}`,
+      ...options,
     })
   }
 

@@ -1,4 +1,5 @@
 import {
+  type Journal,
   ConcurrentTaskRunner,
   flow,
   sleep,
@@ -114,6 +115,41 @@ const runners: Record<string, TaskRunner> = {
   'one at a time': oneAtATime,
 }
 
+/** A journal that answers some turns of the event loop later. */
+function late(journal: Journal, chance: Chance): Journal {
+  const turns = async (): Promise<void> => {
+    for (let left = Math.floor(chance.number() * 6); left > 0; left--)
+      await new Promise((resolve) => setImmediate(resolve))
+  }
+  return {
+    encodes: journal.encodes,
+    append: async (request) => {
+      await turns()
+      const answer = await journal.append(request)
+      await turns()
+      return answer
+    },
+    read: async (id, from, limit) => {
+      const entries = await journal.read(id, from, limit)
+      await turns()
+      return entries
+    },
+    summary: (id) => journal.summary(id),
+    list: (query) => journal.list(query),
+    delete: (id) => journal.delete(id),
+    subscribe: (listener) => journal.subscribe(listener),
+    close: () => journal.close(),
+  }
+}
+
+const journals: Record<string, (chance: Chance) => Journal> = {
+  'a journal that answers at once': () => memoryJournal(),
+  'a journal that answers late': (chance) => late(memoryJournal(), chance),
+}
+const worlds = Object.entries(runners).flatMap(([runner, taskRunner]) =>
+  Object.entries(journals).map(([journal, open]) => ({ name: `${runner} and ${journal}`, taskRunner, open })),
+)
+
 const terminal = new Set(['COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED'])
 
 /** Legal histories, all of them ended, and no run ended before one that it submitted. */
@@ -142,14 +178,14 @@ async function allTransitions(engine: {
 
 const seeds = Number(process.env['TROUPE_SEEDS'] ?? 60)
 
-describe.each(Object.entries(runners))('a made-up program, with %s', (_, taskRunner) => {
+describe.each(worlds)('a made-up program, with $name', ({ taskRunner, open }) => {
   it.each(Array.from({ length: seeds }, (_unused, seed) => seed))(
     'ends in order, and leaves nothing behind (seed %i)',
     async (seed) => {
       seen = new Map()
       const chance = seededRandom(seed)
       const program = make(chance, 'p', 3)
-      await using engine = createTestEngine({ seed })
+      await using engine = createTestEngine({ seed, journal: open(chance) })
       // That a program failed before anybody asked is no news here.
       engine.errors.subscribe()
       const run = engine.run(plainFlow.with({ taskRunner }), program)
