@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { startFlow } from '../engine/start.ts'
+import { startRun } from '../engine/start.ts'
 import type { Args, FlowRun, Settled } from '../runs/types.ts'
 import { callable, define, redefine, type DefineArguments } from './define.ts'
 import type { AnyFunction, BodyFunction, Definition } from './definition.ts'
@@ -50,7 +50,7 @@ export function flow(...args: unknown[]): unknown {
 function flowOf(definition: Definition): unknown {
   const withOptions = (options: FlowCallOptions): unknown =>
     flowOf(redefine(definition, options, withOptions))
-  return callable(definition.name, (...args: unknown[]) => startFlow(definition, args), {
+  return callable(definition.name, (...args: unknown[]) => startRun(definition, args), {
     with: withOptions,
   })
 }

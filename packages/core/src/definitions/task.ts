@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { UsageError } from '../base/errors.ts'
-import { startTask } from '../engine/start.ts'
+import { startRun } from '../engine/start.ts'
 import { Future } from '../runs/future.ts'
 import { Unmapped } from '../runs/markers.ts'
 import type { Args, MapArgs, Settled, TaskFuture } from '../runs/types.ts'
@@ -59,7 +59,7 @@ export function task(...args: unknown[]): unknown {
 function taskOf(definition: Definition): unknown {
   const withOptions = (options: TaskCallOptions): unknown =>
     taskOf(redefine(definition, options, withOptions))
-  return callable(definition.name, (...args: unknown[]) => startTask(definition, args), {
+  return callable(definition.name, (...args: unknown[]) => startRun(definition, args), {
     with: withOptions,
     map: (...args: unknown[]) => mapTask(definition, args),
   })
@@ -89,7 +89,7 @@ function mapTask(definition: Definition, args: readonly unknown[]): unknown[] {
   const futures: unknown[] = []
   for (let i = 0; i < length; i++) {
     futures.push(
-      startTask(
+      startRun(
         definition,
         lists.map((list, at) => (list === undefined ? constants[at] : list[i])),
       ),

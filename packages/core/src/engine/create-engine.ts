@@ -121,9 +121,7 @@ class EngineFace implements Engine {
 
   async recover(): Promise<FlowRunHandle<unknown>[]> {
     const recovered = await this[inside].recover()
-    return recovered.map(
-      (run) => handle({ kind: run.definition.kind, target: run }) as FlowRunHandle<unknown>,
-    )
+    return recovered.map((run) => handle(run) as FlowRunHandle<unknown>)
   }
 
   health(): EngineHealth {
@@ -139,6 +137,6 @@ class EngineFace implements Engine {
   }
 }
 
-function handle({ kind, target }: { kind: 'flow' | 'task'; target: Target }): RunHandle<unknown> {
-  return new Handle(kind, target)
+function handle(target: Target): RunHandle<unknown> {
+  return new Handle(target)
 }

@@ -17,15 +17,23 @@ export interface ElsewhereHost {
   watchStates(runId: string): Observable<RunState>
 }
 
+interface Names {
+  readonly kind: 'flow' | 'task'
+  readonly name: string
+  readonly runName: string
+}
+
 /** A run that can't be steered from here: only its owner moves a run. Calls resolve with the state as it is. */
 abstract class Unsteered {
+  readonly kind: 'flow' | 'task'
   readonly name: string
   readonly runName: string
   readonly run: Run | undefined = undefined
   abstract state: RunState
   looked = true
 
-  constructor({ name, runName }: { readonly name: string; readonly runName: string }) {
+  constructor({ kind, name, runName }: Names) {
+    this.kind = kind
     this.name = name
     this.runName = runName
   }
@@ -50,12 +58,7 @@ export class Elsewhere extends Unsteered {
   readonly #host: ElsewhereHost
   #end: ReturnType<ElsewhereHost['untilEnd']> | undefined
 
-  constructor(
-    host: ElsewhereHost,
-    id: string,
-    state: RunState,
-    names: { readonly name: string; readonly runName: string },
-  ) {
+  constructor(host: ElsewhereHost, id: string, state: RunState, names: Names) {
     super(names)
     this.#host = host
     this.id = id
@@ -102,12 +105,13 @@ export class Refused extends Unsteered {
 
   constructor(init: {
     id: string
+    kind: 'flow' | 'task'
     name: string
     clock: Clock
     error: Error
     nothing: <T>() => Observable<T>
   }) {
-    super({ name: init.name, runName: init.name })
+    super({ kind: init.kind, name: init.name, runName: init.name })
     this.id = init.id
     this.clock = init.clock
     this.#error = init.error

@@ -74,12 +74,6 @@ export interface EngineHealth {
 /** How long `close` waits for the journal at the least. */
 const flushMs = 1_000
 
-/** What a handle is made of. */
-interface Found {
-  readonly kind: 'flow' | 'task'
-  readonly target: Target
-}
-
 const optionNames = ['journal', 'strictValues', 'clock', 'random', 'logger', 'node']
 
 /** The inside of an engine: what its runs need, and what its public face is made of. */
@@ -308,18 +302,18 @@ export class Engine implements RunHost {
     )
   }
 
-  async get(id: string): Promise<Found | undefined> {
+  async get(id: string): Promise<Target | undefined> {
     this.checkOpen()
     const live = this.#live.get(flowRunIdOf(id))?.findLive(id)
-    if (live !== undefined) return { kind: live.definition.kind, target: live }
+    if (live !== undefined) return live
     const history = await readHistory(this.journal, flowRunIdOf(id))
     const recorded = history?.runs.find(({ submitted }) => submitted.runId === id)
     if (recorded === undefined) return undefined
     const { to, at } = recorded.last
-    const { name, runName } = recorded.submitted
-    const names = { name, runName: runNameOf(runName, name, recorded.index) }
+    const { runKind: kind, name, runName } = recorded.submitted
+    const names = { kind, name, runName: runNameOf(runName, name, recorded.index) }
     const target = new Elsewhere(this.elsewhere, id, { type: stateTypes[to], name: to, at }, names)
-    return { kind: recorded.submitted.runKind, target }
+    return target
   }
 
   /** Roots in the order in which they were started. */
@@ -331,14 +325,14 @@ export class Engine implements RunHost {
     ended?: boolean
     limit?: number
     after?: string
-  }): Promise<Found[]> {
+  }): Promise<Target[]> {
     this.checkOpen()
     const query = {
       limit,
       ...(ended === undefined ? undefined : { ended }),
       ...(after === undefined ? undefined : { after }),
     }
-    const found: Found[] = []
+    const found: Target[] = []
     for (const { flowRunId, parentRunId } of await this.journal.list(query)) {
       const one = parentRunId === undefined ? await this.get(flowRunId) : undefined
       if (one !== undefined) found.push(one)

@@ -4,7 +4,7 @@ import type { BodyResult } from '../ports/task-runner.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
-import { replaceFutures } from '../runs/dependencies.ts'
+import { replaceFutures, type Dependency } from '../runs/dependencies.ts'
 import { Attempt, type Concluder } from './attempt.ts'
 import type { Prepared, Recorded } from './calls.ts'
 import { endedShort } from './divergence.ts'
@@ -27,19 +27,26 @@ export function begin(run: Run, prepared: Prepared, recorded?: Recorded): void {
 /** The life of one run from its submission to its end. Here it is decided when a body starts and what follows from it. */
 class Life implements Concluder, EndListener {
   readonly #run: Run
-  readonly #prepared: Prepared
+  // Copied from the call, of which no more is needed: a million runs may wait.
+  readonly #args: readonly unknown[]
+  readonly #inputs: Uint8Array | undefined
+  readonly #dependencies: readonly Dependency[]
+  readonly #order: number
   readonly #recorded: Recorded | undefined
   #pending = 0
 
   constructor(run: Run, prepared: Prepared, recorded: Recorded | undefined) {
     this.#run = run
-    this.#prepared = prepared
+    this.#args = prepared.args
+    this.#inputs = prepared.inputs
+    this.#dependencies = prepared.dependencies
+    this.#order = prepared.order
     this.#recorded = recorded
   }
 
   /** A run starts when the ends of its upstreams are safe: their values must not reach a body before. */
   awaitUpstreams(): void {
-    for (const { run } of this.#prepared.dependencies) {
+    for (const { run } of this.#dependencies) {
       if (run.settled) continue
       this.#pending++
       run.whenSettled(this)
@@ -59,9 +66,7 @@ class Life implements Concluder, EndListener {
 
   #ready(): void {
     if (!this.#wanted) return
-    const failed = this.#prepared.dependencies.find(
-      (upstream) => !upstream.mayFail && !upstream.run.completed,
-    )
+    const failed = this.#dependencies.find((upstream) => !upstream.mayFail && !upstream.run.completed)
     if (failed !== undefined) {
       this.#upstreamFailed(failed.run)
       return
@@ -84,8 +89,8 @@ class Life implements Concluder, EndListener {
   }
 
   #resolveArguments(): readonly unknown[] {
-    const { inputs, dependencies } = this.#prepared
-    const args = inputs === undefined ? this.#prepared.args : decodeArguments(inputs, dependencies)
+    const inputs = this.#inputs
+    const args = inputs === undefined ? this.#args : decodeArguments(inputs, this.#dependencies)
     return replaceFutures(args, (run, mayFail) =>
       mayFail && !run.completed ? run.error : run.value,
     ) as readonly unknown[]
@@ -143,7 +148,7 @@ class Life implements Concluder, EndListener {
   #begin(args: readonly unknown[]): void {
     const run = this.#run
     const { host } = run
-    const { order } = this.#prepared
+    const order = this.#order
     const recorded = this.#recorded
     const gated = (recorded?.gated ?? false) || mustNotRunTwice(run)
     const number = run.context.attempt + (run.stateName === 'Recovering' ? 1 : 0)
@@ -189,7 +194,7 @@ class Life implements Concluder, EndListener {
   }
 
   #again(last: Attempt, use: (args: readonly unknown[]) => void): void {
-    if (this.#prepared.inputs === undefined) use(last.arguments)
+    if (this.#inputs === undefined) use(last.arguments)
     else this.#withArguments(use)
   }
 

@@ -170,6 +170,7 @@ function sameRun(known: Run, { definition, args }: Call): Target {
   const error = conflictError(known.id, definition.name)
   return new Refused({
     id: known.id,
+    kind: definition.kind,
     name: definition.name,
     clock: known.host.clock,
     error,

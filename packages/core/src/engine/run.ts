@@ -383,6 +383,10 @@ export class Run implements CommitSubject, HandedOver {
     return this.ledger.host
   }
 
+  get kind(): 'flow' | 'task' {
+    return this.definition.kind
+  }
+
   get name(): string {
     return this.definition.name
   }

@@ -8,14 +8,9 @@ import { Attempt } from './attempt.ts'
 import { Engine } from './engine.ts'
 import { submit } from './submit.ts'
 
-/** Submits a task run from where the call is made. @throws UsageError for misuse */
-export function startTask(definition: Definition, args: readonly unknown[]): Future {
-  return new Future('task', start(definition, args))
-}
-
-/** Starts a flow run from where the call is made. @throws UsageError for misuse */
-export function startFlow(definition: Definition, args: readonly unknown[]): Future {
-  return new Future('flow', start(definition, args))
+/** Submits a task run, or starts a flow run, from where the call is made. @throws UsageError for misuse */
+export function startRun(definition: Definition, args: readonly unknown[]): Future {
+  return new Future(start(definition, args))
 }
 
 function start(definition: Definition, args: readonly unknown[]): ReturnType<typeof submit> {

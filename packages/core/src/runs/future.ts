@@ -14,6 +14,7 @@ const brand = Symbol.for('@troupe/core/future')
 
 /** What a handle shows and steers: a run of this engine, or one that goes on elsewhere. */
 export interface Target {
+  readonly kind: 'flow' | 'task'
   readonly id: string
   readonly name: string
   readonly runName: string
@@ -35,11 +36,9 @@ export interface Target {
 
 /** A handle: all that can be done with a run, but no `then`. */
 export class Handle {
-  readonly kind: 'flow' | 'task'
   protected readonly target: Target
 
-  constructor(kind: 'flow' | 'task', target: Target) {
-    this.kind = kind
+  constructor(target: Target) {
     this.target = target
   }
 
@@ -49,6 +48,10 @@ export class Handle {
 
   get id(): string {
     return this.target.id
+  }
+
+  get kind(): 'flow' | 'task' {
+    return this.target.kind
   }
 
   get name(): string {
@@ -146,10 +149,12 @@ export class Handle {
 
 /** A handle that can be awaited. Its promise is made when somebody asks for it, so one that is never asked can't be unhandled. */
 export class Future extends Handle {
-  readonly [brand] = true
+  get [brand](): true {
+    return true
+  }
 
   get handle(): Handle {
-    return new Handle(this.kind, this.target)
+    return new Handle(this.target)
   }
 
   then<A, B>(

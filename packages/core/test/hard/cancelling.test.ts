@@ -71,7 +71,7 @@ describe('cancelling a flow run with clean-up', () => {
     expect([run.state.name, ran]).toEqual(['Cancelled', ['clean']])
   })
 
-  it('ends it when the grace is over, also where the body has returned and the clean-up never settles', async () => {
+  it('ends it after the grace, though its body has returned and the clean-up never settles', async () => {
     await using engine = testEngine()
     const stubborn = task({ name: 'stubborn', grace: 10 }, forever).with({ cleanup: true })
     const returned = flow({ name: 'returned', grace: 10 }, async () => {

@@ -24,7 +24,7 @@ async function pausedRun(lives: Lives, name: string): Promise<string> {
 }
 
 describe('a flow run that is parked', () => {
-  it('and resumed while the end of a task run is being written keeps that end, and runs it once', async () => {
+  it('and resumed while the end of a task run is being written keeps it, and runs it once', async () => {
     const lives = new Lives()
     const { clock } = lives
     let life = 1

@@ -24,7 +24,7 @@ export function pass(clock: VirtualClock, ms: number): Promise<void> {
   return clock.run(later(clock, ms))
 }
 
-/** What a promise settles with: its value, `rejected` with the error's code, or `hang` after `ms` of virtual time. */
+/** What a promise gives: its value or `rejected` with the error's code; `hang` after `ms` of virtual time. */
 export function or(clock: VirtualClock, promise: PromiseLike<unknown>, ms = 3_600_000): Promise<unknown> {
   const settled = Promise.resolve(promise).catch((error: unknown) => {
     const { code, message } = error as { code?: string; message: string }
@@ -89,7 +89,7 @@ export function abandoned<T>(run: FlowRun<T>): FlowRun<T> {
 
 /** Runs something in an engine that is closed under it. @returns The id of its flow run. */
 export async function cutOff(lives: Lives, start: (engine: TestEngine) => FlowRun<unknown>): Promise<string> {
-  const engine = lives.start({ strictValues: true, logger: silent })
+  const engine = lives.start({ logger: silent })
   const { id } = abandoned(start(engine))
   await rest()
   await engine.close()
