@@ -145,11 +145,6 @@ export class Attempt implements Body, Assignment {
     return this.pool?.lends === true
   }
 
-  /** Whether the body has settled. */
-  get bodyEnded(): boolean {
-    return this.result !== undefined
-  }
-
   // --- the body ---------------------------------------------------------------------------------------------------
 
   /** The body is about to begin. @returns Whether it may. */
