@@ -1,4 +1,4 @@
-import { currentTaskRun, flow, task } from '@troupe/core'
+import { currentTaskRun, flow, task, type Flow } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { deferred, testEngine } from '../behaviour/support.ts'
 import { Lives, rest } from '../replay/lives.ts'
@@ -21,9 +21,22 @@ describe('a retry', () => {
   })
 })
 
+/** Starts a flow, closes its engine, recovers it in another, and opens the gate there. @returns The state it ends in. */
+async function endAfterRestart(caller: Flow<[], unknown>, gate: { resolve(): void }): Promise<string> {
+  const lives = new Lives()
+  const first = lives.start(byReference)
+  first.run(caller).ignore()
+  await rest()
+  await first.close()
+  await using second = lives.start(byReference)
+  const run = await recovered(second)
+  gate.resolve()
+  await or(lives.clock, run.result(), 400)
+  return run.state.name
+}
+
 describe('the subflow of a recovered flow run, with values by reference', () => {
   it('is not run again where it has ended', async () => {
-    const lives = new Lives()
     const gate = deferred()
     let bodies = 0
     const counts = task('counts', () => ++bodies)
@@ -33,19 +46,10 @@ describe('the subflow of a recovered flow run, with values by reference', () => 
       await gate.promise
       return value
     })
-    const first = lives.start(byReference)
-    first.run(caller).ignore()
-    await rest()
-    await first.close()
-    await using second = lives.start(byReference)
-    const run = await recovered(second)
-    gate.resolve()
-    await or(lives.clock, run.result(), 400)
-    expect([run.state.name, bodies]).toEqual(['Completed', 1])
+    expect([await endAfterRestart(caller, gate), bodies]).toEqual(['Completed', 1])
   })
 
   it('goes on, and its tasks are not run again, where it was live', async () => {
-    const lives = new Lives()
     const gate = deferred()
     let bodies = 0
     const counts = task('counts', () => ++bodies)
@@ -55,14 +59,6 @@ describe('the subflow of a recovered flow run, with values by reference', () => 
       return value
     })
     const caller = flow('calls-live', async () => sub(1))
-    const first = lives.start(byReference)
-    first.run(caller).ignore()
-    await rest()
-    await first.close()
-    await using second = lives.start(byReference)
-    const run = await recovered(second)
-    gate.resolve()
-    await or(lives.clock, run.result(), 400)
-    expect([run.state.name, bodies]).toEqual(['Completed', 1])
+    expect([await endAfterRestart(caller, gate), bodies]).toEqual(['Completed', 1])
   })
 })
