@@ -15,7 +15,17 @@ export {
   type ErrorDetails,
 } from './base/errors.ts'
 export type { LogFields, Logger, LogLine, RunLogger } from './base/logger.ts'
-export type { AnyFunction, OnBodyError } from './definitions/definition.ts'
+export {
+  flowParameters,
+  inputs,
+  runId,
+  taskSource,
+  version,
+  type CachePolicy,
+  type InputsOptions,
+} from './definitions/cache-policies.ts'
+export type { OnBodyError } from './definitions/definition.ts'
+export type { AnyFunction } from './definitions/functions.ts'
 export { flow, type Flow } from './definitions/flow.ts'
 export type {
   FlowCallOptions,
@@ -24,13 +34,25 @@ export type {
   TaskCallOptions,
   TaskOptions,
 } from './definitions/options.ts'
+export type { Hook, HookEvent, HookOptions } from './definitions/hooks.ts'
+export {
+  abort,
+  exponentialBackoff,
+  retryAfter,
+  type BackoffOptions,
+  type RetryDelay,
+  type RetryOn,
+} from './definitions/retrying.ts'
+export type { RunName } from './definitions/run-names.ts'
 export { task, type Task } from './definitions/task.ts'
 export { createEngine, type CloseOptions, type Engine, type ListOptions } from './engine/create-engine.ts'
-export type { EngineError, EngineHealth, EngineOptions } from './engine/engine.ts'
+export type { EngineError, EngineHealth, EngineOptions } from './engine/engine-options.ts'
+export type { Limit, Limits, LimitState, LimitTarget } from './engine/limits.ts'
 export { flowRunMachine } from './machines/flow-run-machine.ts'
 export type { RunState, StateName, StateType } from './machines/states.ts'
 export { taskRunMachine } from './machines/task-run-machine.ts'
 export { memoryBlobs, type Blobs } from './ports/blobs.ts'
+export { memoryCache, type Cache, type CacheEntry, type MemoryCacheOptions } from './ports/cache.ts'
 export type { Clock } from './ports/clock.ts'
 export type { Append, AppendRefused, CommitListener, Journal, JournalSummary } from './ports/journal.ts'
 export { memoryJournal, type MemoryJournalOptions } from './ports/memory-journal.ts'
@@ -52,6 +74,7 @@ export {
   random,
   sleep,
   uuid,
+  withTags,
   type CurrentRun,
 } from './runs/context.ts'
 export { cancelled, completed, failed } from './runs/endings.ts'

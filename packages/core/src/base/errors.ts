@@ -37,6 +37,7 @@ export type ErrorCode =
   | 'RUN_CANCELLED'
   | 'RUN_CRASHED'
   | 'RUN_TIMED_OUT'
+  | 'LIMIT_DEADLOCK'
   | 'RUN_DIVERGED'
   | 'IDEMPOTENCY_CONFLICT'
   | 'WAIT_TIMEOUT'

@@ -1,6 +1,8 @@
 import { UsageError } from '../base/errors.ts'
-import type { BodyFunction, Definition } from './definition.ts'
-import { compile, type AllOptions } from './options.ts'
+import type { Definition } from './definition.ts'
+import type { BodyFunction } from './functions.ts'
+import { compile } from './compile.ts'
+import type { AllOptions } from './options.ts'
 import { callerPlace, register } from './registry.ts'
 
 /** What `task` and `flow` take: options or a name and a function, or a function with a name. */

@@ -1,23 +1,38 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { CachePolicy } from './cache-policies.ts'
+import type { BodyFunction } from './functions.ts'
+import type { Hooks } from './hooks.ts'
+import type { DelayOf, RetryOn } from './retrying.ts'
+import type { RunName } from './run-names.ts'
 import type { TaskRunner } from '../ports/task-runner.ts'
-
-/**
- * Any function. Bodies are inferred as functions, not as a list of parameters and a result: only so does a parameter
- * with a default and no type of its own get the type of its default.
- *
- * @public
- */
-export type AnyFunction = (...args: never) => unknown
-
-/** What a body is to the engine: a function whose parameters it need not know. */
-export type BodyFunction = (...args: unknown[]) => unknown
 
 /** What happens to the other runs that a body submitted when it throws. @public */
 export type OnBodyError = 'wait' | 'cancel'
 
+/** What makes two calls of a task the same for the cache. */
+export type CacheKey =
+  | { readonly policies: readonly CachePolicy[] }
+  | { readonly make: (...parameters: readonly unknown[]) => unknown }
+
+/** How results of a task are kept and used again. */
+export interface Caching {
+  readonly key: CacheKey
+  readonly expiryMs: number | undefined
+  readonly refresh: boolean
+}
+
 /** Options of a definition with defaults filled in and units parsed. */
 export interface Settings {
   readonly retries: number
+  readonly retryDelay: DelayOf | undefined
+  readonly retryJitter: number
+  readonly retryOn: RetryOn | undefined
+  readonly retryOnCrash: boolean
+  readonly timeoutMs: number | undefined
+  readonly waitTimeoutMs: number | undefined
+  readonly priority: number
+  readonly caching: Caching | undefined
+  readonly hooks: Hooks | undefined
   readonly graceMs: number
   readonly onBodyError: OnBodyError
   readonly onHostLost: 'recover' | 'crash'
@@ -26,7 +41,7 @@ export interface Settings {
   readonly parameters: StandardSchemaV1 | undefined
   readonly taskRunner: TaskRunner | undefined
   readonly tags: readonly string[] | undefined
-  readonly runName: string | undefined
+  readonly runName: RunName | undefined
   // of one call
   readonly waitFor: unknown
   readonly key: string | undefined

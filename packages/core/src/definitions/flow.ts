@@ -2,7 +2,8 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { startRun } from '../engine/start.ts'
 import type { Args, FlowRun, Settled } from '../runs/types.ts'
 import { callable, define, redefine, type DefineArguments } from './define.ts'
-import type { AnyFunction, BodyFunction, Definition } from './definition.ts'
+import type { Definition } from './definition.ts'
+import type { AnyFunction, BodyFunction } from './functions.ts'
 import type { FlowCallOptions, FlowOptions } from './options.ts'
 
 /**

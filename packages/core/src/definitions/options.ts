@@ -1,8 +1,11 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { toMilliseconds, type Duration } from '../base/duration.ts'
-import { UsageError } from '../base/errors.ts'
+import type { Duration } from '../base/duration.ts'
 import type { TaskRunner } from '../ports/task-runner.ts'
-import type { OnBodyError, Settings } from './definition.ts'
+import type { CachePolicy } from './cache-policies.ts'
+import type { OnBodyError } from './definition.ts'
+import type { HookOptions } from './hooks.ts'
+import type { RetryDelay, RetryOn } from './retrying.ts'
+import type { RunName } from './run-names.ts'
 
 /** What `createEngine` gives, as far as a definition needs to know. @public */
 export interface EngineReference {
@@ -11,15 +14,39 @@ export interface EngineReference {
 }
 
 /** Options of flows and tasks alike. @public */
-export interface RunOptions {
+export interface RunOptions extends HookOptions {
   /** Name in journals, transitions and logs; default the function's. */
   readonly name?: string
   /** Version of the body, as part of the identity of its calls; default `'1'`. */
   readonly version?: string
-  /** Name of each run for people; default the name, with a number for task runs. */
-  readonly runName?: string
+  /**
+   * Name of each run for people: a text, in which `{0}` stands for the first argument and `{1.file}` for a property of the
+   * second, or a function of the arguments. Default the name, with a number for task runs. Made once, when the arguments
+   * are known.
+   */
+  readonly runName?: RunName
   /** How often a run that FAILED is tried again; default 0. */
   readonly retries?: number
+  /** How long to wait before a retry; default not at all. */
+  readonly retryDelay?: RetryDelay
+  /**
+   * Spreads the waits of `retryDelay`: each lies evenly between delay × (1 − jitter) and delay × (1 + jitter), so that its
+   * mean is the delay. From 0, the default, to 1.
+   */
+  readonly retryJitter?: number
+  /** Whether an attempt that failed is followed by another one; default always, while `retries` remain. */
+  readonly retryOn?: RetryOn
+  /** Whether a body that brought its host down is tried again, within `retries`; default false. */
+  readonly retryOnCrash?: boolean
+  /**
+   * How long an attempt may take, from the start of its body to the end of the last run that it submitted; then it is
+   * TimedOut, which is retried like every failure. The clock stands still while the flow run is paused. Default no limit.
+   */
+  readonly timeout?: Duration | false
+  /** How long the run may wait for slots of limits and of its task runner, each time; then it is TimedOut, for good. */
+  readonly waitTimeout?: Duration | false
+  /** Among runs that wait for the same slots the greatest goes first; default 0. Equal ones go in order of submission. */
+  readonly priority?: number
   /** How long a body may go on after its run was cancelled; default `'10s'`. */
   readonly grace?: Duration
   /** What happens to the other runs that the body submitted when it throws: they finish (`'wait'`, the default), or are cancelled. */
@@ -34,7 +61,19 @@ export interface RunOptions {
 }
 
 /** Options of a task. @public */
-export interface TaskOptions extends RunOptions {}
+export interface TaskOptions extends RunOptions {
+  /**
+   * Takes a result of an earlier call in place of running the body; the policies say which calls are the same. `false`
+   * takes a policy of the definition away.
+   */
+  readonly cache?: CachePolicy | readonly [CachePolicy, ...CachePolicy[]] | false
+  /** The same, by a key made of the arguments; a call without one (`undefined`) is not cached. In place of `cache`. */
+  readonly cacheKey?: (...parameters: never) => string | undefined
+  /** How long a result may be used; default for ever. */
+  readonly cacheExpiry?: Duration
+  /** Runs the body although there is a result, and keeps the new one; default false. */
+  readonly refreshCache?: boolean
+}
 
 /** Options of a flow. @public */
 export interface FlowOptions extends RunOptions {
@@ -73,114 +112,5 @@ export interface FlowCallOptions extends FlowOptions {
   readonly cleanup?: boolean
 }
 
-const common = [
-  'name',
-  'version',
-  'runName',
-  'retries',
-  'grace',
-  'onBodyError',
-  'onHostLost',
-  'maxRecoveries',
-  'parameters',
-  'tags',
-  'waitFor',
-  'key',
-  'cleanup',
-]
-const known = {
-  task: common,
-  flow: [...common, 'taskRunner', 'onDivergence', 'id', 'idempotencyKey', 'engine'],
-}
-
 /** All options, of definitions and of calls. */
 export type AllOptions = TaskCallOptions & FlowCallOptions
-
-const defaults: Settings = {
-  retries: 0,
-  graceMs: 10_000,
-  onBodyError: 'wait',
-  onHostLost: 'recover',
-  maxRecoveries: 3,
-  onDivergence: 'park',
-  parameters: undefined,
-  taskRunner: undefined,
-  tags: undefined,
-  runName: undefined,
-  waitFor: undefined,
-  key: undefined,
-  cleanup: false,
-  id: undefined,
-  idempotencyKey: undefined,
-  engine: undefined,
-}
-
-/**
- * Checks options, fills in defaults and parses units.
- *
- * @param base - Settings that options not given are taken from.
- * @throws {@link UsageError} `INVALID_OPTION`, `INVALID_DURATION`
- */
-export function compile(kind: 'flow' | 'task', options: AllOptions, base: Settings = defaults): Settings {
-  for (const name of Object.keys(options)) {
-    if (!known[kind].includes(name))
-      invalid(name, `one of the options of a ${kind} (${known[kind].join(', ')})`, name)
-  }
-  count(options, 'retries')
-  count(options, 'maxRecoveries')
-  oneOf(options, 'onBodyError', ['wait', 'cancel'])
-  oneOf(options, 'onHostLost', ['recover', 'crash'])
-  oneOf(options, 'onDivergence', ['park', 'run'])
-  text(options, 'runName')
-  text(options, 'key')
-  text(options, 'idempotencyKey')
-  const { id, parameters, taskRunner, tags } = options
-  if (id !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(id)) {
-    invalid('id', 'up to 64 letters, digits, - and _', id)
-  }
-  if (parameters !== undefined && typeof parameters['~standard']?.validate !== 'function') {
-    invalid('parameters', 'a schema of a Standard Schema library', parameters)
-  }
-  if (taskRunner !== undefined && typeof taskRunner.createPool !== 'function') {
-    invalid('taskRunner', 'a task runner, such as `new ConcurrentTaskRunner()`', taskRunner)
-  }
-  if (tags !== undefined && !(Array.isArray(tags) && tags.every((tag) => typeof tag === 'string'))) {
-    invalid('tags', 'a list of strings', tags)
-  }
-  const settings: Record<string, unknown> = { ...base }
-  for (const name of Object.keys(defaults)) {
-    const given = (options as Record<string, unknown>)[name]
-    if (given !== undefined) settings[name] = given
-  }
-  if (options.grace !== undefined) settings['graceMs'] = toMilliseconds(options.grace, 'grace')
-  return settings as unknown as Settings
-}
-
-function count(options: AllOptions, name: 'retries' | 'maxRecoveries'): void {
-  const value = options[name]
-  if (value !== undefined && (!Number.isInteger(value) || value < 0))
-    invalid(name, 'an integer of at least 0', value)
-}
-
-function oneOf(
-  options: AllOptions,
-  name: 'onBodyError' | 'onHostLost' | 'onDivergence',
-  values: readonly string[],
-): void {
-  const value = options[name]
-  if (value !== undefined && !values.includes(value))
-    invalid(name, values.map((v) => `'${v}'`).join(' or '), value)
-}
-
-function text(options: AllOptions, name: 'runName' | 'key' | 'idempotencyKey'): void {
-  const value: unknown = options[name]
-  if (value !== undefined && (typeof value !== 'string' || value === ''))
-    invalid(name, 'a string that is not empty', value)
-}
-
-function invalid(option: string, expected: string, got: unknown): never {
-  const shown = typeof got === 'string' ? `'${got}'` : String(got)
-  throw new UsageError('INVALID_OPTION', `expected \`${option}\` to be ${expected}, got ${shown}`, {
-    details: { option },
-  })
-}

@@ -5,7 +5,8 @@ import { Future } from '../runs/future.ts'
 import { Unmapped } from '../runs/markers.ts'
 import type { Args, MapArgs, Settled, TaskFuture } from '../runs/types.ts'
 import { callable, define, redefine, type DefineArguments } from './define.ts'
-import type { AnyFunction, BodyFunction, Definition } from './definition.ts'
+import type { Definition } from './definition.ts'
+import type { AnyFunction, BodyFunction } from './functions.ts'
 import type { TaskCallOptions, TaskOptions } from './options.ts'
 
 /**

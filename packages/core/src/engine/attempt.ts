@@ -1,15 +1,30 @@
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
-import type { DrawEntry, NoteEntry } from '../journal/entries.ts'
+import type { NoteEntry } from '../journal/entries.ts'
 import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
 import { deadlineAfter, type Deadline } from '../runs/deadline.ts'
 import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
+import { BodyDraws } from './body-draws.ts'
 import { BodyTimers } from './body-timers.ts'
-import { diverge, stalled } from './divergence.ts'
+import { stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
+import { LentSlot } from './lent-slot.ts'
 import type { Replay } from './replay.ts'
-import { cancelledError, type Body, type HandedOver, type Run, type RunHost } from './run.ts'
+import { TimeLimit } from './time-limit.ts'
+import { cancelRun } from './cancel-run.ts'
+import {
+  cancelledError,
+  cancellingError,
+  crashedError,
+  endedError,
+  poisonedError,
+  timedOutError,
+} from './run-errors.ts'
+import type { Body, HandedOver, Run, RunHost } from './run.ts'
+
+/** What ended an attempt in place of its body. */
+export type Cut = 'timeOut' | 'crash' | 'hostLost'
 
 /** Decides when a body begins, and what follows when it and all runs that it submitted have ended. */
 export interface Concluder {
@@ -51,6 +66,10 @@ export class Attempt implements Body, Assignment {
   over = false
   /** Why the body was told to stop. */
   reason: unknown
+  /** What ended it in place of its body. */
+  cut: Cut | undefined
+  /** Wall time from which its time limit counts, where that is not its own beginning. */
+  countsFrom: number | undefined
   readonly #life: Concluder
   readonly #gated: boolean
   #live = noRuns
@@ -58,10 +77,12 @@ export class Attempt implements Body, Assignment {
   #timers: BodyTimers | undefined
   #controller: AbortController | undefined
   #isLeftover = false
+  #settled = false
+  #limit: TimeLimit | undefined
   #graceOver = false
   #gone = false
-  #waits = 0
-  #drewAt = 0
+  #lentSlot: LentSlot | undefined
+  #draws: BodyDraws | undefined
   #ordinals: Map<string, number> | undefined
   #stopGrace: (() => void) | undefined
   /** Of a flow's body: attempts that may not begin while the flow run is paused. */
@@ -121,7 +142,11 @@ export class Attempt implements Body, Assignment {
   }
 
   get deadline(): number | undefined {
-    return undefined
+    return this.#limit?.deadline
+  }
+
+  get priority(): number {
+    return this.run.definition.settings.priority
   }
 
   /** What the body sees, in which order. */
@@ -153,32 +178,66 @@ export class Attempt implements Body, Assignment {
     if (this.over || run.body !== this || run.caller?.over === true || run.ledger.lost) return false
     const paused = this.#pausedBy()
     if (paused !== undefined) {
+      // What others wait for is theirs meanwhile; it is asked for again when the pause ends.
+      run.standBack()
       ;(paused.#waitingToBegin ??= []).push(this)
       return false
     }
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
     if (run.stateName === 'Recovering') this.#recover()
-    else if (run.stateName !== 'Retrying') run.move(start)
+    else if (run.stateName !== 'Retrying') run.move({ type: 'start' })
     this.begun = run.stateName === 'Running' || run.stateName === 'Retrying'
+    if (this.begun) {
+      run.held?.begun()
+      const { timeoutMs } = run.definition.settings
+      if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
+    }
     return this.begun
+  }
+
+  #limitTo(ms: number): void {
+    const { clock } = this.host
+    this.#limit = new TimeLimit(clock, (this.countsFrom ?? clock.now()) + ms, () => this.#timeOut(ms))
+  }
+
+  /** The time of the attempt is up: the body is told, what it submitted is cancelled, and what it makes of it is dropped. */
+  #timeOut(ms: number): void {
+    const { run } = this
+    if (this.over || run.stateName === 'Cancelling' || this.cut !== undefined) return
+    this.cutShort('timeOut', timedOutError(run, ms))
+    this.#cancelChildren('its caller ran out of time', true)
+    this.tryEnd()
+  }
+
+  /** The attempt ends whatever its body does. */
+  cutShort(cut: Cut, reason: RunError): void {
+    const unsettled = this.result === undefined
+    this.cut = cut
+    this.reason = reason
+    this.result = { error: reason }
+    this.#controller?.abort(reason)
+    this.#timers?.rejectAll(reason)
+    this.#handover?.resume()
+    if (!unsettled || cut !== 'timeOut') return
+    this.pool?.stop(this)
+    // One that heeds its signal settles in this turn.
+    this.host.clock.turn(() => {
+      if (!this.#settled) this.#isLeftBehind('its time limit')
+    })
+  }
+
+  #isLeftBehind(after: string): void {
+    this.#isLeftover = true
+    this.host.leftover(this.run, true, after)
   }
 
   /** The body runs again after its host was lost, or has been lost too often. */
   #recover(): void {
     const { run } = this
-    const { recoveries } = run.context
     const { maxRecoveries } = run.definition.settings
-    const message =
-      `${run.definition.kind} run ${run.runName} (${run.id}) lost its host ${recoveries} times; ` +
-      `\`maxRecoveries\` is ${maxRecoveries}`
-    const poisoned = new RunError('RUN_CRASHED', message, { details: { runId: run.id, recoveries } })
-    run.move(
-      { type: 'start', maxRecoveries },
-      recoveries > maxRecoveries ? `Poisoned: ${message}` : undefined,
-      {
-        failure: run.host.values.saveError(poisoned),
-      },
-    )
+    const poisoned = poisonedError(run)
+    const message = run.context.recoveries > maxRecoveries ? `Poisoned: ${poisoned.message}` : undefined
+    run.move({ type: 'start', maxRecoveries }, message, { failure: run.host.values.saveError(poisoned) })
     if (run.ended) this.finish()
   }
 
@@ -199,7 +258,8 @@ export class Attempt implements Body, Assignment {
 
   /** The body has settled; what it found counts unless the run has gone on without it. */
   settle(result: BodyResult): void {
-    if (this.#isLeftover) this.host.leftover(this.run, false)
+    this.#settled = true
+    if (this.#isLeftover) this.host.leftover(this.run, false, '')
     if (this.result !== undefined) return
     this.result = result
     if (this.over) return
@@ -214,16 +274,9 @@ export class Attempt implements Body, Assignment {
   /** Whether the body may submit a run now. @throws UsageError `RUN_ENDED`, `RUN_CANCELLING` */
   checkOpen(cleanup: boolean): void {
     const { run } = this
-    const which = `${run.definition.kind} run ${run.runName} (${run.id})`
-    const details = { runId: run.id }
-    if (this.over || run.ended) {
-      throw new UsageError('RUN_ENDED', `${which} has ended or gone on elsewhere; its body can't go on`, {
-        details,
-      })
-    }
-    if (run.stateName !== 'Cancelling' || (cleanup && !this.#graceOver)) return
-    const how = 'only calls `.with({ cleanup: true })` are taken, within the grace'
-    throw new UsageError('RUN_CANCELLING', `${which} is being cancelled; ${how}`, { details })
+    const isCut = this.cut !== undefined
+    if (isCut || this.over || run.ended) throw endedError(run, isCut ? this.reason : undefined)
+    if (run.stateName === 'Cancelling' && !(cleanup && !this.#graceOver)) throw cancellingError(run)
   }
 
   childStarted(child: Run): void {
@@ -289,26 +342,23 @@ export class Attempt implements Body, Assignment {
         },
       )
     }
-    if (run.shownTo(this) || this.pool?.lends !== true || this.over || this.result !== undefined) return
+    if (run.shownTo(this) || !this.lends || this.isOver) return
     run.audience(this).lent(this)
-    if (this.#waits++ === 0) this.pool.lend(this)
+    this.#slot.lend()
   }
 
   wake(go: () => void): void {
-    const pool = this.pool
-    if (pool === undefined || this.over) {
-      go()
-      return
-    }
-    this.#waits--
-    pool.reclaim(this, () => {
-      go()
-      if (this.#waits === 0) return
-      // It still waits for others: it lends its slot again when it has come to rest.
-      this.host.clock.turn(() => {
-        if (this.#waits > 0 && this.result === undefined && !this.over) pool.lend(this)
-      })
-    })
+    if (this.pool === undefined || this.over) go()
+    else this.#slot.reclaim(go)
+  }
+
+  get #slot(): LentSlot {
+    return (this.#lentSlot ??= new LentSlot(this))
+  }
+
+  /** Whether the body has ended, or its run goes on without it. */
+  get isOver(): boolean {
+    return this.over || this.result !== undefined
   }
 
   deadlineAfter(ms: number): Deadline {
@@ -317,29 +367,12 @@ export class Attempt implements Body, Assignment {
     return this.timers.wait(this.host.clock.now() + ms)
   }
 
-  /** A draw of time or chance: recorded, and found again when the body is replayed. */
-  draw<T extends number | string>(kind: DrawEntry['draw'], make: () => T): T {
-    const recorded = this.replay?.takeDraw()
-    if (recorded !== undefined) {
-      if (recorded.draw === kind) return recorded.value as T
-      diverge(this, `drew ${kind} where the journal has ${recorded.draw}`)
-    }
-    const value = make()
-    const { run, number, host } = this
-    this.#drewAt = run.ledger.newest + 1
-    run.ledger.record(
-      { kind: 'draw', at: host.clock.now(), run: run.index, attempt: number, draw: kind, value },
-      undefined,
-    )
-    return value
+  get draws(): BodyDraws {
+    return (this.#draws ??= new BodyDraws(this))
   }
 
-  /**
-   * Whether what the body drew is safe. A run that it submits begins only then: a body that acts on a draw, as one that
-   * sends a key made by `uuid()`, must not act on one that is lost with the process and drawn anew.
-   */
   get drawsSafe(): boolean {
-    return this.#drewAt <= this.run.ledger.position
+    return this.#draws?.safe ?? true
   }
 
   /** How many calls of the identity the body has made before, in this execution; counts this one. */
@@ -364,6 +397,7 @@ export class Attempt implements Body, Assignment {
   cancel(reason: unknown): void {
     const { run, host } = this
     this.reason = cancelledError(run, reason)
+    this.#limit?.stop()
     this.#controller?.abort(this.reason)
     this.#timers?.rejectAll(this.reason)
     // A paused body is handed how its runs end after all.
@@ -397,8 +431,7 @@ export class Attempt implements Body, Assignment {
       'leftover',
       `the body of ${this.run.runName} did not settle within its grace, and may still be running`,
     )
-    this.#isLeftover = true
-    this.host.leftover(this.run, true)
+    this.#isLeftBehind('its grace')
     this.result = { error: this.reason }
   }
 
@@ -412,6 +445,7 @@ export class Attempt implements Body, Assignment {
   /** The run goes on without this body. */
   finish(): void {
     this.over = true
+    this.#limit?.stop()
     this.#stopGrace?.()
     this.#timers?.clear()
     if (this.#gone) this.#handover?.stop()
@@ -427,7 +461,7 @@ export class Attempt implements Body, Assignment {
    */
   letGo(reason: unknown): void {
     if (this.over) return
-    for (const child of this.#live.inOrder()) child.body?.letGo(reason)
+    for (const child of this.#live.inOrder()) child.letGo(reason)
     this.reason ??= reason
     this.#gone = true
     this.finish()
@@ -440,11 +474,13 @@ export class Attempt implements Body, Assignment {
   /** The run is paused: nothing is handed to the body. */
   hold(): void {
     this.handover.hold()
+    this.#limit?.hold()
   }
 
   /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
   goOn(): void {
     this.handover.resume()
+    this.#limit?.goOn()
     this.#launchWaiting()
     this.tryEnd()
   }
@@ -455,10 +491,21 @@ export class Attempt implements Body, Assignment {
     for (const attempt of waiting) attempt.#life.launch(attempt)
   }
 
-  /** The place where the body ran is gone. */
-  lost({ error }: { readonly crashed: boolean; readonly error: unknown }): void {
-    if (this.over || this.run.body !== this) return
-    this.settle({ error })
+  /** The place where the body ran is gone: the body brought it down, or it was lost with whatever else was there. */
+  lost({ crashed, error }: { readonly crashed: boolean; readonly error: unknown }): void {
+    const { run } = this
+    if (this.over || this.result !== undefined || run.body !== this) return
+    this.#settled = true
+    const what = crashed ? 'brought its host down' : 'lost its host'
+    this.cutShort(crashed ? 'crash' : 'hostLost', crashedError(run, what, error))
+    if (crashed && run.definition.settings.onBodyError === 'cancel')
+      this.#cancelChildren('the body of its caller crashed', true)
+    this.tryEnd()
+  }
+
+  /** What is decided on the attempt now is not changed by its time limit. */
+  isJudged(): void {
+    this.#limit?.stop()
   }
 
   note(note: NoteEntry['note'], message: string): void {
@@ -467,29 +514,7 @@ export class Attempt implements Body, Assignment {
   }
 }
 
-const start = { type: 'start' } as const
 const nothing = (): void => undefined
 const adopt = (future: Future): Promise<unknown> => Promise.resolve(future)
 /** What most bodies have submitted; never added to. */
 const noRuns = new LiveRuns()
-
-/**
- * Cancels a run: at once where its body has not begun, else through its signal and its grace. Changes nothing where the
- * run has ended or is being cancelled.
- */
-export function cancelRun(run: Run, reason: unknown): void {
-  if (run.ended || run.stateName === 'Cancelling') return
-  if (run.stateName === 'Paused' && run.body?.over !== false) {
-    // What it had submitted is known to its journal alone.
-    run.host.cancel(run, reason)
-    return
-  }
-  const error = cancelledError(run, reason)
-  const moved = run.move({ type: 'cancel' }, error.message, { failure: run.host.values.saveError(error) })
-  if (!moved) return
-  const { body } = run
-  if (run.ended) body?.finish()
-  else if (body === undefined || body.over) {
-    run.move({ type: 'cancelled' }, error.message, { failure: run.host.values.saveError(error) })
-  } else body.cancel(reason)
-}

@@ -1,6 +1,7 @@
 import { UsageError } from '../base/errors.ts'
 import { derivedId } from '../base/ids.ts'
 import type { Definition } from '../definitions/definition.ts'
+import { isFixed, nameFor } from '../definitions/run-names.ts'
 import type { SubmittedEntry } from '../journal/entries.ts'
 import type { Dependency } from '../runs/dependencies.ts'
 import { findDependencies } from '../runs/dependencies.ts'
@@ -89,10 +90,26 @@ export function dependenciesOf(args: readonly unknown[], waitFor: unknown): read
   return [...inArguments, ...findDependencies(waitFor, 'waitFor')]
 }
 
+/** Whether the arguments that name a run are those of its call. */
+export function isNamedByCall({ settings }: Definition, dependencies: readonly Dependency[]): boolean {
+  return dependencies.length === 0 && settings.parameters === undefined
+}
+
+/** Gives a run the name that its options make of its arguments; one whose name can't be made keeps its default. */
+export function nameRun(run: Run, args: readonly unknown[], recorded: boolean): void {
+  const { runName } = run.definition.settings
+  if (runName === undefined || isFixed(runName)) return
+  try {
+    run.nameIt(nameFor(runName, args), recorded)
+  } catch (error) {
+    run.host.report(error, run)
+  }
+}
+
 /** The entry that a new run begins with. */
-export function submittedEntry(run: Run, { identity, inputs, args }: Prepared): SubmittedEntry {
-  const { definition, caller } = run
-  const { settings } = definition
+export function submittedEntry(run: Run, { identity, inputs, args, dependencies }: Prepared): SubmittedEntry {
+  const { definition, caller, tags } = run
+  if (isNamedByCall(definition, dependencies)) nameRun(run, args, true)
   const entry = {
     kind: 'submitted',
     at: run.host.clock.now(),
@@ -102,11 +119,11 @@ export function submittedEntry(run: Run, { identity, inputs, args }: Prepared): 
     parentAttempt: run.index === 0 ? 0 : (caller?.number ?? 0),
     name: definition.name,
     version: definition.version,
-    runName: settings.runName,
+    runName: run.givenName,
     identity,
     inputs: inputs ?? args,
     to: 'Pending',
-    tags: settings.tags,
+    tags: tags.length === 0 ? undefined : tags,
   } as const
   if (run.index > 0) return entry
   return {

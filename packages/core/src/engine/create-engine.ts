@@ -6,13 +6,9 @@ import { Handle, type Target } from '../runs/future.ts'
 import type { Args, FlowRun, FlowRunHandle, RunHandle } from '../runs/types.ts'
 import type { Transition } from '../streams/transition.ts'
 import { checkWatch, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
-import {
-  openEngine,
-  type Engine as Inside,
-  type EngineError,
-  type EngineHealth,
-  type EngineOptions,
-} from './engine.ts'
+import type { EngineError, EngineHealth, EngineOptions } from './engine-options.ts'
+import { openEngine, type Engine as Inside } from './engine.ts'
+import type { Limits } from './limits.ts'
 import { inside } from './start.ts'
 
 /** @public */
@@ -39,6 +35,8 @@ export interface Engine {
   readonly transitions: Observable<Transition>
   /** Errors that no caller hears of. They go to the logger while nobody is subscribed. */
   readonly errors: Observable<EngineError>
+  /** How many runs there may be at once, and how often they may begin. */
+  readonly limits: Limits
   /** Starts a flow run on this engine. @throws UsageError for misuse */
   run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R>
   /**
@@ -89,6 +87,10 @@ class EngineFace implements Engine {
 
   get errors(): Observable<EngineError> {
     return this[inside].errorHub.observable
+  }
+
+  get limits(): Limits {
+    return this[inside].limits
   }
 
   run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R> {

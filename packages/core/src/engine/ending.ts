@@ -2,7 +2,8 @@ import type { History, RecordedRun } from '../journal/history.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Attempt } from './attempt.ts'
 import { endingDefinition, restoredOf, restoreRoot, restoreTask } from './restore.ts'
-import { cancelledError, Run, type RunHost } from './run.ts'
+import { cancelledError } from './run-errors.ts'
+import { Run, type RunHost } from './run.ts'
 
 /**
  * Ends a run whose body will not run again, after all that it had submitted. The runs below it need no body and no

@@ -7,12 +7,13 @@ import type { Definition } from '../definitions/definition.ts'
 import { findDefinition } from '../definitions/registry.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { isTerminal, stateTypes, type RunState } from '../machines/states.ts'
+import { memoryCache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal } from '../ports/journal.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
-import type { BodyResult, TaskPool, TaskRunner } from '../ports/task-runner.ts'
+import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import type { Target } from '../runs/future.ts'
@@ -27,54 +28,28 @@ import {
   type WatchOptions,
 } from '../streams/watch.ts'
 import { engineClosed, engineOpened } from './ambient.ts'
-import type { Attempt } from './attempt.ts'
+import { poolReports } from './pool-reports.ts'
 import { Elsewhere } from './elsewhere.ts'
+import {
+  checkEngineOptions,
+  type EngineError,
+  type EngineHealth,
+  type EngineOptions,
+} from './engine-options.ts'
+import { HookCalls } from './hooks.ts'
+import { Limiter } from './limits.ts'
+import { ResultCache } from './result-cache.ts'
 import { readEnd, readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
 import { conflictError, recoverRoot, subflowEnded } from './roots.ts'
+import { findLive, liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import { Steering } from './steering.ts'
 import { byReference, encoded, type ValueStore } from './value-store.ts'
 
-/** @public */
-export interface EngineOptions {
-  /** Where journals are kept; default in memory. An engine does not close a journal that it is given. */
-  readonly journal?: Journal
-  /** Encode and decode every value, as threads and other machines do; default only where the journal needs it. */
-  readonly strictValues?: boolean
-  /** Time; default this machine's. */
-  readonly clock?: Clock
-  /** Chance; default the operating system's. */
-  readonly random?: Random
-  /** Where log lines go; default warnings and errors to standard error. A `pino` logger fits. */
-  readonly logger?: Logger
-  /** Name of this node in journals and transitions; default a random one. */
-  readonly node?: string
-}
-
-/** Something went wrong that no caller hears of: an observer threw, a run failed and nobody looked. @public */
-export interface EngineError {
-  readonly error: unknown
-  readonly flowRunId?: string
-  readonly runId?: string
-}
-
-/** How an engine is. @public */
-export interface EngineHealth {
-  readonly open: boolean
-  /** Flow runs, and task runs outside any flow, that are live here. */
-  readonly liveRuns: number
-  /** Bodies that go on although their run has ended, by run id. */
-  readonly leftovers: readonly string[]
-  /** Journals whose newest append has not been answered, by flow run id. */
-  readonly stalled: readonly string[]
-}
-
 /** How long `close` waits for the journal at the least. */
 const flushMs = 1_000
-
-const optionNames = ['journal', 'strictValues', 'clock', 'random', 'logger', 'node']
 
 /** The inside of an engine: what its runs need, and what its public face is made of. */
 export class Engine implements RunHost {
@@ -84,6 +59,8 @@ export class Engine implements RunHost {
   readonly logger: Logger
   readonly values: ValueStore
   readonly node: string
+  readonly limits: Limiter
+  readonly results: ResultCache
   freshTurn = 0
   closing = false
   closed = false
@@ -98,26 +75,20 @@ export class Engine implements RunHost {
   readonly #closers = new Set<() => void>()
   readonly #leftovers = new Map<string, number>()
   readonly #stalled = new Set<string>()
+  readonly #hooks = new HookCalls((error, run) => this.#hookFailed(error, run))
   readonly #defaultRunner = new ConcurrentTaskRunner()
   #counter = 0
   #closed: Promise<void> | undefined
 
   constructor(options: EngineOptions) {
-    for (const name of Object.keys(options)) {
-      if (optionNames.includes(name)) continue
-      throw new UsageError(
-        'INVALID_OPTION',
-        `createEngine has no option \`${name}\`; it takes ${optionNames.join(', ')}`,
-        {
-          details: { option: name },
-        },
-      )
-    }
+    checkEngineOptions(options)
     this.clock = options.clock ?? systemClock()
     this.random = options.random ?? systemRandom()
     this.logger = options.logger ?? consoleLogger()
     this.#ownsJournal = options.journal === undefined
     this.journal = options.journal ?? memoryJournal()
+    this.limits = new Limiter(this.clock, options.limits ?? [])
+    this.results = new ResultCache(options.cache ?? memoryCache())
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
     this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
     // An observer of errors that throws has nowhere else to go.
@@ -137,7 +108,7 @@ export class Engine implements RunHost {
     const description = runner ?? this.#defaultRunner
     let pool = this.#pools.get(description)
     if (pool === undefined) {
-      pool = description.createPool({ reports, turn: (fn) => this.clock.turn(fn) })
+      pool = description.createPool({ reports: poolReports, turn: (fn) => this.clock.turn(fn) })
       this.#pools.set(description, pool)
     }
     return pool
@@ -151,7 +122,8 @@ export class Engine implements RunHost {
     }
     const fields =
       run === undefined ? {} : { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
-    const message = run?.ended === true ? 'failed, and nobody looked' : 'an error that no caller hears of'
+    const isOwn = run !== undefined && error === run.error
+    const message = isOwn ? 'failed, and nobody looked' : 'an error that no caller hears of'
     this.#log('error', { ...fields, err: error }, message)
   }
 
@@ -170,10 +142,20 @@ export class Engine implements RunHost {
     position: number,
   ): void {
     this.#stalled.delete(ledger.flowRunId)
-    if (!this.hub.observed || !(subject instanceof Run)) return
+    if (!(subject instanceof Run)) return
+    const { hooks } = subject.definition.settings
+    if (hooks === undefined && !this.hub.observed) return
     const { flowRunId } = ledger
     const flow = this.#live.get(flowRunId)?.definition.name ?? subject.definition.name
-    this.hub.emit(liveTransition(subject, entry, { flowRunId, flow, position, node: this.node }))
+    const transition = liveTransition(subject, entry, { flowRunId, flow, position, node: this.node })
+    if (hooks !== undefined) this.#hooks.entered(subject, transition)
+    this.hub.emit(transition)
+  }
+
+  /** In the log, too: whoever reads it should not have to know who observes errors. */
+  #hookFailed(error: unknown, run: Run): void {
+    if (this.errorHub.observed) this.log('error', run, { err: error }, 'a hook failed')
+    this.report(error, run)
   }
 
   stalled(ledger: Ledger, error: unknown): void {
@@ -197,7 +179,7 @@ export class Engine implements RunHost {
     const error = new RunError('OWNERSHIP_LOST', `${root.runName} (${root.id}) goes on on another node`, {
       details: { flowRunId: ledger.flowRunId },
     })
-    root.body?.letGo(error)
+    root.letGo(error)
     this.#forget(root)
     void this.#followLost(root)
   }
@@ -239,12 +221,17 @@ export class Engine implements RunHost {
     caller.childEnded(run)
   }
 
-  leftover(run: Run, present: boolean): void {
+  leftover(run: Run, present: boolean, after: string): void {
     const count = (this.#leftovers.get(run.id) ?? 0) + (present ? 1 : -1)
     if (count > 0) this.#leftovers.set(run.id, count)
     else this.#leftovers.delete(run.id)
     if (present)
-      this.#log('warn', { run: run.runName, runId: run.id }, 'the body did not settle within its grace')
+      this.log('warn', run, {}, `the body did not settle within ${after}, and may still be running`)
+  }
+
+  log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
+    const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
+    this.#log(level, { ...ids, ...fields }, message)
   }
 
   // --- for handles ------------------------------------------------------------------------------------------------
@@ -304,14 +291,15 @@ export class Engine implements RunHost {
 
   async get(id: string): Promise<Target | undefined> {
     this.checkOpen()
-    const live = this.#live.get(flowRunIdOf(id))?.findLive(id)
+    const root = this.#live.get(flowRunIdOf(id))
+    const live = root === undefined ? undefined : findLive(root, id)
     if (live !== undefined) return live
     const history = await readHistory(this.journal, flowRunIdOf(id))
     const recorded = history?.runs.find(({ submitted }) => submitted.runId === id)
     if (recorded === undefined) return undefined
     const { to, at } = recorded.last
-    const { runKind: kind, name, runName } = recorded.submitted
-    const names = { kind, name, runName: runNameOf(runName, name, recorded.index) }
+    const { runKind: kind, name } = recorded.submitted
+    const names = { kind, name, runName: runNameOf(recorded.runName, name, recorded.index) }
     const target = new Elsewhere(this.elsewhere, id, { type: stateTypes[to], name: to, at }, names)
     return target
   }
@@ -403,19 +391,18 @@ export class Engine implements RunHost {
     engineClosed(this)
     const live = [...this.#live.values()]
     if (graceMs > 0 && live.length > 0) {
-      const all = Promise.all(
-        live.map((run) => new Promise<void>((resolve) => run.whenSettled({ runEnded: () => resolve() }))),
+      const ends = live.map(
+        (run) => new Promise<void>((resolve) => run.whenSettled({ runEnded: () => resolve() })),
       )
-      const deadline = deadlineAfter(this.clock, graceMs)
-      await Promise.race([all, deadline.done])
-      deadline.stop()
+      await this.#within(graceMs, Promise.all(ends))
     }
     await this.#flushed(Math.max(graceMs, flushMs))
+    await this.#within(Math.max(graceMs, flushMs), this.#hooks.idle())
     this.closed = true
     const error = new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
     for (const run of this.#live.values()) {
-      const below = run.liveBelow()
-      run.body?.letGo(error)
+      const below = liveBelow(run)
+      run.letGo(error)
       run.ledger.abandon()
       for (const each of below) each.abandon(error)
     }
@@ -430,9 +417,15 @@ export class Engine implements RunHost {
   /** What was recorded is to reach the journal, unless the journal does not answer. */
   async #flushed(ms: number): Promise<void> {
     const ledgers = [...this.#live.values()].map(({ ledger }) => ledger)
-    const all = Promise.all(ledgers.map((ledger) => new Promise<void>((resolve) => ledger.whenSafe(resolve))))
+    await this.#within(
+      ms,
+      Promise.all(ledgers.map((ledger) => new Promise<void>((resolve) => ledger.whenSafe(resolve)))),
+    )
+  }
+
+  async #within(ms: number, done: Promise<unknown>): Promise<void> {
     const deadline = deadlineAfter(this.clock, ms)
-    await Promise.race([all, deadline.done])
+    await Promise.race([done, deadline.done])
     deadline.stop()
   }
 
@@ -460,12 +453,4 @@ export function openEngine(options: EngineOptions): Engine {
   const engine = new Engine(options)
   engineOpened(engine)
   return engine
-}
-
-/** Reports of a pool go to the attempt that the assignment is. */
-const reports = {
-  started: (assignment: object): boolean => (assignment as Attempt).begin(),
-  finished: (assignment: object, result: BodyResult): void => (assignment as Attempt).settle(result),
-  lost: (assignment: object, cause: { crashed: boolean; error: unknown }): void =>
-    (assignment as Attempt).lost(cause),
 }

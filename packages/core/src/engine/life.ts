@@ -1,18 +1,20 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { InternalError, JournalError, RunError } from '../base/errors.ts'
-import type { BodyResult } from '../ports/task-runner.ts'
+import { InternalError, RunError } from '../base/errors.ts'
+import type { Steer } from '../definitions/retrying.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
-import { deadlineAfter } from '../runs/deadline.ts'
 import { replaceFutures, type Dependency } from '../runs/dependencies.ts'
-import { Attempt, type Concluder } from './attempt.ts'
-import type { Prepared, Recorded } from './calls.ts'
+import { Admission, needsAdmission, RetryWait, type Admitting } from './admission.ts'
+import { Attempt, type Concluder, type Cut } from './attempt.ts'
+import { isNamedByCall, nameRun, type Prepared, type Recorded } from './calls.ts'
 import { endedShort } from './divergence.ts'
 import { endChildren, endUncalled } from './ending.ts'
+import { runFlowBody } from './flow-body.ts'
 import { decodeArguments, hashArguments } from './identity.ts'
 import { asError, judge, messageOf, type Verdict } from './outcome.ts'
-import { readHistory } from './read-journal.ts'
+import { readAgain } from './read-again.ts'
 import { Replay } from './replay.ts'
+import { decideRetry, splitSteer, type RetryDecision } from './retry.ts'
 import type { EndListener, Run } from './run.ts'
 
 /**
@@ -25,7 +27,7 @@ export function begin(run: Run, prepared: Prepared, recorded?: Recorded): void {
 }
 
 /** The life of one run from its submission to its end. Here it is decided when a body starts and what follows from it. */
-class Life implements Concluder, EndListener {
+class Life implements Concluder, EndListener, Admitting {
   readonly #run: Run
   // Copied from the call, of which no more is needed: a million runs may wait.
   readonly #args: readonly unknown[]
@@ -34,6 +36,8 @@ class Life implements Concluder, EndListener {
   readonly #order: number
   readonly #recorded: Recorded | undefined
   #pending = 0
+  /** Whether it is being asked whether the run is to be tried again. */
+  #isDeciding = false
 
   constructor(run: Run, prepared: Prepared, recorded: Recorded | undefined) {
     this.#run = run
@@ -125,7 +129,8 @@ class Life implements Concluder, EndListener {
       const { maxRecoveries } = run.definition.settings
       if (this.#recorded !== undefined) endChildren(run, this.#recorded.run, error.message)
       run.move({ type: 'start', maxRecoveries }, undefined, outcome)
-    }
+    } else if (run.stateName === 'AwaitingRetry' || run.stateName === 'AwaitingConcurrencySlot')
+      run.move({ type: 'start' })
     if (run.stateName === 'Pending') run.move({ type: 'refuse' }, error.message, outcome)
     else run.move({ type: 'fail', retries: 0, delayed: false }, error.message, outcome)
   }
@@ -147,17 +152,64 @@ class Life implements Concluder, EndListener {
 
   #begin(args: readonly unknown[]): void {
     const run = this.#run
-    const { host } = run
-    const order = this.#order
     const recorded = this.#recorded
-    const gated = (recorded?.gated ?? false) || mustNotRunTwice(run)
-    const number = run.context.attempt + (run.stateName === 'Recovering' ? 1 : 0)
+    if (run.givenName === undefined && !isNamedByCall(run.definition, this.#dependencies))
+      nameRun(run, args, false)
+    if (run.stateName === 'AwaitingRetry') {
+      const last = recorded?.run.last
+      const until = last?.kind === 'transition' ? last.until : undefined
+      this.#retryAt(until ?? run.host.clock.now(), () => this.#beginAnew(args))
+    } else if (run.stateName === 'AwaitingConcurrencySlot' && run.context.tries > 0) this.#beginAnew(args)
+    else this.#beginOrRecover(args)
+  }
+
+  /** The first attempt, or one that goes on where a lost one was. */
+  #beginOrRecover(args: readonly unknown[]): void {
+    const run = this.#run
+    const recorded = this.#recorded
+    const isRecovery = run.stateName === 'Recovering'
+    const number = run.context.attempt + (isRecovery ? 1 : 0)
     const tryFrom = recorded === undefined || recorded.run.tryFrom > number ? number : recorded.run.tryFrom
-    const attempt = new Attempt({ host, run, number, tryFrom, args, order, gated, life: this })
-    run.body = attempt
-    if (recorded !== undefined)
+    const attempt = this.#attempt(args, number, {
+      tryFrom,
+      gated: (recorded?.gated ?? false) || mustNotRunTwice(run),
+    })
+    if (recorded !== undefined) {
       attempt.replay = Replay.recovery(recorded.run, attempt.handover, identityOfRecorded)
+      if (isRecovery && run.kind === 'flow')
+        attempt.countsFrom = recorded.run.startedAt + recorded.run.pausedMs
+    }
     this.#whenCallIsSafe(() => this.launch(attempt))
+  }
+
+  /** The first attempt of another try, in a run that was recovered while it waited for that. */
+  #beginAnew(args: readonly unknown[]): void {
+    const run = this.#run
+    const number = run.context.attempt + 1
+    const attempt = this.#attempt(args, number, { tryFrom: number, gated: mustNotRunTwice(run) })
+    if (this.#recorded !== undefined)
+      attempt.replay = Replay.retry(this.#recorded.run, number, identityOfRecorded)
+    this.launch(attempt)
+  }
+
+  #attempt(
+    args: readonly unknown[],
+    number: number,
+    { tryFrom, gated }: { tryFrom: number; gated: boolean },
+  ): Attempt {
+    const run = this.#run
+    const attempt = new Attempt({
+      host: run.host,
+      run,
+      number,
+      tryFrom,
+      args,
+      order: this.#order,
+      gated,
+      life: this,
+    })
+    run.body = attempt
+    return attempt
   }
 
   /** A run must not act on a draw of its caller that may be lost, nor a subflow be there without its caller knowing. */
@@ -173,23 +225,61 @@ class Life implements Concluder, EndListener {
   }
 
   launch(attempt: Attempt): void {
+    const run = this.#run
+    // A retry at once goes on with what the attempt before it held.
+    if (run.held !== undefined || !needsAdmission(run)) {
+      this.admitted(attempt)
+      return
+    }
+    const admission = new Admission(attempt, this)
+    run.held = admission
+    admission.ask()
+  }
+
+  admitted(attempt: Attempt): void {
     if (attempt.pool !== undefined) attempt.pool.assign(attempt)
     else this.#run.host.clock.turn(() => runFlowBody(attempt))
+  }
+
+  refused(attempt: Attempt, error: RunError): void {
+    this.#refuse(error)
+    attempt.finish()
   }
 
   /** Same arguments, next attempt; what the body's runs completed before is there for it. */
   #retry(last: Attempt): void {
     const run = this.#run
-    const { host } = run
-    last.finish()
     this.#again(last, (args) => {
-      const number = run.context.attempt
-      const gated = mustNotRunTwice(run)
-      const { order } = last
-      const attempt = new Attempt({ host, run, number, tryFrom: number, args, order, gated, life: this })
-      run.body = attempt
+      const number = run.context.attempt + (run.stateName === 'Retrying' ? 0 : 1)
+      const attempt = this.#attempt(args, number, { tryFrom: number, gated: mustNotRunTwice(run) })
       if (last.submitted === 0) this.launch(attempt)
-      else void this.#launchWithHistory(attempt)
+      else
+        void this.#launchWithHistory(attempt, (recorded) =>
+          Replay.retry(recorded, number, identityOfRecorded),
+        )
+    })
+  }
+
+  /** The next attempt begins at `until`, unless the run ends or leaves before. */
+  #retryAt(until: number, go: () => void): void {
+    const run = this.#run
+    const stop = run.host.clock.at(until, () => {
+      run.held = undefined
+      go()
+    })
+    run.held = new RetryWait(stop)
+  }
+
+  /** The host of the body was lost, and not this engine: another attempt goes on where the lost one was. */
+  #recover(last: Attempt): void {
+    const run = this.#run
+    this.#again(last, (args) => {
+      const number = run.context.attempt + 1
+      const attempt = this.#attempt(args, number, { tryFrom: last.tryFrom, gated: true })
+      if (run.kind === 'flow') attempt.countsFrom = last.countsFrom
+      void this.#launchWithHistory(attempt, (recorded) =>
+        Replay.recovery(recorded, attempt.handover, identityOfRecorded),
+      )
     })
   }
 
@@ -198,8 +288,10 @@ class Life implements Concluder, EndListener {
     else this.#withArguments(use)
   }
 
-  async #launchWithHistory(attempt: Attempt): Promise<void> {
-    attempt.replay = await readForRetry(this.#run)
+  async #launchWithHistory(attempt: Attempt, replay: (recorded: RecordedRun) => Replay): Promise<void> {
+    const recorded = await readAgain(this.#run)
+    // A run that has ended or left meanwhile needs no history.
+    if (recorded !== undefined) attempt.replay = replay(recorded)
     this.launch(attempt)
   }
 
@@ -222,17 +314,36 @@ class Life implements Concluder, EndListener {
 
   #concludeOrThrow(attempt: Attempt): void {
     const run = this.#run
-    const { result, submitted, failures = [] } = attempt
-    if (result === undefined) return
-    if (endedShort(attempt)) return
-    if (endUncalled(attempt) && attempt.liveChildren > 0) return
+    const { result: found, submitted, failures = [], cut } = attempt
+    if (found === undefined || this.#isDeciding) return
+    if (cut === undefined && endedShort(attempt)) return
+    if (cut !== 'hostLost' && endUncalled(attempt) && attempt.liveChildren > 0) return
+    if (cut !== undefined) {
+      this.#endCut(attempt, cut, attempt.reason)
+      return
+    }
+    const { result, steer } = splitSteer(found)
     const ended = 'error' in result ? { error: asError(result.error) } : result
     const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }))
     if (verdict.kind === 'wait') {
       for (const other of verdict.runs) other.whenSettled({ runEnded: () => attempt.tryEnd() })
       return
     }
-    this.#follow(attempt, verdict)
+    this.#follow(attempt, verdict, steer)
+  }
+
+  #endCut(attempt: Attempt, cut: Cut, error: unknown): void {
+    const run = this.#run
+    if (cut !== 'hostLost') {
+      const retries = cut === 'timeOut' || run.definition.settings.retryOnCrash
+      this.#failed(attempt, { type: cut, error, message: messageOf(error) }, retries ? undefined : abortion)
+      return
+    }
+    const fatal = mustNotRunTwice(run)
+    const outcome = { failure: run.host.values.saveError(error) }
+    run.move({ type: 'hostLost', fatal }, messageOf(error), outcome)
+    attempt.finish()
+    if (run.stateName === 'Recovering') this.#recover(attempt)
   }
 
   /** A value that the journal can't take fails the run, with the place that it can't take. */
@@ -245,35 +356,75 @@ class Life implements Concluder, EndListener {
     }
   }
 
-  #follow(attempt: Attempt, verdict: Exclude<Verdict, { kind: 'wait' }>): void {
+  #follow(attempt: Attempt, verdict: Exclude<Verdict, { kind: 'wait' }>, steer?: Steer): void {
     const run = this.#run
     switch (verdict.kind) {
       case 'complete':
         run.move({ type: 'complete' }, verdict.message, { value: verdict.value })
-        break
+        attempt.finish()
+        return
       case 'fail':
       case 'unobserved': {
         const error = 'error' in verdict ? asError(verdict.error) : undefined
-        const outcome = { failure: run.host.values.saveError(error) }
-        const event = {
-          type: verdict.kind,
-          retries: run.definition.settings.retries,
-          delayed: false,
-        } as const
-        run.move(event, verdict.message, outcome)
-        break
+        this.#failed(attempt, { type: verdict.kind, error, message: verdict.message }, steer)
+        return
       }
-      case 'cancel': {
+      case 'cancel':
         run.move({ type: 'cancel' }, messageOf(verdict.reason))
         attempt.reason = verdict.reason
         attempt.endCancelled(verdict.reason)
         return
-      }
     }
+  }
+
+  /** The attempt failed: another one follows, at once or later, or the run has failed. */
+  #failed(attempt: Attempt, failure: Failure, steer: Steer | undefined): void {
+    const run = this.#run
+    attempt.isJudged()
+    const decision = decideRetry(run, attempt.number, failure.error, steer)
+    if (!(decision instanceof Promise)) {
+      this.#endOrRetry(attempt, failure, decision)
+      return
+    }
+    this.#isDeciding = true
+    void decision.then((decided) => {
+      this.#isDeciding = false
+      const isRunning = run.stateName === 'Running' || run.stateName === 'Retrying'
+      if (!isRunning || attempt.over) return
+      // A callback of the body may have submitted another run meanwhile.
+      if (attempt.liveChildren > 0) return
+      this.#endOrRetry(attempt, failure, decided)
+    })
+  }
+
+  #endOrRetry(
+    attempt: Attempt,
+    { type, error, message }: Failure,
+    { retries, delayMs }: RetryDecision,
+  ): void {
+    const run = this.#run
+    const { clock, values } = run.host
+    const isRetried = run.context.tries < retries
+    const delayed = isRetried && (delayMs > 0 || run.held?.again() === false)
+    const until = delayed ? clock.now() + delayMs : undefined
+    const told = delayed && delayMs > 0 ? `${message} (tried again in ${Math.round(delayMs)} ms)` : message
+    run.move({ type, retries, delayed }, told, { failure: values.saveError(error) }, until)
+    attempt.finish()
     if (run.stateName === 'Retrying') this.#retry(attempt)
-    else attempt.finish()
+    else if (run.stateName === 'AwaitingRetry')
+      this.#retryAt(until ?? clock.now(), () => this.#retry(attempt))
   }
 }
+
+/** How an attempt failed. */
+interface Failure {
+  readonly type: 'fail' | 'unobserved' | 'timeOut' | 'crash'
+  readonly error: unknown
+  readonly message: string
+}
+
+/** Not to be tried again. */
+const abortion: Steer = { error: undefined, delayMs: undefined }
 
 /**
  * Whether the body begins only when the journal says that it does. So does one that may have run before, for its losses
@@ -283,51 +434,9 @@ function mustNotRunTwice({ definition }: Run): boolean {
   return definition.settings.onHostLost === 'crash'
 }
 
-/** A flow's body holds no slot: it begins in a turn of its own. */
-function runFlowBody(attempt: Attempt): void {
-  if (!attempt.begin()) return
-  runBody(attempt, (result) => attempt.settle(result))
-}
-
-function runBody(attempt: Attempt, settle: (result: BodyResult) => void): void {
-  let returned: unknown
-  try {
-    returned = attempt.invoke()
-  } catch (error) {
-    settle({ error })
-    return
-  }
-  Promise.resolve(returned).then(
-    (value) => settle({ value }),
-    (error: unknown) => settle({ error }),
-  )
-}
-
 function keyOf(part: PropertyKey | StandardSchemaV1.PathSegment): string | number {
   const key = typeof part === 'object' ? part.key : part
   return typeof key === 'symbol' ? String(key) : key
-}
-
-/** How long to wait before a read that failed is repeated: doubling from 10 ms to 5 s. */
-const firstPauseMs = 10
-const longestPauseMs = 5_000
-
-/** What the earlier tries of the body completed, read back from the journal when all of it is safe. */
-async function readForRetry(run: Run): Promise<Replay> {
-  const { host, ledger } = run
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-    await new Promise<void>((resolve) => ledger.whenSafe(resolve))
-    try {
-      const recorded = (await readHistory(host.journal, ledger.flowRunId))?.runs[run.index]
-      if (recorded !== undefined) return Replay.retry(recorded, identityOfRecorded)
-      throw new JournalError('RUN_NOT_FOUND', `the journal has no run ${run.id}`)
-    } catch (error) {
-      // A run that has ended or left meanwhile needs no history.
-      if (run.ended || ledger.lost) return new Replay(run.definition.version)
-      host.stalled(ledger, error)
-      await deadlineAfter(host.clock, pauseMs).done
-    }
-  }
 }
 
 /** The identity of a recorded call whose writer did not need one: its inputs lie in memory, by reference. */

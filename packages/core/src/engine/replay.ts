@@ -47,14 +47,14 @@ export class Replay {
     const ofThisTry = run.acts.filter((act) => isOfTry(act, run.tryFrom))
     const places = reservePlaces(ofThisTry, handover)
     for (const act of ofThisTry) replay.#remember(act, places, identityOf)
-    replay.#rememberCompleted(run, places, identityOf)
+    replay.#rememberCompleted(run, run.tryFrom, places, identityOf)
     return replay
   }
 
-  /** What to find again in the first attempt of a new try. */
-  static retry(run: RecordedRun, identityOf: IdentityOf): Replay {
+  /** What to find again in `attempt`, the first of a new try. */
+  static retry(run: RecordedRun, attempt: number, identityOf: IdentityOf): Replay {
     const replay = new Replay(run.submitted.version)
-    replay.#rememberCompleted(run, new Map(), identityOf)
+    replay.#rememberCompleted(run, attempt, new Map(), identityOf)
     return replay
   }
 
@@ -67,10 +67,15 @@ export class Replay {
     else if (act.kind === 'timer') this.#timers.push({ timer: act.timer, place: places.get(act.timer) })
   }
 
-  /** What earlier tries completed and this one has not adopted yet. */
-  #rememberCompleted(run: RecordedRun, places: ReadonlyMap<unknown, Place>, identityOf: IdentityOf): void {
+  /** What earlier tries completed and the one that began with attempt `from` has not adopted yet. */
+  #rememberCompleted(
+    run: RecordedRun,
+    from: number,
+    places: ReadonlyMap<unknown, Place>,
+    identityOf: IdentityOf,
+  ): void {
     for (const act of run.acts) {
-      if (isOfTry(act, run.tryFrom)) continue
+      if (isOfTry(act, from)) continue
       if (act.kind === 'called' && !places.has(act.run) && stateTypes[act.run.stateName] === 'COMPLETED') {
         this.#addTask(act.run, undefined, identityOf, true)
       }

@@ -1,5 +1,5 @@
 import type { Definition } from '../definitions/definition.ts'
-import { compile } from '../definitions/options.ts'
+import { compile } from '../definitions/compile.ts'
 import type { History, RecordedRun } from '../journal/history.ts'
 import { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
@@ -17,6 +17,7 @@ export function restoredOf(recorded: RecordedRun): Restored {
     entry: recorded.last,
     outcome: recorded.outcome,
     endOrder: beforeAll + recorded.endOrder,
+    runName: recorded.runName,
   }
 }
 
@@ -30,14 +31,8 @@ function ledgerOf(host: RunHost, history: History): Ledger<RunHost> {
 
 /** Stands for the definition of a run that is only to be ended: its body will not run. */
 export function endingDefinition({ submitted }: RecordedRun): Definition {
-  const { runKind: kind, name, version, runName } = submitted
-  return {
-    kind,
-    name,
-    version,
-    fn: () => undefined,
-    settings: compile(kind, runName === undefined ? {} : { runName }),
-  }
+  const { runKind: kind, name, version } = submitted
+  return { kind, name, version, fn: () => undefined, settings: compile(kind, {}) }
 }
 
 /** A task run as its caller's journal tells of it. */

@@ -1,14 +1,14 @@
-import { RunError } from '../base/errors.ts'
 import { runNameOf } from '../base/ids.ts'
-import { inWords } from '../base/words.ts'
 import type { Definition } from '../definitions/definition.ts'
+import { isFixed } from '../definitions/run-names.ts'
 import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { freshContext, type RunContextData, type RunEvent } from '../machines/run-machine.ts'
 import { isTerminal, stateTypes, type RunState, type StateName } from '../machines/states.ts'
 import { Audience } from './audience.ts'
 import type { CommitSubject, Ledger, LedgerHost } from './ledger.ts'
+import type { Limiter } from './limits.ts'
 import type { Observable } from 'rxjs'
-import type { Logger } from '../base/logger.ts'
+import type { LogFields, Logger } from '../base/logger.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
@@ -38,19 +38,64 @@ export interface RunHost extends LedgerHost {
   /** A subflow has ended, and its own journal has it. */
   subflowEnded(run: Run, caller: Body): void
   /** A body goes on although its run has ended; called again with false when it has settled. */
-  leftover(run: Run, present: boolean): void
+  leftover(run: Run, present: boolean, after: string): void
   /** What a run did and does. */
   watchRun(run: Run): Observable<Transition>
   watchStates(run: Run): Observable<RunState>
   cancel(run: Run, reason: unknown): void
   pause(run: Run): void
   resume(run: Run): Promise<void>
+  readonly limits: Limiter
+  readonly results: Results
+  /** Writes a log line with the run's ids. */
+  log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void
+}
+
+/** A result that was found in the cache. */
+export interface Hit {
+  readonly value: unknown
+  /** The run that made it. */
+  readonly runId: string
+}
+
+/** A run that wants to know whether there is a result. */
+export interface Seeker {
+  readonly run: Run
+  /** Whether it waits no more. */
+  readonly gone: boolean
+  /** There is a result; or there is none, and it is this run's part to make one. */
+  found(hit: Hit | undefined): void
+}
+
+/** Results of earlier calls, and the runs that wait for one that is being made. */
+export interface Results {
+  /** The key of a call; undefined where it has none, or none can be made: then the run is told of in the log. */
+  keyOf(run: Run, parameters: readonly unknown[]): string | undefined
+  /** Looks for a result of the key, or waits for the run that makes it. */
+  seek(key: string, seeker: Seeker): void
+  /** The result that is stored; undefined where it is missing, expired or can't be read. */
+  read(key: string, run: Run): Promise<Hit | undefined>
+  /** A run does not go on to make its result, for now or for good: another one may. */
+  abandoned(run: Run): void
+}
+
+/** What a run holds or waits for outside its body: slots, a result that another run makes, the time of its retry. */
+export interface Held {
+  /** The body begins. */
+  begun(): void
+  /** Whether another attempt may begin at once, with what it holds. */
+  again(): boolean
+  /** Whether the run has a slot of the limit. */
+  holds(limit: object): boolean
+  /** Gives everything back; a second call does nothing. */
+  release(): void
 }
 
 /** The body of a run, as seen by the runs that it submitted, by what it waits for, and by what ends it. */
 export interface Body {
   readonly run: Run
   readonly number: number
+  readonly arguments: readonly unknown[]
   readonly lease: number
   readonly childPool: TaskPool
   /** Whether it lends its slot while it waits. */
@@ -114,6 +159,7 @@ export interface Restored {
   readonly entry: SubmittedEntry | TransitionEntry
   readonly outcome: Outcome | undefined
   readonly endOrder: number
+  readonly runName: string | undefined
 }
 
 /**
@@ -149,8 +195,14 @@ export class Run implements CommitSubject, HandedOver {
   endOrder = 0
   /** The execution of its body, from the moment its upstreams are done. */
   body: Body | undefined
+  /** What it holds or waits for outside its body; given back when it ends, waits to be tried again, or leaves the engine. */
+  held: Held | undefined
   /** Told when its end is safe: runs that depend on it. */
   dependents: EndListener[] | undefined
+  /** The name that its arguments gave it. */
+  #named: string | undefined
+  /** Whether the journal is yet to be told of that name. */
+  #isNew = false
   #context: RunContextData | undefined
   #actor: RunActor | undefined
   /** The body that submitted it sees the end in its turn; all others see it when it is safe. */
@@ -184,6 +236,7 @@ export class Run implements CommitSubject, HandedOver {
     this.entry = restored.entry
     this.outcome = restored.outcome
     this.endOrder = restored.endOrder
+    this.#named = restored.runName
     this.settled = isTerminal(restored.stateName)
   }
 
@@ -209,41 +262,73 @@ export class Run implements CommitSubject, HandedOver {
   /**
    * Sends an event to the run's actor, and records the transition that follows.
    *
-   * @param outcome - How the run ended, if the event ends it.
+   * @param ending - How the run ended, if the event ends it.
+   * @param until - When its next attempt is due, if it is to wait for one.
    * @returns Whether the run changed its state; an event that its state does not accept changes nothing.
    */
-  move(event: RunEvent, message?: string, outcome?: Outcome): boolean {
+  move(event: RunEvent, message?: string, ending?: Outcome, until?: number): boolean {
     if (this.ended) return false
     const actor = (this.#actor ??= startActor(this.definition.kind, this.stateName, this.#context))
     const before = actor.getSnapshot()
     actor.send(event)
     const after = actor.getSnapshot()
     if (after === before) return false
-    this.stateName = after.value
+    const { value: to, context } = after
+    this.stateName = to
     this.seq++
-    const terminal = isTerminal(after.value)
+    const terminal = isTerminal(to)
+    const outcome = terminal ? ending : undefined
     if (terminal) {
       this.endOrder = this.host.next()
       this.outcome = outcome
-      this.#context = after.context
+      this.#context = context
       this.#actor = undefined
     }
-    this.ledger.record(
-      {
-        kind: 'transition',
-        at: this.host.clock.now(),
-        run: this.index,
-        to: after.value,
-        seq: this.seq,
-        attempt: after.context.attempt,
-        message,
-        outcome: terminal ? outcome : undefined,
-      },
-      this,
-    )
+    const at = this.host.clock.now()
+    const { index: run, seq } = this
+    const { attempt } = context
+    const entry: TransitionEntry = { kind: 'transition', at, run, to, seq, attempt, message, outcome }
+    this.ledger.record(this.#isNew || until !== undefined ? this.#withMore(entry, until) : entry, this)
+    // What waits for its slots may begin only when the journal is told that it left.
+    if (terminal || to === 'AwaitingRetry') this.#releaseHeld()
     // A subflow's end counts for its caller when it is safe: two journals have no common order before.
     if (terminal && this.caller?.run.ledger === this.ledger) this.caller.childEnded(this)
     return true
+  }
+
+  /** What few entries have; all others are spared the room for it. */
+  #withMore(entry: TransitionEntry, until: number | undefined): TransitionEntry {
+    const named = this.#isNew ? { runName: this.runName } : undefined
+    this.#isNew = false
+    return {
+      ...entry,
+      ...named,
+      ...(entry.to === 'AwaitingRetry' && until !== undefined ? { until } : undefined),
+    }
+  }
+
+  #releaseHeld(): void {
+    const { held } = this
+    this.held = undefined
+    held?.release()
+  }
+
+  /** Gives back what it holds, though it has not ended: it is not to begin for now. */
+  standBack(): void {
+    this.host.results.abandoned(this)
+    this.#releaseHeld()
+  }
+
+  /** The run leaves this engine. */
+  letGo(reason: unknown): void {
+    this.standBack()
+    this.body?.letGo(reason)
+  }
+
+  /** Its arguments give the run a name: the journal is told with its next transition, where it has the submission already. */
+  nameIt(name: string, recorded: boolean): void {
+    this.#named = name
+    this.#isNew = !recorded
   }
 
   committed(entry: Entry): void {
@@ -434,22 +519,6 @@ export class Run implements CommitSubject, HandedOver {
     return this.state
   }
 
-  /** This run and all live ones below it in the same journal. */
-  liveBelow(): Run[] {
-    const children = this.body?.liveRuns.filter(({ ledger }) => ledger === this.ledger) ?? []
-    return [this, ...children.flatMap((child) => child.liveBelow())]
-  }
-
-  /** The live run of an id: this one, or one below it in the same journal. */
-  findLive(id: string): Run | undefined {
-    if (this.id === id) return this
-    for (const child of this.body?.liveRuns ?? []) {
-      const found = child.ledger === this.ledger ? child.findLive(id) : undefined
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-
   /** Whether `run` is this run or one of its ancestors. */
   descendsFrom(run: Run): boolean {
     return this === run || (this.caller?.run.descendsFrom(run) ?? false)
@@ -457,24 +526,27 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Name for people: the one it was given, else the definition's with the run's number. */
   get runName(): string {
-    const { settings, name } = this.definition
-    return runNameOf(settings.runName, name, this.index)
+    return runNameOf(this.givenName, this.definition.name, this.index)
+  }
+
+  /** The name that its options give it, once its arguments are known. */
+  get givenName(): string | undefined {
+    if (this.#named !== undefined) return this.#named
+    const { runName } = this.definition.settings
+    return runName !== undefined && isFixed(runName) ? runName : undefined
+  }
+
+  /** Its own tags and those of the runs that it is part of. */
+  get tags(): readonly string[] {
+    const own = this.definition.settings.tags ?? noTags
+    const above = this.caller?.run.tags ?? noTags
+    if (above.length === 0 || own === above) return own
+    return own.length === 0 ? above : [...new Set([...above, ...own])]
   }
 }
 
+const noTags: readonly string[] = []
+
 function ignore(): void {
   // Nobody needs to know.
-}
-
-/** What a run that was cancelled rejects with. */
-export function cancelledError(run: Run, reason: unknown): RunError {
-  const why = reason === undefined ? '' : `: ${inWords(reason)}`
-  return new RunError(
-    'RUN_CANCELLED',
-    `${run.definition.kind} run ${run.runName} (${run.id}) was cancelled${why}`,
-    {
-      cause: reason,
-      details: { runId: run.id, reason },
-    },
-  )
 }

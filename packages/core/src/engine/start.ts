@@ -2,7 +2,7 @@ import { UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { twoCopies } from '../runs/dependencies.ts'
 import { Future } from '../runs/future.ts'
-import { runContext } from '../runs/run-context.ts'
+import { currentBody, tagsOfScope } from '../runs/run-context.ts'
 import { ambientEngine } from './ambient.ts'
 import { Attempt } from './attempt.ts'
 import { Engine } from './engine.ts'
@@ -10,7 +10,13 @@ import { submit } from './submit.ts'
 
 /** Submits a task run, or starts a flow run, from where the call is made. @throws UsageError for misuse */
 export function startRun(definition: Definition, args: readonly unknown[]): Future {
-  return new Future(start(definition, args))
+  const tags = tagsOfScope()
+  return new Future(start(tags === undefined ? definition : withMoreTags(definition, tags), args))
+}
+
+function withMoreTags(definition: Definition, tags: readonly string[]): Definition {
+  const { settings } = definition
+  return { ...definition, settings: { ...settings, tags: [...new Set([...(settings.tags ?? []), ...tags])] } }
 }
 
 function start(definition: Definition, args: readonly unknown[]): ReturnType<typeof submit> {
@@ -22,7 +28,7 @@ function start(definition: Definition, args: readonly unknown[]): ReturnType<typ
 
 /** The body that makes the call. @throws UsageError `TWO_COPIES` where it is one of another copy of the package */
 export function currentAttempt(): Attempt | undefined {
-  const body: unknown = runContext.getStore()
+  const body: unknown = currentBody()
   if (body === undefined || body instanceof Attempt) return body
   throw twoCopies('the run that makes the call')
 }

@@ -1,5 +1,5 @@
 import type { History } from '../journal/history.ts'
-import { cancelRun } from './attempt.ts'
+import { cancelRun } from './cancel-run.ts'
 import { readHistory } from './read-journal.ts'
 import { cancelParked, replayParked } from './roots.ts'
 import type { Run } from './run.ts'

@@ -63,6 +63,10 @@ export interface TransitionEntry extends At {
   readonly message: string | undefined
   /** Only of a terminal state. */
   readonly outcome: Outcome | undefined
+  /** Only of AwaitingRetry: wall time at which the next attempt is to begin. */
+  readonly until?: number
+  /** The name that the run's arguments gave it, with the first transition after they were known. */
+  readonly runName?: string
 }
 
 /** A call was answered by a run that an earlier attempt of the caller had completed. */

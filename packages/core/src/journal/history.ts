@@ -23,6 +23,11 @@ export interface RecordedRun {
   recoveries: number
   /** The attempt with which the current try began; later ones were recoveries of it. */
   tryFrom: number
+  /** When the body of the current try began, and how long the run has been paused since. */
+  startedAt: number
+  pausedMs: number
+  /** The name that it was given, by its options or its arguments. */
+  runName: string | undefined
   outcome: Outcome | undefined
   /** Its place among the runs of the journal that ended, from 1; 0 while it has not. */
   endOrder: number
@@ -145,6 +150,9 @@ class Fold {
       tries: 0,
       recoveries: 0,
       tryFrom: 1,
+      startedAt: 0,
+      pausedMs: 0,
+      runName: entry.runName,
       outcome: undefined,
       endOrder: 0,
       acts: [],
@@ -161,6 +169,12 @@ class Fold {
     if (isRunning(from) && (entry.to === 'AwaitingRetry' || entry.to === 'Retrying')) run.tries++
     if (isRunning(from) && entry.to === 'Recovering') run.recoveries++
     if (entry.to === 'Retrying' && from !== 'Recovering') run.tryFrom = entry.attempt
+    if (from === 'Paused') run.pausedMs += entry.at - run.last.at
+    else if (isRunning(entry.to) && from !== 'Recovering') {
+      run.startedAt = entry.at
+      run.pausedMs = 0
+    }
+    run.runName = entry.runName ?? run.runName
     run.stateName = entry.to
     run.seq = entry.seq
     run.attempt = entry.attempt

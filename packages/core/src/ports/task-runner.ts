@@ -14,6 +14,8 @@ export interface Assignment {
   readonly attempt: number
   /** Place in the order of submission, over the whole engine. */
   readonly order: number
+  /** Those of greater priority start first; equal ones in their order. */
+  readonly priority: number
   readonly task: { readonly name: string; readonly version: string }
   readonly arguments: readonly unknown[]
   /** Lease of the task body that submitted it, where a task's body did. */

@@ -246,7 +246,7 @@ function isIdle(lane: Lane, limit: number): boolean {
   return lane.free === limit && lane.ready.size === 0 && lane.children.size === 0 && lane.resuming.size === 0
 }
 
-/** Ready runs start in order of submission, whatever the order in which they became ready. */
-function byOrder(a: Waiting, b: Waiting): boolean {
-  return a.assignment.order < b.assignment.order
+/** Ready runs start by priority and in order of submission, whatever the order in which they became ready. */
+function byOrder({ assignment: a }: Waiting, { assignment: b }: Waiting): boolean {
+  return a.priority === b.priority ? a.order < b.order : a.priority > b.priority
 }

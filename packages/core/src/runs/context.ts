@@ -3,8 +3,9 @@ import { UsageError } from '../base/errors.ts'
 import { uuidV4 } from '../base/ids.ts'
 import { withFields, type RunLogger } from '../base/logger.ts'
 import type { Attempt } from '../engine/attempt.ts'
+import { inWords } from '../base/words.ts'
 import { currentAttempt } from '../engine/start.ts'
-import { runContext } from './run-context.ts'
+import { runContext, runWithTags } from './run-context.ts'
 
 /** What a body can know of its run. @public */
 export interface CurrentRun {
@@ -71,19 +72,19 @@ export function sleep(duration: Duration): Promise<void> {
 /** Wall time in milliseconds since 1970, the same when the body is replayed. @throws UsageError `NO_RUN_CONTEXT` @public */
 export function now(): number {
   const attempt = acting('now')
-  return attempt.draw('now', () => attempt.host.clock.now())
+  return attempt.draws.draw('now', () => attempt.host.clock.now())
 }
 
 /** A number x with 0 ≤ x < 1, the same when the body is replayed. @throws UsageError `NO_RUN_CONTEXT` @public */
 export function random(): number {
   const attempt = acting('random')
-  return attempt.draw('random', () => attempt.host.random.number())
+  return attempt.draws.draw('random', () => attempt.host.random.number())
 }
 
 /** A random UUID, the same when the body is replayed. @throws UsageError `NO_RUN_CONTEXT` @public */
 export function uuid(): string {
   const attempt = acting('uuid')
-  return attempt.draw('uuid', () => uuidV4(attempt.host.random))
+  return attempt.draws.draw('uuid', () => uuidV4(attempt.host.random))
 }
 
 /**
@@ -95,6 +96,21 @@ export function uuid(): string {
 export function bindRun<A extends unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   const attempt = current('bindRun')
   return (...args) => runContext.run(attempt, fn, ...args)
+}
+
+/**
+ * Calls `fn`, and gives back what it returns. Runs that are called in it, and in all that it awaits, get `tags` besides
+ * their own, and so do the runs below them. Scopes nest.
+ *
+ * @throws {@link UsageError} `INVALID_OPTION` where `tags` is no list of texts; what `fn` throws
+ * @public
+ */
+export function withTags<T>(tags: readonly string[], fn: () => T): T {
+  if (Array.isArray(tags) && tags.every((tag) => typeof tag === 'string' && tag !== ''))
+    return runWithTags(tags, fn)
+  throw new UsageError('INVALID_OPTION', `expected \`tags\` to be a list of texts, got ${inWords(tags)}`, {
+    details: { option: 'tags' },
+  })
 }
 
 function current(what: string): Attempt {
@@ -123,7 +139,7 @@ function describe(attempt: Attempt): CurrentRun {
     flowRunId: run.ledger.flowRunId,
     attempt: number,
     parameters: attempt.arguments,
-    tags: definition.settings.tags ?? [],
+    tags: run.tags,
     get signal() {
       return attempt.signal
     },

@@ -7,7 +7,7 @@ import type { RunState } from '../machines/states.ts'
 import type { Transition } from '../streams/transition.ts'
 import type { Clock } from '../ports/clock.ts'
 import { deadlineAfter } from './deadline.ts'
-import { runContext } from './run-context.ts'
+import { currentBody } from './run-context.ts'
 
 /** Marks futures of every copy of the package, so that a foreign one is noticed. */
 const brand = Symbol.for('@troupe/core/future')
@@ -118,7 +118,7 @@ export class Handle {
 
   cancel(reason?: string): Promise<RunState> {
     const { run } = this.target
-    if (run !== undefined && runContext.getStore()?.run.descendsFrom(run) === true) {
+    if (run !== undefined && currentBody()?.run.descendsFrom(run) === true) {
       // From inside: the end can't come before the body that would wait for it.
       void this.target.cancel(reason)
       return Promise.resolve(this.target.state)
@@ -141,7 +141,7 @@ export class Handle {
 
   /** The body that asks, if one does; it may lend its slot. @throws UsageError `DEADLOCK` where it waits for itself */
   #waits(): Body | undefined {
-    const asker = runContext.getStore()
+    const asker = currentBody()
     if (this.target.run !== undefined) asker?.waitsFor(this.target.run)
     return asker
   }

@@ -4,7 +4,7 @@ import { deadlineAfter } from './deadline.ts'
 import { Future, Handle, isForeignFuture, type Target } from './future.ts'
 import { twoCopies } from './dependencies.ts'
 import { AllowFailure, type Wrapped } from './markers.ts'
-import { runContext } from './run-context.ts'
+import { currentBody } from './run-context.ts'
 import type { RunHandle } from './types.ts'
 
 /** What `waitAll` found. @public */
@@ -22,7 +22,7 @@ function targetsOf(futures: readonly unknown[], what: string): Target[] {
       throw twoCopies(`${what} ${index}`)
     throw new UsageError('INVALID_OPTION', `expected a future or a handle at place ${index} of ${what}`)
   })
-  const body = runContext.getStore()
+  const body = currentBody()
   for (const target of targets) {
     target.looked = true
     if (target.run !== undefined) body?.waitsFor(target.run)
@@ -44,7 +44,7 @@ export async function waitAll<F extends RunHandle<unknown>>(
   const list = [...futures]
   const ms = options.timeout === undefined ? undefined : toMilliseconds(options.timeout, 'timeout')
   const targets = targetsOf(list, 'the list of waitAll')
-  const body = runContext.getStore()
+  const body = currentBody()
   const ended = new Set<number>()
   const all = Promise.all(targets.map((target, index) => target.untilEnd(body).then(() => ended.add(index))))
   const clock = targets[0]?.clock
@@ -100,7 +100,7 @@ export function asCompleted<T>(futures: Iterable<RunHandle<T>>): AsyncIterableIt
   }
   targets.forEach((target, index) => {
     const value = list[index] as RunHandle<T>
-    target.untilEnd(runContext.getStore()).then(
+    target.untilEnd(currentBody()).then(
       () => arrived(({ resolve }) => resolve({ value, done: false })),
       (error: unknown) => arrived(({ reject }) => reject(error)),
     )

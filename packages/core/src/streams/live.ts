@@ -1,3 +1,4 @@
+import { runNameOf } from '../base/ids.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { stateNames, stateTypes, type StateName, type StateType } from '../machines/states.ts'
 import type { Transition } from './transition.ts'
@@ -5,6 +6,7 @@ import type { Transition } from './transition.ts'
 /** What a transition says of its run. */
 export interface Shown {
   readonly id: string
+  readonly index: number
   readonly runName: string
   readonly definition: { readonly kind: 'flow' | 'task'; readonly name: string }
   /** Newest committed entry about its state, before this one. */
@@ -32,7 +34,8 @@ export function liveTransition(
     runId: run.id,
     kind,
     flow: where.flow,
-    runName: run.runName,
+    // A run may have been named by its arguments since it was submitted.
+    runName: submitted ? runNameOf(entry.runName, name, run.index) : run.runName,
     from: from === undefined ? null : typed[from],
     to:
       submitted || entry.message === undefined

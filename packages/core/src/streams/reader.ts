@@ -5,7 +5,7 @@ import type { Transition } from './transition.ts'
 
 interface Seen {
   readonly submitted: SubmittedEntry
-  readonly runName: string
+  runName: string
   state: StateName
 }
 
@@ -41,6 +41,7 @@ export class TransitionReader {
     if (seen === undefined) return undefined
     const from = seen.state
     seen.state = entry.to
+    seen.runName = entry.runName ?? seen.runName
     return this.#transition(seen, { ...entry, from })
   }
 

@@ -1,5 +1,5 @@
 import { createEngine, type CloseOptions, type Engine } from '../engine/create-engine.ts'
-import type { EngineOptions } from '../engine/engine.ts'
+import type { EngineOptions } from '../engine/engine-options.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import { seededRandom } from '../ports/random.ts'
 import type { Journal } from '../ports/journal.ts'

@@ -45,7 +45,7 @@ describe('inside a run', () => {
       runName: 'first',
       attempt: 1,
       parameters: [1, 2],
-      tags: ['t'],
+      tags: ['f', 'g', 't'],
     })
     expect(seen?.task.id).toMatch(new RegExp(`^${run.id}\\.`))
     expect(seen?.flow.id).toBe(run.id)

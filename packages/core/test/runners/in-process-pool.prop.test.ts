@@ -42,6 +42,7 @@ class Job implements Assignment {
   readonly lease: number
   readonly order: number
   readonly parentLease: number | undefined
+  readonly priority = 0
   readonly runId = ''
   readonly attempt = 1
   readonly task = { name: 'simulated', version: '1' }

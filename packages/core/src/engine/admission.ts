@@ -1,0 +1,171 @@
+import type { RunError } from '../base/errors.ts'
+import type { Attempt } from './attempt.ts'
+import type { Claim, Claimant } from './limits.ts'
+import { limitDeadlockError, waitedTooLongError } from './run-errors.ts'
+import type { Held, Hit, Run, Seeker } from './run.ts'
+
+/** What follows on an admission. */
+export interface Admitting {
+  /** The body may begin as soon as its runner has room. */
+  admitted(attempt: Attempt): void
+  /** The body does not begin. */
+  refused(attempt: Attempt, error: RunError): void
+}
+
+/** Whether anything but a run's upstreams and its runner has a say in its beginning. */
+export function needsAdmission(run: Run): boolean {
+  const { caching, waitTimeoutMs } = run.definition.settings
+  return caching !== undefined || waitTimeoutMs !== undefined || limitsOf(run) !== undefined
+}
+
+function limitsOf(run: Run): readonly object[] | undefined {
+  return run.host.limits.of(run)
+}
+
+/**
+ * What a run does between the end of its upstreams and the start of its body: it looks for a cached result, and waits for
+ * slots of the limits that count it. Holds those slots until the run gives them back.
+ */
+export class Admission implements Held, Claimant, Seeker {
+  readonly run: Run
+  readonly #attempt: Attempt
+  readonly #admitting: Admitting
+  #key: string | undefined
+  #claim: Claim | undefined
+  #stopWaiting: (() => void) | undefined
+  /** Whether all was given back. */
+  gone = false
+
+  constructor(attempt: Attempt, admitting: Admitting) {
+    this.run = attempt.run
+    this.#attempt = attempt
+    this.#admitting = admitting
+  }
+
+  get priority(): number {
+    return this.run.definition.settings.priority
+  }
+
+  get order(): number {
+    return this.#attempt.order
+  }
+
+  /** Calls the body's `admitted` or `refused`, now or later, or ends the run. */
+  ask(): void {
+    const { run } = this
+    const { waitTimeoutMs, caching } = run.definition.settings
+    if (waitTimeoutMs !== undefined && run.stateName !== 'Recovering') {
+      const { clock } = run.host
+      this.#stopWaiting = clock.at(clock.now() + waitTimeoutMs, () => this.#waitedTooLong(waitTimeoutMs))
+    }
+    const isFirst = run.context.tries === 0 && run.stateName !== 'Recovering'
+    if (caching !== undefined && isFirst) this.#key = run.host.results.keyOf(run, this.#attempt.arguments)
+    if (this.#key === undefined) this.#claimSlots()
+    else run.host.results.seek(this.#key, this)
+  }
+
+  found(hit: Hit | undefined): void {
+    if (hit === undefined) this.#claimSlots()
+    else this.#take(hit)
+  }
+
+  #take({ value, runId }: Hit): void {
+    const { run } = this
+    run.move({ type: 'cacheHit' }, `result of ${runId}`, { value: run.host.values.save(value, 'result') })
+    this.#attempt.finish()
+  }
+
+  #claimSlots(): void {
+    const { run } = this
+    const limits = limitsOf(run)
+    if (limits === undefined) {
+      this.#admitting.admitted(this.#attempt)
+      return
+    }
+    const claim = run.host.limits.claim(limits, this)
+    if (this.gone) return
+    this.#claim = claim
+    if (claim.granted) this.#admitting.admitted(this.#attempt)
+    else if (run.stateName !== 'AwaitingConcurrencySlot') run.move({ type: 'awaitSlot' }, claim.waitsFor)
+  }
+
+  granted(): void {
+    if (this.#key === undefined || this.run.definition.settings.caching?.refresh === true) {
+      this.#admitting.admitted(this.#attempt)
+      return
+    }
+    // Another process may have made the result while this one waited.
+    void this.run.host.results.read(this.#key, this.run).then((hit) => {
+      if (this.gone) return
+      if (hit === undefined) this.#admitting.admitted(this.#attempt)
+      else this.#take(hit)
+    })
+  }
+
+  waitsForAncestor(limit: object): boolean {
+    for (let above = this.run.caller?.run; above !== undefined; above = above.caller?.run)
+      if (above.held?.holds(limit) === true) return true
+    return false
+  }
+
+  deadlocked(words: string): void {
+    const { run } = this
+    this.release()
+    this.#admitting.refused(this.#attempt, limitDeadlockError(run, words))
+  }
+
+  #waitedTooLong(ms: number): void {
+    const { run } = this
+    const what = this.#claim?.waitsFor ?? 'waits for its turn'
+    if (run.stateName === 'Pending' || run.stateName === 'AwaitingRetry')
+      run.move({ type: 'awaitSlot' }, what)
+    const error = waitedTooLongError(run, ms, what)
+    const outcome = { failure: run.host.values.saveError(error) }
+    if (run.move({ type: 'timeOut', retries: 0, delayed: false }, error.message, outcome))
+      this.#attempt.finish()
+  }
+
+  again(): boolean {
+    return this.#claim?.again() ?? true
+  }
+
+  begun(): void {
+    this.#stopWaiting?.()
+    this.#stopWaiting = undefined
+  }
+
+  holds(limit: object): boolean {
+    return this.#claim?.holds(limit) ?? false
+  }
+
+  release(): void {
+    this.gone = true
+    this.begun()
+    this.#claim?.release()
+  }
+}
+
+/** A run that waits to be tried again. */
+export class RetryWait implements Held {
+  readonly #stop: () => void
+
+  constructor(stop: () => void) {
+    this.#stop = stop
+  }
+
+  again(): boolean {
+    return false
+  }
+
+  begun(): void {
+    // It has not begun while it waits.
+  }
+
+  holds(): boolean {
+    return false
+  }
+
+  release(): void {
+    this.#stop()
+  }
+}

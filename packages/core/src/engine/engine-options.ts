@@ -1,0 +1,59 @@
+import { UsageError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Cache } from '../ports/cache.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Journal } from '../ports/journal.ts'
+import type { Random } from '../ports/random.ts'
+import type { Limit } from './limits.ts'
+
+/** @public */
+export interface EngineOptions {
+  /** Where journals are kept; default in memory. An engine does not close a journal that it is given. */
+  readonly journal?: Journal
+  /** Results of tasks with a cache; default in memory, the 10,000 used last. */
+  readonly cache?: Cache
+  /** How many runs there may be at once, and how often they may begin; `engine.limits` changes them. */
+  readonly limits?: readonly Limit[]
+  /** Encode and decode every value, as threads and other machines do; default only where the journal needs it. */
+  readonly strictValues?: boolean
+  /** Time; default this machine's. */
+  readonly clock?: Clock
+  /** Chance; default the operating system's. */
+  readonly random?: Random
+  /** Where log lines go; default warnings and errors to standard error. A `pino` logger fits. */
+  readonly logger?: Logger
+  /** Name of this node in journals and transitions; default a random one. */
+  readonly node?: string
+}
+
+/** Something went wrong that no caller hears of: an observer threw, a run failed and nobody looked. @public */
+export interface EngineError {
+  readonly error: unknown
+  readonly flowRunId?: string
+  readonly runId?: string
+}
+
+/** How an engine is. @public */
+export interface EngineHealth {
+  readonly open: boolean
+  /** Flow runs, and task runs outside any flow, that are live here. */
+  readonly liveRuns: number
+  /** Bodies that go on although their run has ended, by run id. */
+  readonly leftovers: readonly string[]
+  /** Journals whose newest append has not been answered, by flow run id. */
+  readonly stalled: readonly string[]
+}
+
+const optionNames = ['journal', 'cache', 'limits', 'strictValues', 'clock', 'random', 'logger', 'node']
+
+/** @throws UsageError `INVALID_OPTION` */
+export function checkEngineOptions(options: EngineOptions): void {
+  for (const name of Object.keys(options)) {
+    if (optionNames.includes(name)) continue
+    throw new UsageError(
+      'INVALID_OPTION',
+      `createEngine has no option \`${name}\`; it takes ${optionNames.join(', ')}`,
+      { details: { option: name } },
+    )
+  }
+}

@@ -1,0 +1,22 @@
+import type { BodyResult } from '../ports/task-runner.ts'
+import type { Attempt } from './attempt.ts'
+
+/** A flow's body holds no slot: it begins in a turn of its own. */
+export function runFlowBody(attempt: Attempt): void {
+  if (!attempt.begin()) return
+  runBody(attempt, (result) => attempt.settle(result))
+}
+
+function runBody(attempt: Attempt, settle: (result: BodyResult) => void): void {
+  let returned: unknown
+  try {
+    returned = attempt.invoke()
+  } catch (error) {
+    settle({ error })
+    return
+  }
+  Promise.resolve(returned).then(
+    (value) => settle({ value }),
+    (error: unknown) => settle({ error }),
+  )
+}

@@ -1,0 +1,59 @@
+import { withFields } from '../base/logger.ts'
+import type { Hook, HookEvent } from '../definitions/hooks.ts'
+import type { Transition } from '../streams/transition.ts'
+import { runContext } from '../runs/run-context.ts'
+import type { Run } from './run.ts'
+
+/** Calls hooks: those of one run one after the other, those of different runs side by side. */
+export class HookCalls {
+  readonly #last = new Map<Run, Promise<void>>()
+  readonly #failed: (error: unknown, run: Run) => void
+
+  /** @param failed - Told what a hook threw or rejected with. */
+  constructor(failed: (error: unknown, run: Run) => void) {
+    this.#failed = failed
+  }
+
+  /** A run has entered a state, and the journal has it. */
+  entered(run: Run, transition: Transition): void {
+    const hooks = run.definition.settings.hooks?.[transition.to.type]
+    if (hooks === undefined) return
+    const before = this.#last.get(run) ?? Promise.resolve()
+    const event = eventOf(run, transition, (error) => this.#failed(error, run))
+    const done = before.then(() => this.#callAll(run, hooks, event))
+    this.#last.set(run, done)
+    void done.then(() => {
+      if (this.#last.get(run) === done) this.#last.delete(run)
+    })
+  }
+
+  async #callAll(run: Run, hooks: readonly Hook[], event: HookEvent): Promise<void> {
+    for (const hook of hooks) {
+      try {
+        await runContext.exit(() => hook(event))
+      } catch (error) {
+        this.#failed(error, run)
+      }
+    }
+  }
+
+  /** Resolves when all hooks that were called, and those that follow on them, have settled. */
+  async idle(): Promise<void> {
+    while (this.#last.size > 0) await Promise.all(this.#last.values())
+  }
+}
+
+function eventOf(run: Run, transition: Transition, onError: (error: unknown) => void): HookEvent {
+  const { flowRunId, runId, runName, attempt } = transition
+  const { type } = transition.to
+  return {
+    transition,
+    error: type === 'FAILED' || type === 'CRASHED' || type === 'CANCELLED' ? run.error : undefined,
+    get value() {
+      return type === 'COMPLETED' ? run.value : undefined
+    },
+    parameters: run.body?.arguments,
+    tags: run.tags,
+    logger: withFields(run.host.logger, { flowRunId, runId, run: runName, attempt }, onError),
+  }
+}

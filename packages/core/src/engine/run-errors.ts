@@ -1,0 +1,72 @@
+import { RunError, UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
+import type { Run } from './run.ts'
+
+/** A run in messages: what it is, its name and its id. */
+export function wordsFor(run: Run): string {
+  return `${run.definition.kind} run ${run.runName} (${run.id})`
+}
+
+/** What a run that was cancelled rejects with. */
+export function cancelledError(run: Run, reason: unknown): RunError {
+  const why = reason === undefined ? '' : `: ${inWords(reason)}`
+  return new RunError('RUN_CANCELLED', `${wordsFor(run)} was cancelled${why}`, {
+    cause: reason,
+    details: { runId: run.id, reason },
+  })
+}
+
+/** Its body did not end in time. */
+export function timedOutError(run: Run, timeoutMs: number): RunError {
+  return new RunError('RUN_TIMED_OUT', `${wordsFor(run)} exceeded its time limit of ${timeoutMs} ms`, {
+    details: { runId: run.id, timeoutMs },
+  })
+}
+
+/** It did not come to begin in time. */
+export function waitedTooLongError(run: Run, waitTimeoutMs: number, what: string): RunError {
+  return new RunError('RUN_TIMED_OUT', `${wordsFor(run)} waited ${waitTimeoutMs} ms to begin; it ${what}`, {
+    details: { runId: run.id, waitTimeoutMs },
+  })
+}
+
+/** The place where its body ran is gone. */
+export function crashedError(run: Run, how: string, cause: unknown): RunError {
+  return new RunError('RUN_CRASHED', `the body of ${wordsFor(run)} ${how}: ${inWords(cause)}`, {
+    cause,
+    details: { runId: run.id },
+  })
+}
+
+/** It lost its host more often than its options allow. */
+export function poisonedError(run: Run): RunError {
+  const { recoveries } = run.context
+  const { maxRecoveries } = run.definition.settings
+  const message = `${wordsFor(run)} lost its host ${recoveries} times; \`maxRecoveries\` is ${maxRecoveries}`
+  return new RunError('RUN_CRASHED', message, { details: { runId: run.id, recoveries } })
+}
+
+/** It needs what a run above it has, which waits for it. */
+export function limitDeadlockError(run: Run, limit: string): RunError {
+  const message =
+    `${wordsFor(run)} needs a slot of ${limit}, and a run that waits for it holds one: neither could go on; ` +
+    'raise the limit, or let only one of them be counted by it'
+  return new RunError('LIMIT_DEADLOCK', message, { details: { runId: run.id, limit } })
+}
+
+/** A body calls although its run has ended. @param why - Where its run did not just end. */
+export function endedError(run: Run, why: unknown): UsageError {
+  const how =
+    why === undefined
+      ? "has ended or gone on elsewhere; its body can't go on"
+      : `is past its end: ${inWords(why)}`
+  return new UsageError('RUN_ENDED', `${wordsFor(run)} ${how}`, { details: { runId: run.id } })
+}
+
+/** A body calls although its run is being cancelled. */
+export function cancellingError(run: Run): UsageError {
+  const how = 'only calls `.with({ cleanup: true })` are taken, within the grace'
+  return new UsageError('RUN_CANCELLING', `${wordsFor(run)} is being cancelled; ${how}`, {
+    details: { runId: run.id },
+  })
+}
