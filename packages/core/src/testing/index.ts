@@ -1,11 +1,12 @@
 /**
  * For tests of flows, and of what plugs into Troupe: virtual time, seeded chance, crashes, and the suites that every
- * journal, store of blobs, clock, source of chance and task runner is held to.
+ * journal, store of blobs, cache, clock, source of chance and task runner is held to.
  *
  * @packageDocumentation
  */
 export { seededRandom } from '../ports/random.ts'
 export { blobsConformance, type OpenedBlobs } from './blobs-conformance.ts'
+export { cacheConformance, type OpenedCache } from './cache-conformance.ts'
 export { clockConformance, type OpenedClock } from './clock-conformance.ts'
 export type { ConformanceCase, Opened } from './conformance.ts'
 export {

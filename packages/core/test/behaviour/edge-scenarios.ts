@@ -1,11 +1,13 @@
 import {
   flow,
+  inputs,
+  memoryCache,
   memoryJournal,
   sleep,
   task,
   type FlowRunHandle,
   type RunHandle,
-  type RunOptions,
+  type TaskOptions,
 } from '@troupe/core'
 import { virtualClock, type TestEngine } from '@troupe/core/testing'
 import { expect } from 'vitest'
@@ -16,6 +18,7 @@ export type Kind = 'flow' | 'task'
 /** Processes over one journal, one after the other, and every edge that a run went over in them. */
 export class World {
   readonly driven = new Set<string>()
+  readonly cache = memoryCache()
   readonly #journal = memoryJournal()
   readonly #clock = virtualClock()
   readonly #kind: Kind
@@ -27,7 +30,15 @@ export class World {
   }
 
   #start(): TestEngine {
-    const engine = testEngine({ journal: this.#journal, clock: this.#clock })
+    const engine = testEngine({
+      journal: this.#journal,
+      clock: this.#clock,
+      cache: this.cache,
+      limits: [
+        { task: 'edge-limited', concurrency: 1 },
+        { flow: 'edge-limited', concurrency: 1 },
+      ],
+    })
     engine.transitions.subscribe(({ kind, from, to, runName }) => {
       if (kind === this.#kind) this.driven.add(`${from?.name ?? '–'} → ${to.name}`)
       else if (!runName.startsWith('helper')) throw new TypeError(`unexpected run ${runName}`)
@@ -57,9 +68,17 @@ export class World {
 }
 
 export type Define = (
-  options: Omit<RunOptions, 'name' | 'parameters'>,
+  options: Omit<TaskOptions, 'parameters'>,
   body: () => unknown,
 ) => () => RunHandle<unknown>
+
+/** Counted by a limit of one. */
+const limited = { name: 'edge-limited' }
+
+/** Takes the only slot, until it is let go. */
+function takeSlot(define: Define): RunHandle<unknown> {
+  return define(limited, hold)()
+}
 
 export interface Scenario {
   readonly name: string
@@ -279,6 +298,108 @@ export const scenarios: readonly Scenario[] = [
       expect(run.state.name).toBe('Paused')
       await run.resume()
       expect(await world.end(run)).toBe('Completed')
+    },
+  },
+  {
+    name: 'it is tried again later, in vain and then not',
+    drives: [
+      'Running → AwaitingRetry',
+      'AwaitingRetry → Retrying',
+      'Retrying → AwaitingRetry',
+      'Retrying → Completed',
+    ],
+    play: async (world, define) => {
+      const run = define({ retries: 2, retryDelay: '1m' }, onceFailing(onceFailing(() => 1)))()
+      expect(await world.end(run)).toBe('Completed')
+    },
+  },
+  {
+    name: 'it is cancelled while it waits to be tried again',
+    drives: ['AwaitingRetry → Cancelled'],
+    play: async (world, define) => {
+      const run = define({ retries: 1, retryDelay: '1m' }, fails)()
+      await quiet()
+      void run.cancel()
+      expect(await world.end(run)).toBe('Cancelled')
+      expect(world.engine.clock.waiting).toBe(0)
+    },
+  },
+  {
+    name: 'its time limit is reached',
+    drives: ['Running → TimedOut'],
+    play: async (world, define) =>
+      expect(await world.end(define({ timeout: '1m' }, hold)())).toBe('TimedOut'),
+  },
+  {
+    name: 'its time limit is reached while it is tried again',
+    drives: ['Retrying → TimedOut'],
+    play: async (world, define) =>
+      expect(await world.end(define({ timeout: '1m', retries: 1 }, hold)())).toBe('TimedOut'),
+  },
+  {
+    name: 'it waits for a slot, and gets it',
+    drives: ['Pending → AwaitingConcurrencySlot', 'AwaitingConcurrencySlot → Running'],
+    play: async (world, define) => {
+      takeSlot(define).ignore()
+      expect(await world.end(define(limited, () => 1)())).toBe('Completed')
+    },
+  },
+  {
+    name: 'it waits for a slot, and is cancelled',
+    drives: ['AwaitingConcurrencySlot → Cancelled'],
+    play: async (world, define) => {
+      takeSlot(define).ignore()
+      const run = define(limited, () => 1)()
+      await quiet()
+      void run.cancel()
+      expect(await world.end(run)).toBe('Cancelled')
+    },
+  },
+  {
+    name: 'it waits for a slot too long',
+    drives: ['AwaitingConcurrencySlot → TimedOut'],
+    play: async (world, define) => {
+      takeSlot(define).ignore()
+      const run = define({ ...limited, waitTimeout: '1m', retries: 5 }, () => 1)()
+      expect(await world.end(run)).toBe('TimedOut')
+    },
+  },
+  {
+    name: 'another run has its slot when it is to be tried again',
+    drives: ['AwaitingRetry → AwaitingConcurrencySlot', 'AwaitingConcurrencySlot → Retrying'],
+    play: async (world, define) => {
+      const options = { ...limited, retries: 1, retryDelay: '1m' } as const
+      const run = define(
+        options,
+        onceFailing(() => 1),
+      )()
+      takeSlot(define).ignore()
+      expect(await world.end(run)).toBe('Completed')
+    },
+  },
+  {
+    name: 'an earlier run made its result',
+    kinds: ['task'],
+    drives: ['Pending → Cached'],
+    play: async (world, define) => {
+      const run = define({ cache: inputs() }, () => 1)
+      await world.end(run())
+      expect(await world.end(run())).toBe('Cached')
+    },
+  },
+  {
+    name: 'another engine makes its result while it waits for a slot',
+    kinds: ['task'],
+    drives: ['AwaitingConcurrencySlot → Cached'],
+    play: async (world, define) => {
+      takeSlot(define).ignore()
+      const options = { ...limited, cache: inputs() }
+      const run = define(options, () => 1)()
+      await quiet()
+      const other = testEngine({ cache: world.cache, clock: world.engine.clock })
+      const makes = flow('helper', () => task(options, () => 1)())
+      await world.end(makes.with({ engine: other })())
+      expect(await world.end(run)).toBe('Cached')
     },
   },
 ]

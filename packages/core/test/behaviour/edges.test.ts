@@ -36,23 +36,8 @@ function edgesOfMachine(kind: Kind): string[] {
 
 /** Edges that nothing can drive yet, by what will: an issue that brings it empties its list. */
 const notYetDriven: Record<string, readonly string[]> = {
-  'retries with a delay': [
-    'Running → AwaitingRetry',
-    'Retrying → AwaitingRetry',
-    'AwaitingRetry → Retrying',
-    'AwaitingRetry → Cancelled',
-  ],
-  'concurrency slots': [
-    'Pending → AwaitingConcurrencySlot',
-    'AwaitingConcurrencySlot → Running',
-    'AwaitingConcurrencySlot → Retrying',
-    'AwaitingConcurrencySlot → TimedOut',
-    'AwaitingConcurrencySlot → Cancelled',
-    'AwaitingRetry → AwaitingConcurrencySlot',
-  ],
-  'time limits': ['Running → TimedOut', 'Retrying → TimedOut', 'Paused → TimedOut'],
-  cache: ['Pending → Cached', 'AwaitingConcurrencySlot → Cached'],
   schedules: ['– → Scheduled', 'Scheduled → Pending', 'Scheduled → Cancelled'],
+  'waiting for input': ['Paused → TimedOut'],
   suspending: [
     'Paused → Suspended',
     'Suspended → Recovering',
@@ -87,7 +72,7 @@ for (const kind of ['flow', 'task'] as const) {
       it(`goes over ${drives.join(', ')} when ${name}`, async () => {
         const world = new World(kind)
         const define: Define = (options, body) => {
-          const named = { ...options, name: `edge-${number}` }
+          const named = { name: `edge-${number}`, ...options }
           return kind === 'flow' ? flow(named, body) : task(named, body)
         }
         await play(world, define)

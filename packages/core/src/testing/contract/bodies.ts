@@ -6,6 +6,7 @@ import { appendFileSync, writeFileSync } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { RunError } from '../../base/errors.ts'
 import { task } from '../../definitions/task.ts'
+import { abort, retryAfter } from '../../definitions/retrying.ts'
 import { currentFlowRun, currentTaskRun, now, random, sleep, uuid } from '../../runs/context.ts'
 
 /** Adds a line to a file at once: appending is atomic for what is this short. */
@@ -105,6 +106,32 @@ export const flaky = task('contract/flaky', (file: string, name: string, failure
   if (attempt <= failures) throw new TypeError(`attempt ${attempt} failed`)
   return attempt
 })
+
+/** Fails at first, and asks to be tried again after `ms`. */
+export const asksForTime = task('contract/asks-for-time', (file: string, ms: number): number => {
+  const { attempt } = currentTaskRun()
+  trace(file, `attempt ${attempt}`)
+  if (attempt === 1) throw retryAfter(ms, new TypeError('busy'))
+  return attempt
+})
+
+/** Fails, and asks not to be tried again. */
+export const givesUp = task('contract/gives-up', (file: string): never => {
+  trace(file, 'tried')
+  throw abort(new TypeError('in vain'))
+})
+
+/** Takes its time at the first attempt only. */
+export const slowAtFirst = task(
+  'contract/slow-at-first',
+  async (file: string, ms: number): Promise<number> => {
+    const { attempt } = currentTaskRun()
+    trace(file, `+${attempt}`)
+    if (attempt === 1) await sleep(ms)
+    trace(file, `-${attempt}`)
+    return attempt
+  },
+)
 
 /** Changes its argument, and fails at first. */
 export const greedy = task('contract/greedy', (list: number[]): number[] => {

@@ -10,9 +10,11 @@ import { cancelling } from './cancelling.ts'
 import { closing } from './closing.ts'
 import { dependencies } from './dependencies.ts'
 import { leftovers } from './leftovers.ts'
+import { limits } from './limits.ts'
 import { nesting } from './nesting.ts'
 import { order } from './order.ts'
 import { retries } from './retries.ts'
+import { timeLimits } from './time-limits.ts'
 import { values } from './values.ts'
 import { World, type Case, type ContractEngine, type Facts } from './world.ts'
 
@@ -38,6 +40,8 @@ const cases: readonly Case[] = [
   ...retries,
   ...cancelling,
   ...leftovers,
+  ...timeLimits,
+  ...limits,
   ...closing,
 ]
 

@@ -84,12 +84,12 @@ export class World implements Facts {
   }
 
   /** Starts a flow run with this body on the runner. */
-  start<R>(body: () => R, options: Pick<FlowOptions, 'retries' | 'grace'> = {}) {
+  start<R>(body: () => R, options: Pick<FlowOptions, 'retries' | 'grace' | 'timeout'> = {}) {
     return this.engine.run(flow({ name: 'contract', taskRunner: this.runner, ...options }, body))
   }
 
   /** Starts a flow run, and waits for its value. */
-  async run<R>(body: () => R, options: Pick<FlowOptions, 'retries' | 'grace'> = {}) {
+  async run<R>(body: () => R, options: Pick<FlowOptions, 'retries' | 'grace' | 'timeout'> = {}) {
     return this.settle(this.start(body, options))
   }
 
