@@ -2,7 +2,8 @@ import type { RunError } from '../base/errors.ts'
 import type { Attempt } from './attempt.ts'
 import type { Claim, Claimant } from './limits.ts'
 import { limitDeadlockError, waitedTooLongError } from './run-errors.ts'
-import type { Held, Hit, Run, Seeker } from './run.ts'
+import type { Held } from './rare.ts'
+import type { Hit, Run, Seeker } from './run.ts'
 
 /** What follows on an admission. */
 export interface Admitting {

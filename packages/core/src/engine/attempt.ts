@@ -68,6 +68,8 @@ export class Attempt implements Body, Assignment {
   reason: unknown
   /** What ended it in place of its body. */
   cut: Cut | undefined
+  /** Whether it is being asked if another attempt is to follow. */
+  isDeciding = false
   /** Wall time from which its time limit counts, where that is not its own beginning. */
   countsFrom: number | undefined
   readonly #life: Concluder
@@ -328,7 +330,7 @@ export class Attempt implements Body, Assignment {
   handOver(item: HandedOver): void {
     // After the body has ended, somebody else may still hold the future.
     if (!this.over) this.handover.push(item)
-    else if (!this.#gone) item.deliver(nothing)
+    else if (!this.#gone) item.deliver(() => undefined)
   }
 
   waitsFor(run: Run): void {
@@ -514,7 +516,6 @@ export class Attempt implements Body, Assignment {
   }
 }
 
-const nothing = (): void => undefined
 const adopt = (future: Future): Promise<unknown> => Promise.resolve(future)
 /** What most bodies have submitted; never added to. */
 const noRuns = new LiveRuns()

@@ -36,8 +36,6 @@ class Life implements Concluder, EndListener, Admitting {
   readonly #order: number
   readonly #recorded: Recorded | undefined
   #pending = 0
-  /** Whether it is being asked whether the run is to be tried again. */
-  #isDeciding = false
 
   constructor(run: Run, prepared: Prepared, recorded: Recorded | undefined) {
     this.#run = run
@@ -315,7 +313,7 @@ class Life implements Concluder, EndListener, Admitting {
   #concludeOrThrow(attempt: Attempt): void {
     const run = this.#run
     const { result: found, submitted, failures = [], cut } = attempt
-    if (found === undefined || this.#isDeciding) return
+    if (found === undefined || attempt.isDeciding) return
     if (cut === undefined && endedShort(attempt)) return
     if (cut !== 'hostLost' && endUncalled(attempt) && attempt.liveChildren > 0) return
     if (cut !== undefined) {
@@ -386,9 +384,9 @@ class Life implements Concluder, EndListener, Admitting {
       this.#endOrRetry(attempt, failure, decision)
       return
     }
-    this.#isDeciding = true
+    attempt.isDeciding = true
     void decision.then((decided) => {
-      this.#isDeciding = false
+      attempt.isDeciding = false
       const isRunning = run.stateName === 'Running' || run.stateName === 'Retrying'
       if (!isRunning || attempt.over) return
       // A callback of the body may have submitted another run meanwhile.

@@ -5,6 +5,7 @@ import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal
 import { freshContext, type RunContextData, type RunEvent } from '../machines/run-machine.ts'
 import { isTerminal, stateTypes, type RunState, type StateName } from '../machines/states.ts'
 import { Audience } from './audience.ts'
+import { Rare, type Held } from './rare.ts'
 import type { CommitSubject, Ledger, LedgerHost } from './ledger.ts'
 import type { Limiter } from './limits.ts'
 import type { Observable } from 'rxjs'
@@ -77,18 +78,6 @@ export interface Results {
   read(key: string, run: Run): Promise<Hit | undefined>
   /** A run does not go on to make its result, for now or for good: another one may. */
   abandoned(run: Run): void
-}
-
-/** What a run holds or waits for outside its body: slots, a result that another run makes, the time of its retry. */
-export interface Held {
-  /** The body begins. */
-  begun(): void
-  /** Whether another attempt may begin at once, with what it holds. */
-  again(): boolean
-  /** Whether the run has a slot of the limit. */
-  holds(limit: object): boolean
-  /** Gives everything back; a second call does nothing. */
-  release(): void
 }
 
 /** The body of a run, as seen by the runs that it submitted, by what it waits for, and by what ends it. */
@@ -195,23 +184,15 @@ export class Run implements CommitSubject, HandedOver {
   endOrder = 0
   /** The execution of its body, from the moment its upstreams are done. */
   body: Body | undefined
-  /** What it holds or waits for outside its body; given back when it ends, waits to be tried again, or leaves the engine. */
-  held: Held | undefined
   /** Told when its end is safe: runs that depend on it. */
   dependents: EndListener[] | undefined
-  /** The name that its arguments gave it. */
-  #named: string | undefined
-  /** Whether the journal is yet to be told of that name. */
-  #isNew = false
   #context: RunContextData | undefined
   #actor: RunActor | undefined
   /** The body that submitted it sees the end in its turn; all others see it when it is safe. */
   #inside: Audience | undefined
   #outside: Audience | undefined
-  /** Bodies that lent their slot while they wait for a run that they did not submit: each goes on when it has one again. */
-  #lenders: Map<Body, Audience> | undefined
-  #abandoned = false
   #error: unknown
+  #rare: Rare | undefined
 
   constructor(init: {
     id: string
@@ -236,8 +217,21 @@ export class Run implements CommitSubject, HandedOver {
     this.entry = restored.entry
     this.outcome = restored.outcome
     this.endOrder = restored.endOrder
-    this.#named = restored.runName
+    if (restored.runName !== undefined) this.#rarely.named = restored.runName
     this.settled = isTerminal(restored.stateName)
+  }
+
+  get #rarely(): Rare {
+    return (this.#rare ??= new Rare())
+  }
+
+  /** What it holds or waits for outside its body; given back when it ends, waits to be tried again, or leaves the engine. */
+  get held(): Held | undefined {
+    return this.#rare?.held
+  }
+
+  set held(held: Held | undefined) {
+    this.#rarely.held = held
   }
 
   /** Whether the actor has reached a terminal state. */
@@ -288,7 +282,10 @@ export class Run implements CommitSubject, HandedOver {
     const { index: run, seq } = this
     const { attempt } = context
     const entry: TransitionEntry = { kind: 'transition', at, run, to, seq, attempt, message, outcome }
-    this.ledger.record(this.#isNew || until !== undefined ? this.#withMore(entry, until) : entry, this)
+    this.ledger.record(
+      this.#rare?.isNewName === true || until !== undefined ? this.#withMore(entry, until) : entry,
+      this,
+    )
     // What waits for its slots may begin only when the journal is told that it left.
     if (terminal || to === 'AwaitingRetry') this.#releaseHeld()
     // A subflow's end counts for its caller when it is safe: two journals have no common order before.
@@ -298,8 +295,9 @@ export class Run implements CommitSubject, HandedOver {
 
   /** What few entries have; all others are spared the room for it. */
   #withMore(entry: TransitionEntry, until: number | undefined): TransitionEntry {
-    const named = this.#isNew ? { runName: this.runName } : undefined
-    this.#isNew = false
+    const rare = this.#rarely
+    const named = rare.isNewName ? { runName: this.runName } : undefined
+    rare.isNewName = false
     return {
       ...entry,
       ...named,
@@ -309,8 +307,9 @@ export class Run implements CommitSubject, HandedOver {
 
   #releaseHeld(): void {
     const { held } = this
+    if (held === undefined) return
     this.held = undefined
-    held?.release()
+    held.release()
   }
 
   /** Gives back what it holds, though it has not ended: it is not to begin for now. */
@@ -327,8 +326,8 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Its arguments give the run a name: the journal is told with its next transition, where it has the submission already. */
   nameIt(name: string, recorded: boolean): void {
-    this.#named = name
-    this.#isNew = !recorded
+    this.#rarely.named = name
+    this.#rarely.isNewName = !recorded
   }
 
   committed(entry: Entry): void {
@@ -369,8 +368,10 @@ export class Run implements CommitSubject, HandedOver {
 
   #showOthers(): void {
     this.#outside?.show(this.#end, ignore)
-    for (const audience of this.#lenders?.values() ?? []) audience.show(this.#end, ignore)
-    this.#lenders = undefined
+    const lenders = this.#rare?.lenders
+    if (lenders === undefined) return
+    for (const audience of lenders.values()) audience.show(this.#end, ignore)
+    this.#rarely.lenders = undefined
   }
 
   /** Tells when the end of the run is safe, at once if it is. */
@@ -388,6 +389,10 @@ export class Run implements CommitSubject, HandedOver {
     this.delivered = true
     if (inside === undefined) then()
     else inside.show(this.#end, then)
+  }
+
+  get #abandoned(): boolean {
+    return this.#rare?.abandoned === true
   }
 
   /** How it ended; a value is a copy of the reader's own where values are stored encoded. */
@@ -411,9 +416,9 @@ export class Run implements CommitSubject, HandedOver {
     const shown = this.shownTo(asker)
     if (asker !== undefined && asker === this.caller) return (this.#inside ??= this.#gather(shown))
     if (shown || asker?.lends !== true) return (this.#outside ??= this.#gather(shown))
-    this.#lenders ??= new Map()
-    const known = this.#lenders.get(asker) ?? this.#gather(false)
-    this.#lenders.set(asker, known)
+    const lenders = (this.#rarely.lenders ??= new Map())
+    const known = lenders.get(asker) ?? this.#gather(false)
+    lenders.set(asker, known)
     return known
   }
 
@@ -441,7 +446,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Nobody will hear of the end here: those who wait outside a run are told so. */
   abandon(error: unknown): void {
-    this.#abandoned = true
+    this.#rarely.abandoned = true
     this.#error = error
     // Bodies of this engine wait for ever: their run is not over, and they must not act as if it were.
     this.#outside?.show({ error }, ignore)
@@ -531,7 +536,8 @@ export class Run implements CommitSubject, HandedOver {
 
   /** The name that its options give it, once its arguments are known. */
   get givenName(): string | undefined {
-    if (this.#named !== undefined) return this.#named
+    const named = this.#rare?.named
+    if (named !== undefined) return named
     const { runName } = this.definition.settings
     return runName !== undefined && isFixed(runName) ? runName : undefined
   }

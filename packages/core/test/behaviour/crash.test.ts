@@ -154,7 +154,10 @@ describe('a body whose host is lost', () => {
     expect(future === undefined ? [] : await statesOf(engine, future)).toEqual([
       'Pending',
       'Running',
-      ...['Recovering', 'Running', 'Recovering', 'Running'],
+      'Recovering',
+      'Running',
+      'Recovering',
+      'Running',
       'Completed',
     ])
   })

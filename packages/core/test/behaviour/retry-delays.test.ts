@@ -160,12 +160,12 @@ describe('retryOn', () => {
     ])
   })
 
-  it.each<[string, TaskOptions['retryOn'], number]>([
+  it.each<[string, NonNullable<TaskOptions['retryOn']>, number]>([
     ['false', () => false, 0],
     ['a promise of false', () => Promise.resolve(false), 0],
     ['a promise of true', () => Promise.resolve(true), 4],
   ])('gives %s', async (_, retryOn, expected) => {
-    expect((await waitsOf({ ...(retryOn === undefined ? {} : { retryOn }) })).waits).toHaveLength(expected)
+    expect((await waitsOf({ retryOn })).waits).toHaveLength(expected)
   })
 
   it.each<[string, NonNullable<TaskOptions['retryOn']>]>([

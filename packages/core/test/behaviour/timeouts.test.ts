@@ -104,7 +104,10 @@ describe('a task with a time limit', () => {
     expect(await statesOf(engine, future)).toEqual([
       'Pending',
       'Running',
-      ...['AwaitingRetry', 'Retrying', 'AwaitingRetry', 'Retrying'],
+      'AwaitingRetry',
+      'Retrying',
+      'AwaitingRetry',
+      'Retrying',
       'TimedOut',
     ])
   })
