@@ -1,4 +1,6 @@
 import { ceiling } from './ceiling.ts'
+import { commits } from './commits.ts'
+import { featureCosts } from './features.ts'
 import { latency } from './latency.ts'
 import type { Benchmark } from './lib/benchmark.ts'
 import { memory } from './memory.ts'
@@ -6,4 +8,12 @@ import { overhead } from './overhead.ts'
 import { scale } from './scale.ts'
 
 /** All of them, in the order in which they run. */
-export const benchmarks: readonly Benchmark[] = [ceiling, overhead, scale, memory, latency]
+export const benchmarks: readonly Benchmark[] = [
+  ceiling,
+  overhead,
+  scale,
+  memory,
+  latency,
+  featureCosts,
+  commits,
+]

@@ -7,6 +7,8 @@ export interface Case {
   readonly label: string
   readonly measure: MeasureName
   readonly params: Params
+  /** The built checkout of another commit to measure; default this one. */
+  readonly checkout?: string
 }
 
 /** Gives a reading of a case, named by its label; NaN when the case failed. */

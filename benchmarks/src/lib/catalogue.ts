@@ -4,7 +4,7 @@ interface MeasureModule {
   readonly measures: Readonly<Record<string, Measure>>
 }
 
-type ModuleName = 'bare' | 'task-runs' | 'memory' | 'latency'
+type ModuleName = 'bare' | 'task-runs' | 'memory' | 'latency' | 'limits'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -12,6 +12,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   'task-runs': () => import('../cases/task-runs.ts'),
   memory: () => import('../cases/memory.ts'),
   latency: () => import('../cases/latency.ts'),
+  limits: () => import('../cases/limits.ts'),
 }
 
 /** `<module>/<measurement>`. */

@@ -1,10 +1,11 @@
 import { fork } from 'node:child_process'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Case } from './benchmark.ts'
 import type { Readings } from './measure.ts'
 
 /** The compiled entry, for the tests too, which run from source. */
-const entry = fileURLToPath(new URL('../../dist/lib/child.js', import.meta.url))
+const own = fileURLToPath(new URL('../../dist/lib/child.js', import.meta.url))
 const limitMs = 10 * 60_000
 const keptStderr = 2_000
 
@@ -16,7 +17,8 @@ export type Outcome = { readonly readings: Readings } | { readonly failure: stri
  *
  * Never rejects: a child that throws, runs out of memory or takes longer than ten minutes is an outcome.
  */
-export function measureInChild({ measure, params }: Case): Promise<Outcome> {
+export function measureInChild({ measure, params, checkout }: Case): Promise<Outcome> {
+  const entry = checkout === undefined ? own : join(checkout, 'benchmarks', 'dist', 'lib', 'child.js')
   const child = fork(entry, [measure, JSON.stringify(params)], {
     execArgv: ['--expose-gc'],
     env: { ...process.env, NODE_OPTIONS: '' },

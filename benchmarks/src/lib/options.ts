@@ -10,6 +10,8 @@ export interface Options {
   /** Only groups whose title contains this. */
   readonly only: string
   readonly node24: boolean
+  /** Commit to compare with, of the benchmark `commits`; empty for none. */
+  readonly against: string
   /** In milliseconds of CPU time: the loops need up to 3 s until the compiler has done all it does. */
   readonly warmupMs: number
   /** In milliseconds of CPU time: how long one round of one case is measured. */
@@ -26,11 +28,12 @@ export function readOptions(args: readonly string[]): Options {
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
       node24: { type: 'boolean', default: false },
+      against: { type: 'string', default: '' },
     },
   })
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
   if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError('--rounds takes a number from 1')
-  const { quick, only, node24 } = values
+  const { quick, only, node24, against } = values
   const times = quick ? { warmupMs: 500, windowMs: 100 } : { warmupMs: 3_000, windowMs: 500 }
-  return { names: positionals, rounds, quick, only, node24, ...times }
+  return { names: positionals, rounds, quick, only, node24, against, ...times }
 }

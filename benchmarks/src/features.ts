@@ -1,0 +1,44 @@
+import type { Benchmark, Case, Figure } from './lib/benchmark.ts'
+import type { MeasureName } from './lib/catalogue.ts'
+import type { Options } from './lib/options.ts'
+
+const none = 'none'
+const limitOf2 = 'limit of 2'
+
+const measured = (label: string, measure: MeasureName, { warmupMs, windowMs, quick }: Options): Case => ({
+  label,
+  measure,
+  params: { n: quick ? 1_000 : 10_000, subscribers: 0, warmupMs, windowMs },
+})
+
+const features: readonly (readonly [string, MeasureName])[] = [
+  [limitOf2, 'limits/limit-of-2'],
+  ['limit that nobody waits for', 'limits/limit-of-n'],
+  ['rate that nobody waits for', 'limits/rate'],
+  ['retries and time limit', 'limits/retries-and-timeout'],
+  ['hook', 'limits/hooks'],
+  ['cache, refreshed', 'limits/cache-miss'],
+]
+
+const figures: readonly Figure[] = features.map(([label]) => ({
+  label: `${label} / ${none}`,
+  formula: (read) => read(label, 'runs/s') / read(none, 'runs/s'),
+  ...(label === limitOf2 ? { target: { atLeast: 0.5 } } : undefined),
+}))
+
+/** What options cost where they are used: a fan-out of 10,000, whose bodies take a turn of the event loop each. */
+export const featureCosts: Benchmark = {
+  name: 'features',
+  about: 'task runs per second with an option, beside the same without it',
+  groups: (options) => [
+    {
+      title: 'fan-out of 10000',
+      cases: [
+        measured(none, 'limits/none', options),
+        ...features.map(([label, measure]) => measured(label, measure, options)),
+      ],
+      shown: ['runs/s', 'cpu µs/run'],
+      figures,
+    },
+  ],
+}
