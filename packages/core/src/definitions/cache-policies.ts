@@ -1,5 +1,7 @@
 import type { BodyFunction } from './functions.ts'
 import { UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
+import { canonicalHash } from '../values/canonical.ts'
 
 /** What a call is, as far as a cache policy may look at it. */
 export interface CachedCall {
@@ -7,8 +9,8 @@ export interface CachedCall {
   readonly fn: BodyFunction
   /** What the body would get. */
   readonly parameters: readonly unknown[]
-  /** Parameters of the flow run that the task run belongs to; undefined outside any. */
-  readonly flowParameters: readonly unknown[] | undefined
+  /** Hash of the parameters of the flow run that the task run belongs to; undefined outside any. */
+  readonly flowParameters: () => string | undefined
   readonly flowRunId: string
 }
 
@@ -47,34 +49,44 @@ export interface InputsOptions {
  * @public
  */
 export function inputs({ omit = [] }: InputsOptions = {}): CachePolicy {
-  const paths = omit.map((path) => {
+  if (!Array.isArray(omit)) invalidOmit(omit)
+  const paths = (omit as readonly (number | string)[]).map((path) => {
     const keys = String(path).split('.')
-    if (/^\d+$/.test(keys[0] ?? '') && keys.every((key) => key !== '')) return keys
-    throw new UsageError(
-      'INVALID_OPTION',
-      `expected \`omit\` to name arguments by their places, such as 1 or '0.requestId', got ${String(path)}`,
-      { details: { option: 'omit' } },
-    )
+    const isPlace = typeof path !== 'number' || Number.isInteger(path)
+    if (isPlace && /^\d+$/.test(keys[0] ?? '') && keys.every((key) => key !== '')) return keys
+    return invalidOmit(path)
   })
   return {
     name: 'inputs',
-    [part]: ({ parameters }) => trimmed(paths.reduce<readonly unknown[]>(withoutArgument, parameters)),
+    [part]: ({ parameters }) =>
+      hashParameters(paths.reduce<readonly unknown[]>(withoutArgument, parameters), 'args'),
   }
+}
+
+function invalidOmit(got: unknown): never {
+  throw new UsageError(
+    'INVALID_OPTION',
+    `expected \`omit\` to be a list of places of arguments, such as 1 or '0.requestId', got ${inWords(got)}`,
+    { details: { option: 'omit' } },
+  )
 }
 
 function withoutArgument(parameters: readonly unknown[], path: readonly string[]): readonly unknown[] {
   return without(parameters, path) as readonly unknown[]
 }
 
-/** `f(1)` and `f(1, undefined)` are the same call. */
-function trimmed(parameters: readonly unknown[]): readonly unknown[] {
-  return parameters.slice(0, parameters.findLastIndex((value) => value !== undefined) + 1)
+/** `f(1)` and `f(1, undefined)` are the same call. @throws CodecError `NOT_ENCODABLE` */
+export function hashParameters(parameters: readonly unknown[], at: string): string {
+  return canonicalHash(parameters.slice(0, parameters.findLastIndex((value) => value !== undefined) + 1), {
+    at,
+  })
 }
 
 /** A copy without what lies at the path; the value itself where nothing does. */
 function without(value: unknown, [key = '', ...rest]: readonly string[]): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return value
   if (Array.isArray(value)) {
+    if (!/^\d+$/.test(key)) return value
     const index = Number(key)
     // An argument that is left out keeps its place, so that the others keep theirs.
     return value.with(index, rest.length === 0 ? undefined : without(value[index], rest))
@@ -93,7 +105,7 @@ export function taskSource(): CachePolicy {
     name: 'taskSource',
     [part]: ({ fn, name }) => {
       const source = Function.prototype.toString.call(fn)
-      if (!source.includes('[native code]')) return source
+      if (!/\{\s*\[native code\]\s*\}\s*$/.test(source)) return source
       throw new UsageError(
         'INVALID_OPTION',
         `the body of ${name} is bound or built in, and has no source text; use \`version('…')\` in place of \`taskSource()\``,
@@ -104,7 +116,10 @@ export function taskSource(): CachePolicy {
 
 /** Calls from flow runs with equal parameters are the same; outside any flow it does not count. @public */
 export function flowParameters(): CachePolicy {
-  return { name: 'flowParameters', [part]: ({ flowParameters: parameters }) => parameters }
+  return {
+    name: 'flowParameters',
+    [part]: ({ flowParameters: hash }) => hash(),
+  }
 }
 
 /** Only calls of the same flow run are the same. @public */

@@ -10,7 +10,7 @@ export interface HookEvent {
   readonly error: unknown
   /** What the run completed with, a copy where values are stored encoded; undefined in other states. */
   readonly value: unknown
-  /** What the body got; undefined before its first attempt. */
+  /** What the body gets; undefined where that is not known yet. */
   readonly parameters: readonly unknown[] | undefined
   readonly tags: readonly string[]
   /** Log lines with the run's ids. */
@@ -35,7 +35,7 @@ export interface HookOptions {
   readonly onScheduled?: Hook | readonly Hook[]
   /** The run was submitted, waits for a slot, or for its host to be replaced. */
   readonly onPending?: Hook | readonly Hook[]
-  /** The body begins; once for each attempt. */
+  /** The body begins, once for each attempt; or a paused flow run goes on. */
   readonly onRunning?: Hook | readonly Hook[]
   readonly onPaused?: Hook | readonly Hook[]
   readonly onCancelling?: Hook | readonly Hook[]

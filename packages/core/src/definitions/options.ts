@@ -40,7 +40,7 @@ export interface RunOptions extends HookOptions {
   readonly retryOnCrash?: boolean
   /**
    * How long an attempt may take, from the start of its body to the end of the last run that it submitted; then it is
-   * TimedOut, which is retried like every failure. The clock stands still while the flow run is paused. Default no limit.
+   * TimedOut, which is retried like every failure. That of a flow run stands still while it is paused. Default no limit.
    */
   readonly timeout?: Duration | false
   /** How long the run may wait for slots of limits and of its task runner, each time; then it is TimedOut, for good. */

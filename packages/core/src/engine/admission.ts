@@ -59,10 +59,15 @@ export class Admission implements Held, Claimant, Seeker {
       const { clock } = run.host
       this.#stopWaiting = clock.at(clock.now() + waitTimeoutMs, () => this.#waitedTooLong(waitTimeoutMs))
     }
-    const isFirst = run.context.tries === 0 && run.stateName !== 'Recovering'
-    if (caching !== undefined && isFirst) this.#key = run.host.results.keyOf(run, this.#attempt.arguments)
-    if (this.#key === undefined) this.#claimSlots()
-    else run.host.results.seek(this.#key, this)
+    const { results } = run.host
+    const key = caching === undefined ? undefined : results.keyOf(run, this.#attempt.arguments)
+    if (key !== undefined && run.context.tries === 0 && run.stateName !== 'Recovering') {
+      this.#key = key
+      results.seek(key, this)
+      return
+    }
+    if (key !== undefined) results.goOn(key, run)
+    this.#claimSlots()
   }
 
   found(hit: Hit | undefined): void {
@@ -87,7 +92,10 @@ export class Admission implements Held, Claimant, Seeker {
     if (this.gone) return
     this.#claim = claim
     if (claim.granted) this.#admitting.admitted(this.#attempt)
-    else if (run.stateName !== 'AwaitingConcurrencySlot') run.move({ type: 'awaitSlot' }, claim.waitsFor)
+    else {
+      if (run.stateName !== 'AwaitingConcurrencySlot') run.move({ type: 'awaitSlot' }, claim.waitsFor)
+      run.host.results.waitsForSlots(run)
+    }
   }
 
   granted(): void {
@@ -139,15 +147,21 @@ export class Admission implements Held, Claimant, Seeker {
     return this.#claim?.holds(limit) ?? false
   }
 
+  get missing(): readonly object[] {
+    return this.#claim?.missing ?? []
+  }
+
   release(): void {
     this.gone = true
     this.begun()
+    if (this.#key !== undefined) this.run.host.results.left(this)
     this.#claim?.release()
   }
 }
 
 /** A run that waits to be tried again. */
 export class RetryWait implements Held {
+  readonly missing: readonly object[] = []
   readonly #stop: () => void
 
   constructor(stop: () => void) {

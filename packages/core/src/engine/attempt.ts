@@ -220,12 +220,7 @@ export class Attempt implements Body, Assignment {
     this.#controller?.abort(reason)
     this.#timers?.rejectAll(reason)
     this.#handover?.resume()
-    if (!unsettled || cut !== 'timeOut') return
-    this.pool?.stop(this)
-    // One that heeds its signal settles in this turn.
-    this.host.clock.turn(() => {
-      if (!this.#settled) this.#isLeftBehind('its time limit')
-    })
+    if (unsettled && cut === 'timeOut') this.pool?.stop(this)
   }
 
   #isLeftBehind(after: string): void {
@@ -453,6 +448,11 @@ export class Attempt implements Body, Assignment {
     if (this.#gone) this.#handover?.stop()
     else this.#handover?.flush()
     this.replay = undefined
+    // One that heeds its signal, or is handed the end of what it waits for, settles before the next turn.
+    if (this.cut === 'timeOut' && !this.#settled)
+      this.host.clock.turn(() => {
+        if (!this.#settled) this.#isLeftBehind('its time limit')
+      })
     // Withdrawn where it has not begun, and stopped where it has not settled, if the runner can.
     if (this.result === undefined) this.pool?.stop(this)
   }

@@ -66,6 +66,8 @@ export interface Claim {
   /** What it waits for, in words. */
   readonly waitsFor: string
   holds(limit: object): boolean
+  /** The limits that it waits for. */
+  readonly missing: readonly object[]
   /** Begins another attempt with the slots it has. @returns False where a rate does not allow it now. */
   again(): boolean
   /** Gives everything back, granted or not; a second call does nothing. */
@@ -318,6 +320,10 @@ class Claiming implements Claim {
       one.left()
       one.stopTimerIfIdle()
     }
+  }
+
+  get missing(): readonly object[] {
+    return this.waits ? this.limits : []
   }
 
   holds(limit: object): boolean {

@@ -6,6 +6,8 @@ export interface Held {
   begun(): void
   /** Whether another attempt may begin at once, with what it holds. */
   again(): boolean
+  /** The limits that it waits for a slot of. */
+  readonly missing: readonly object[]
   /** Whether the run has a slot of the limit. */
   holds(limit: object): boolean
   /** Gives everything back; a second call does nothing. */

@@ -1,8 +1,9 @@
-import { RunError } from '../base/errors.ts'
-import { Fifo } from '../base/fifo.ts'
+import { RunError, TroupeError, UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
 import type { CacheKey } from '../definitions/definition.ts'
-import { shareOf } from '../definitions/cache-policies.ts'
-import type { Cache } from '../ports/cache.ts'
+import { hashParameters, shareOf } from '../definitions/cache-policies.ts'
+import type { Cache, CacheEntry } from '../ports/cache.ts'
+import { deadlineAfter } from '../runs/deadline.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
 import { canonicalHash } from '../values/canonical.ts'
 import { messageOf } from './outcome.ts'
@@ -12,8 +13,17 @@ import type { EndListener, Hit, Results, Run, Seeker } from './run.ts'
 interface Flight {
   readonly key: string
   leader: Run
-  readonly followers: Fifo<Seeker>
+  readonly followers: Set<Seeker>
+  /** Whether a run that began later makes a result of the key: what this one makes is not kept. */
+  superseded: boolean
+  /** What the store had for the leader. */
+  found: CacheEntry | undefined
+  /** What the leader made; there until the store has it. */
+  made: CacheEntry | undefined
 }
+
+/** How long the store may take to answer before a run goes on without it: a result that comes later helps nobody. */
+const patienceMs = 10_000
 
 /**
  * Results of earlier calls. While one run makes the result of a key, equal calls wait for it: where it completes they get
@@ -23,7 +33,8 @@ export class ResultCache implements Results {
   readonly #cache: Cache
   readonly #flights = new Map<string, Flight>()
   readonly #ledBy = new Map<Run, Flight>()
-  readonly #following = new Map<Run, Flight>()
+  readonly #following = new Map<Seeker, Flight>()
+  readonly #flowHashes = new WeakMap<readonly unknown[], string>()
 
   constructor(cache: Cache) {
     this.#cache = cache
@@ -33,27 +44,153 @@ export class ResultCache implements Results {
     const { caching } = run.definition.settings
     if (caching === undefined) return undefined
     try {
-      return makeKey(run, caching.key, parameters)
+      return this.#makeKey(run, caching.key, parameters)
     } catch (error) {
-      const message =
-        `its cache key can't be made, and it runs uncached: ${messageOf(error)}; leave the part out with ` +
-        '`inputs({ omit: […] })`, or give `cacheKey`'
+      const advice = TroupeError.is(error, 'NOT_ENCODABLE')
+        ? '; leave the part out with `inputs({ omit: […] })`, or give `cacheKey`'
+        : ''
+      const message = `its cache key can't be made, and it runs uncached: ${messageOf(error)}${advice}`
       run.host.log('warn', run, { err: error }, message)
       return undefined
     }
   }
 
+  /** Of every two tasks, and of every two versions of one, the keys are different. */
+  #makeKey(run: Run, key: CacheKey, parameters: readonly unknown[]): string | undefined {
+    const { name, version, fn } = run.definition
+    if ('make' in key) {
+      const text = textOf(key.make(...parameters))
+      return text === undefined ? undefined : canonicalHash([name, version, text])
+    }
+    const flowParameters = (): string | undefined => this.#hashOfFlow(run)
+    const call = { name, fn, parameters, flowParameters, flowRunId: run.ledger.flowRunId }
+    const shares = key.policies.map((policy) => [policy.name, shareOf(policy, call)] as const)
+    return canonicalHash([name, version, ...shares])
+  }
+
+  /** Made once for each body: it may change what it was given. */
+  #hashOfFlow(run: Run): string | undefined {
+    const parameters = flowBodyAbove(run)?.arguments
+    if (parameters === undefined) return undefined
+    const hash = this.#flowHashes.get(parameters) ?? hashParameters(parameters, 'args of the flow')
+    this.#flowHashes.set(parameters, hash)
+    return hash
+  }
+
   seek(key: string, seeker: Seeker): void {
     const { run } = seeker
     const flight = this.#flights.get(key)
-    const { refresh = false } = run.definition.settings.caching ?? {}
-    if (flight?.leader === run) seeker.found(undefined)
-    else if (flight === undefined) this.#lead(key, seeker, refresh)
-    else if (refresh || this.#wouldWaitForItself(run, flight)) seeker.found(undefined)
-    else {
-      flight.followers.push(seeker)
-      this.#following.set(run, flight)
+    if (run.definition.settings.caching?.refresh === true || flight === undefined) {
+      this.#lead(key, seeker)
+      return
     }
+    const made = flight.made === undefined ? undefined : this.#use(flight.made, run)
+    if (made !== undefined) seeker.found(made)
+    else if (flight.made !== undefined) this.#lead(key, seeker)
+    else if (flight.leader === run || this.#mustNotWait(seeker, flight)) seeker.found(undefined)
+    else {
+      flight.followers.add(seeker)
+      this.#following.set(seeker, flight)
+    }
+  }
+
+  /** Its body ran before, or is tried again: it makes a result whatever the store has. */
+  goOn(key: string, run: Run): void {
+    if (!this.#flights.has(key)) this.#leadWith(this.#newFlight(key, run), run)
+  }
+
+  #newFlight(key: string, leader: Run): Flight {
+    const before = this.#flights.get(key)
+    if (before !== undefined) before.superseded = true
+    const flight = {
+      key,
+      leader,
+      followers: new Set<Seeker>(),
+      superseded: false,
+      found: undefined,
+      made: undefined,
+    }
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  #lead(key: string, seeker: Seeker): void {
+    this.#ask(this.#newFlight(key, seeker.run), seeker)
+  }
+
+  #leadWith(flight: Flight, run: Run): void {
+    flight.leader = run
+    this.#ledBy.set(run, flight)
+    run.whenSettled(new Landing(this, flight))
+  }
+
+  #ask(flight: Flight, seeker: Seeker): void {
+    const { run } = seeker
+    this.#leadWith(flight, run)
+    if (run.definition.settings.caching?.refresh === true) {
+      seeker.found(undefined)
+      return
+    }
+    void this.read(flight.key, run).then((hit) => {
+      if (!seeker.gone && !run.ended) seeker.found(hit)
+    })
+  }
+
+  async read(key: string, run: Run): Promise<Hit | undefined> {
+    const deadline = deadlineAfter(run.host.clock, patienceMs)
+    try {
+      const late = deadline.done.then((): never => {
+        throw new RunError('WAIT_TIMEOUT', `the cache did not answer for ${patienceMs} ms`)
+      })
+      const entry = await Promise.race([this.#cache.get(key), late])
+      if (entry === undefined) return undefined
+      const hit = this.#use(entry, run)
+      const flight = this.#ledBy.get(run)
+      if (hit !== undefined && flight !== undefined) flight.found = entry
+      return hit
+    } catch (error) {
+      run.host.log('warn', run, { err: error }, 'its cached result can’t be read, and it runs')
+      return undefined
+    } finally {
+      deadline.stop()
+    }
+  }
+
+  /** A copy of the value for one run; undefined where it is too old or can't be read. */
+  #use(entry: CacheEntry, run: Run): Hit | undefined {
+    const { expires } = entry
+    return expires !== undefined && expires <= run.host.clock.now() ? undefined : this.#decode(entry, run)
+  }
+
+  #decode({ value, runId }: CacheEntry, run: Run): Hit | undefined {
+    try {
+      return { value: decodeValue(value), runId }
+    } catch (error) {
+      run.host.log('warn', run, { err: error }, 'its cached result can’t be read, and it runs')
+      return undefined
+    }
+  }
+
+  left(seeker: Seeker): void {
+    this.#following.get(seeker)?.followers.delete(seeker)
+    this.#following.delete(seeker)
+  }
+
+  /** Those who wait for it, and whose ancestors have what it waits for, go on by themselves. */
+  waitsForSlots(run: Run): void {
+    const missing = run.held?.missing ?? []
+    for (const follower of this.#ledBy.get(run)?.followers ?? []) {
+      if (!missing.some((limit) => follower.waitsForAncestor(limit))) continue
+      this.left(follower)
+      follower.found(undefined)
+    }
+  }
+
+  #mustNotWait(seeker: Seeker, flight: Flight): boolean {
+    const missing = flight.leader.held?.missing ?? []
+    return (
+      missing.some((limit) => seeker.waitsForAncestor(limit)) || this.#wouldWaitForItself(seeker.run, flight)
+    )
   }
 
   /**
@@ -66,7 +203,7 @@ export class ResultCache implements Results {
     for (const { leader } of seen) {
       if (run.descendsFrom(leader)) return true
       for (const [follower, followed] of this.#following)
-        if (follower.descendsFrom(leader)) seen.add(followed)
+        if (follower.run.descendsFrom(leader)) seen.add(followed)
     }
     return false
   }
@@ -77,84 +214,74 @@ export class ResultCache implements Results {
     return false
   }
 
-  #lead(key: string, seeker: Seeker, refresh: boolean): void {
-    const flight: Flight = { key, leader: seeker.run, followers: new Fifo() }
-    this.#flights.set(key, flight)
-    this.#ask(flight, seeker, refresh)
-  }
-
-  #ask(flight: Flight, seeker: Seeker, refresh: boolean): void {
-    const { run } = seeker
-    flight.leader = run
-    this.#ledBy.set(run, flight)
-    run.whenSettled(new Landing(this, flight))
-    if (refresh) {
-      seeker.found(undefined)
-      return
-    }
-    void this.read(flight.key, run).then((hit) => {
-      if (!seeker.gone && !run.ended) seeker.found(hit)
-    })
-  }
-
-  async read(key: string, run: Run): Promise<Hit | undefined> {
-    try {
-      const entry = await this.#cache.get(key)
-      if (entry === undefined) return undefined
-      const { value, runId, expires } = entry
-      if (expires !== undefined && expires <= run.host.clock.now()) return undefined
-      return { value: decodeValue(value), runId }
-    } catch (error) {
-      run.host.log('warn', run, { err: error }, 'its cached result can’t be read, and it runs')
-      return undefined
-    }
-  }
-
   /** The leader of a flight has ended, and its end is safe. */
   landed(flight: Flight, run: Run): void {
     if (this.#ledBy.get(run) !== flight) return
-    if (run.completed) void this.#keep(flight, run)
-    else this.#passOn(flight, run)
+    this.#ledBy.delete(run)
+    if (!run.completed) {
+      this.#passOn(flight)
+      return
+    }
+    const entry = run.stateName === 'Cached' ? flight.found : entryOf(run)
+    if (entry === undefined) {
+      this.#passOn(flight)
+      return
+    }
+    flight.made = entry
+    if (run.stateName === 'Cached' || flight.superseded) this.#close(flight)
+    else void this.#keep(flight, entry, run)
+    this.#share(flight, entry)
+  }
+
+  /**
+   * Those who wait get it however soon it expires: they asked while it was made. One that can't be read back helps nobody:
+   * then they make their own.
+   */
+  #share(flight: Flight, entry: CacheEntry): void {
+    for (const follower of flight.followers) {
+      const hit = this.#decode(entry, follower.run)
+      if (hit === undefined) {
+        flight.made = undefined
+        this.#passOn(flight)
+        return
+      }
+      this.left(follower)
+      follower.found(hit)
+    }
+  }
+
+  async #keep(flight: Flight, entry: CacheEntry, run: Run): Promise<void> {
+    try {
+      await this.#cache.put(flight.key, entry)
+    } catch (error) {
+      cantKeep(run, error)
+    }
+    if (flight.made === entry) this.#close(flight)
+  }
+
+  #close(flight: Flight): void {
+    if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key)
   }
 
   abandoned(run: Run): void {
     const flight = this.#ledBy.get(run)
-    if (flight !== undefined) this.#passOn(flight, run)
+    if (flight === undefined) return
+    this.#ledBy.delete(run)
+    this.#passOn(flight)
   }
 
-  #passOn(flight: Flight, run: Run): void {
-    this.#ledBy.delete(run)
-    for (let next = flight.followers.shift(); next !== undefined; next = flight.followers.shift()) {
-      this.#following.delete(next.run)
+  #passOn(flight: Flight): void {
+    for (const next of flight.followers) {
+      this.left(next)
       if (next.gone || next.run.ended) continue
-      this.#ask(flight, next, false)
-      return
-    }
-    this.#flights.delete(flight.key)
-  }
-
-  async #keep(flight: Flight, run: Run): Promise<void> {
-    let value: Uint8Array | undefined
-    try {
-      value = encodeValue(run.value, { at: 'result' })
-      if (run.stateName !== 'Cached') {
-        const { expiryMs } = run.definition.settings.caching ?? {}
-        const expires = expiryMs === undefined ? undefined : run.host.clock.now() + expiryMs
-        await this.#cache.put(flight.key, { value, runId: run.id, expires })
+      if (flight.superseded) {
+        this.seek(flight.key, next)
+        continue
       }
-    } catch (error) {
-      run.host.log('warn', run, { err: error }, `its result can’t be cached: ${messageOf(error)}`)
-    }
-    if (value === undefined) {
-      this.#passOn(flight, run)
+      this.#ask(flight, next)
       return
     }
-    this.#ledBy.delete(run)
-    this.#flights.delete(flight.key)
-    for (let next = flight.followers.shift(); next !== undefined; next = flight.followers.shift()) {
-      this.#following.delete(next.run)
-      if (!next.gone) next.found({ value: decodeValue(value), runId: run.id })
-    }
+    this.#close(flight)
   }
 }
 
@@ -172,22 +299,31 @@ class Landing implements EndListener {
   }
 }
 
-/** Of every two tasks, and of every two versions of one, the keys are different. */
-function makeKey(run: Run, key: CacheKey, parameters: readonly unknown[]): string | undefined {
-  const { name, version, fn } = run.definition
-  if ('make' in key) {
-    const made = key.make(...parameters)
-    if (made === undefined) return undefined
-    if (typeof made === 'string') return canonicalHash([name, version, made])
-    throw new RunError('RUN_FAILED', `\`cacheKey\` gave no text, but ${messageOf(made)}`)
+/** @throws UsageError `INVALID_OPTION` */
+function textOf(made: unknown): string | undefined {
+  if (made === undefined || typeof made === 'string') return made
+  // A promise that nobody waits for must not end the process.
+  if (made instanceof Promise) made.catch(() => undefined)
+  const got = made instanceof Promise ? 'a promise' : inWords(made)
+  throw new UsageError('INVALID_OPTION', `expected \`cacheKey\` to give a text, got ${got}`, {
+    details: { option: 'cacheKey' },
+  })
+}
+
+/** What a run that completed gives to later calls; undefined where its value can't be encoded. */
+function entryOf(run: Run): CacheEntry | undefined {
+  const { expiryMs } = run.definition.settings.caching ?? {}
+  const expires = expiryMs === undefined ? undefined : run.host.clock.now() + expiryMs
+  try {
+    return { value: encodeValue(run.value, { at: 'result' }), runId: run.id, expires }
+  } catch (error) {
+    cantKeep(run, error)
+    return undefined
   }
-  const flowParameters = flowBodyAbove(run)?.arguments
-  const call = { name, fn, parameters, flowParameters, flowRunId: run.ledger.flowRunId }
-  return canonicalHash([
-    name,
-    version,
-    ...key.policies.map((policy) => [policy.name, shareOf(policy, call)] as const),
-  ])
+}
+
+function cantKeep(run: Run, error: unknown): void {
+  run.host.log('warn', run, { err: error }, `its result can’t be cached: ${messageOf(error)}`)
 }
 
 /** The body of the flow run that a task run belongs to. */

@@ -66,6 +66,8 @@ export interface Seeker {
   readonly gone: boolean
   /** There is a result; or there is none, and it is this run's part to make one. */
   found(hit: Hit | undefined): void
+  /** Whether an ancestor has a slot of the limit. */
+  waitsForAncestor(limit: object): boolean
 }
 
 /** Results of earlier calls, and the runs that wait for one that is being made. */
@@ -76,6 +78,12 @@ export interface Results {
   seek(key: string, seeker: Seeker): void
   /** The result that is stored; undefined where it is missing, expired or can't be read. */
   read(key: string, run: Run): Promise<Hit | undefined>
+  /** Its body ran before, or is tried again: it makes a result whatever is stored. */
+  goOn(key: string, run: Run): void
+  /** It waits no more. */
+  left(seeker: Seeker): void
+  /** A run that makes a result waits for slots: those who have them must not wait for it. */
+  waitsForSlots(run: Run): void
   /** A run does not go on to make its result, for now or for good: another one may. */
   abandoned(run: Run): void
 }
