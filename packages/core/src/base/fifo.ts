@@ -15,6 +15,11 @@ export class Fifo<T> {
     return this.#items[this.#head]
   }
 
+  /** The item at `index` from the head; undefined where there is none. */
+  at(index: number): T | undefined {
+    return this.#items[this.#head + index]
+  }
+
   shift(): T | undefined {
     if (this.#head === this.#items.length) return undefined
     const item = this.#items[this.#head]

@@ -12,6 +12,11 @@ export class Heap<T> {
     return this.#items.length
   }
 
+  /** All items, in any order. */
+  items(): readonly T[] {
+    return this.#items
+  }
+
   /** The first item, which stays. */
   peek(): T | undefined {
     return this.#items[0]

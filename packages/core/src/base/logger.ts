@@ -46,7 +46,7 @@ export function withFields(logger: Logger, fields: LogFields, onError: (error: u
     bound[level] = (more: LogFields | string, message?: string) => {
       try {
         if (typeof more === 'string') logger[level](fields, more)
-        else logger[level]({ ...fields, ...more }, message)
+        else logger[level]({ ...more, ...fields }, message)
       } catch (error) {
         onError(error)
       }

@@ -18,8 +18,12 @@ export function isFixed(name: RunName): name is string {
 
 /** @throws UsageError `INVALID_OPTION` where what it names is not there, or a function gives no text; what a function throws */
 export function nameFor(name: RunName, args: readonly unknown[]): string {
-  if (typeof name === 'string') return name.replaceAll(placeholder, (_, path: string) => textAt(args, path))
-  const made = (name as (...parameters: readonly unknown[]) => unknown)(...args)
+  const made =
+    typeof name === 'string'
+      ? name.replaceAll(placeholder, (_, path: string) => textAt(args, path))
+      : (name as (...parameters: readonly unknown[]) => unknown)(...args)
+  // A promise that nobody waits for must not end the process.
+  if (made instanceof Promise) made.catch(() => undefined)
   if (typeof made === 'string' && made !== '') return made
   throw new UsageError('INVALID_OPTION', `expected \`runName\` to give a text, got ${inWords(made)}`, {
     details: { option: 'runName' },

@@ -19,6 +19,11 @@ export function needsAdmission(run: Run): boolean {
   return caching !== undefined || waitTimeoutMs !== undefined || limitsOf(run) !== undefined
 }
 
+/** Whether the next attempt may begin at once, with what the run holds. */
+export function mayGoOn(run: Run): boolean {
+  return run.held?.again() ?? limitsOf(run) === undefined
+}
+
 function limitsOf(run: Run): readonly object[] | undefined {
   return run.host.limits.of(run)
 }
@@ -29,7 +34,7 @@ function limitsOf(run: Run): readonly object[] | undefined {
  */
 export class Admission implements Held, Claimant, Seeker {
   readonly run: Run
-  readonly #attempt: Attempt
+  #attempt: Attempt
   readonly #admitting: Admitting
   #key: string | undefined
   #claim: Claim | undefined
@@ -54,12 +59,9 @@ export class Admission implements Held, Claimant, Seeker {
   /** Calls the body's `admitted` or `refused`, now or later, or ends the run. */
   ask(): void {
     const { run } = this
-    const { waitTimeoutMs, caching } = run.definition.settings
-    if (waitTimeoutMs !== undefined && run.stateName !== 'Recovering') {
-      const { clock } = run.host
-      this.#stopWaiting = clock.at(clock.now() + waitTimeoutMs, () => this.#waitedTooLong(waitTimeoutMs))
-    }
+    const { caching } = run.definition.settings
     const { results } = run.host
+    this.#limitWait()
     const key = caching === undefined ? undefined : results.keyOf(run, this.#attempt.arguments)
     if (key !== undefined && run.context.tries === 0 && run.stateName !== 'Recovering') {
       this.#key = key
@@ -68,6 +70,20 @@ export class Admission implements Held, Claimant, Seeker {
     }
     if (key !== undefined) results.goOn(key, run)
     this.#claimSlots()
+  }
+
+  #limitWait(): void {
+    const { waitTimeoutMs: ms } = this.run.definition.settings
+    const { clock } = this.run.host
+    if (ms === undefined || this.run.stateName === 'Recovering') return
+    this.#stopWaiting = clock.at(clock.now() + ms, () => this.#waitedTooLong(ms))
+  }
+
+  /** The next attempt goes on with what this one held. */
+  next(attempt: Attempt): void {
+    this.#attempt = attempt
+    this.#limitWait()
+    this.#admitting.admitted(attempt)
   }
 
   found(hit: Hit | undefined): void {
@@ -92,13 +108,10 @@ export class Admission implements Held, Claimant, Seeker {
     if (this.gone) return
     this.#claim = claim
     if (claim.granted) this.#admitting.admitted(this.#attempt)
-    else {
-      if (run.stateName !== 'AwaitingConcurrencySlot') run.move({ type: 'awaitSlot' }, claim.waitsFor)
-      run.host.results.waitsForSlots(run)
-    }
+    else if (run.stateName !== 'AwaitingConcurrencySlot') run.move({ type: 'awaitSlot' }, claim.waitsFor)
   }
 
-  granted(): void {
+  slotsGranted(): void {
     if (this.#key === undefined || this.run.definition.settings.caching?.refresh === true) {
       this.#admitting.admitted(this.#attempt)
       return
@@ -111,10 +124,15 @@ export class Admission implements Held, Claimant, Seeker {
     })
   }
 
-  waitsForAncestor(limit: object): boolean {
-    for (let above = this.run.caller?.run; above !== undefined; above = above.caller?.run)
-      if (above.held?.holds(limit) === true) return true
-    return false
+  get hasSlots(): boolean {
+    return this.#claim?.granted === true
+  }
+
+  holding(): readonly object[] {
+    const found: object[] = []
+    for (let run: Run | undefined = this.run; run !== undefined; run = run.caller?.run)
+      if (run.held?.hasSlots === true || run.host.results.leads(run)) found.push(run)
+    return found
   }
 
   deadlocked(words: string): void {
@@ -125,7 +143,10 @@ export class Admission implements Held, Claimant, Seeker {
 
   #waitedTooLong(ms: number): void {
     const { run } = this
-    const what = this.#claim?.waitsFor ?? 'waits for its turn'
+    // Nothing may begin while its flow run is paused: its time begins anew with the end of that.
+    if (this.#attempt.isPostponed()) return
+    const claim = this.#claim
+    const what = claim?.granted === false ? claim.waitsFor : 'waits for its turn'
     if (run.stateName === 'Pending' || run.stateName === 'AwaitingRetry')
       run.move({ type: 'awaitSlot' }, what)
     const error = waitedTooLongError(run, ms, what)
@@ -135,25 +156,22 @@ export class Admission implements Held, Claimant, Seeker {
   }
 
   again(): boolean {
-    return this.#claim?.again() ?? true
+    return this.#claim?.again() ?? limitsOf(this.run) === undefined
   }
 
   begun(): void {
+    this.#stopWait()
+    this.#claim?.begun()
+  }
+
+  #stopWait(): void {
     this.#stopWaiting?.()
     this.#stopWaiting = undefined
   }
 
-  holds(limit: object): boolean {
-    return this.#claim?.holds(limit) ?? false
-  }
-
-  get missing(): readonly object[] {
-    return this.#claim?.missing ?? []
-  }
-
   release(): void {
     this.gone = true
-    this.begun()
+    this.#stopWait()
     if (this.#key !== undefined) this.run.host.results.left(this)
     this.#claim?.release()
   }
@@ -161,7 +179,7 @@ export class Admission implements Held, Claimant, Seeker {
 
 /** A run that waits to be tried again. */
 export class RetryWait implements Held {
-  readonly missing: readonly object[] = []
+  readonly hasSlots = false
   readonly #stop: () => void
 
   constructor(stop: () => void) {
@@ -174,10 +192,6 @@ export class RetryWait implements Held {
 
   begun(): void {
     // It has not begun while it waits.
-  }
-
-  holds(): boolean {
-    return false
   }
 
   release(): void {

@@ -178,13 +178,7 @@ export class Attempt implements Body, Assignment {
   begin(): boolean {
     const { run } = this
     if (this.over || run.body !== this || run.caller?.over === true || run.ledger.lost) return false
-    const paused = this.#pausedBy()
-    if (paused !== undefined) {
-      // What others wait for is theirs meanwhile; it is asked for again when the pause ends.
-      run.standBack()
-      ;(paused.#waitingToBegin ??= []).push(this)
-      return false
-    }
+    if (this.isPostponed()) return false
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
     if (run.stateName === 'Recovering') this.#recover()
     else if (run.stateName !== 'Retrying') run.move({ type: 'start' })
@@ -195,6 +189,16 @@ export class Attempt implements Body, Assignment {
       if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
     }
     return this.begun
+  }
+
+  /** Whether it may not begin because its flow run is paused. What others wait for is theirs meanwhile; it asks again later. */
+  isPostponed(): boolean {
+    const paused = this.#pausedBy()
+    if (paused === undefined) return false
+    this.run.standBack()
+    ;(paused.#waitingToBegin ??= []).push(this)
+    this.pool?.stop(this)
+    return true
   }
 
   #limitTo(ms: number): void {
@@ -506,9 +510,7 @@ export class Attempt implements Body, Assignment {
   }
 
   /** What is decided on the attempt now is not changed by its time limit. */
-  isJudged(): void {
-    this.#limit?.stop()
-  }
+  isJudged = (): void => this.#limit?.stop()
 
   note(note: NoteEntry['note'], message: string): void {
     const at = this.host.clock.now()

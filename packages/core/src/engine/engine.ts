@@ -17,6 +17,7 @@ import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import type { Target } from '../runs/future.ts'
+import { leaveRun } from '../runs/run-context.ts'
 import { GuardedObservable, Hub } from '../streams/hub.ts'
 import { liveTransition } from '../streams/live.ts'
 import type { Transition } from '../streams/transition.ts'
@@ -36,6 +37,7 @@ import {
   type EngineHealth,
   type EngineOptions,
 } from './engine-options.ts'
+import { Deadlocks } from './deadlocks.ts'
 import { HookCalls } from './hooks.ts'
 import { Limiter } from './limits.ts'
 import { ResultCache } from './result-cache.ts'
@@ -87,8 +89,9 @@ export class Engine implements RunHost {
     this.logger = options.logger ?? consoleLogger()
     this.#ownsJournal = options.journal === undefined
     this.journal = options.journal ?? memoryJournal()
-    this.limits = new Limiter(this.clock, options.limits ?? [])
-    this.results = new ResultCache(options.cache ?? memoryCache())
+    const deadlocks = new Deadlocks()
+    this.limits = new Limiter(this.clock, options.limits ?? [], deadlocks)
+    this.results = new ResultCache(options.cache ?? memoryCache(), deadlocks)
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
     this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
     // An observer of errors that throws has nowhere else to go.
@@ -104,6 +107,10 @@ export class Engine implements RunHost {
     return ++this.#counter
   }
 
+  later(fn: () => void): void {
+    leaveRun(() => this.clock.turn(fn))
+  }
+
   pool(runner: TaskRunner | undefined): TaskPool {
     const description = runner ?? this.#defaultRunner
     let pool = this.#pools.get(description)
@@ -114,17 +121,15 @@ export class Engine implements RunHost {
     return pool
   }
 
-  report(error: unknown, run: Run | undefined): void {
-    if (this.errorHub.observed) {
-      const ids = run === undefined ? undefined : { flowRunId: run.ledger.flowRunId, runId: run.id }
-      this.errorHub.emit({ error, ...ids })
-      return
-    }
-    const fields =
-      run === undefined ? {} : { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
-    const isOwn = run !== undefined && error === run.error
-    const message = isOwn ? 'failed, and nobody looked' : 'an error that no caller hears of'
-    this.#log('error', { ...fields, err: error }, message)
+  report(error: unknown, run: Run | undefined, what = 'an error that no caller hears of'): void {
+    if (this.errorHub.observed) this.#emitError(error, run)
+    else if (run === undefined) this.#log('error', { err: error }, what)
+    else this.log('error', run, { err: error }, what)
+  }
+
+  #emitError(error: unknown, run: Run | undefined): void {
+    const ids = run === undefined ? undefined : { flowRunId: run.ledger.flowRunId, runId: run.id }
+    this.errorHub.emit({ error, ...ids })
   }
 
   #log(level: 'warn' | 'error', fields: LogFields, message: string): void {
@@ -154,8 +159,8 @@ export class Engine implements RunHost {
 
   /** In the log, too: whoever reads it should not have to know who observes errors. */
   #hookFailed(error: unknown, run: Run): void {
-    if (this.errorHub.observed) this.log('error', run, { err: error }, 'a hook failed')
-    this.report(error, run)
+    if (this.errorHub.observed) this.#emitError(error, run)
+    this.log('error', run, { err: error }, 'a hook failed')
   }
 
   stalled(ledger: Ledger, error: unknown): void {
@@ -212,7 +217,7 @@ export class Engine implements RunHost {
   rootEnded(run: Run): void {
     this.#forget(run)
     const failed = stateTypes[run.stateName] === 'FAILED' || stateTypes[run.stateName] === 'CRASHED'
-    if (failed && !run.looked) this.report(run.error, run)
+    if (failed && !run.looked) this.report(run.error, run, 'failed, and nobody looked')
   }
 
   subflowEnded(run: Run, caller: Body): void {
@@ -230,7 +235,8 @@ export class Engine implements RunHost {
   }
 
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
-    const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
+    const { attempt } = run.context
+    const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId, attempt }
     this.#log(level, { ...ids, ...fields }, message)
   }
 

@@ -1,7 +1,7 @@
 import { withFields } from '../base/logger.ts'
 import type { Hook, HookEvent } from '../definitions/hooks.ts'
 import type { Transition } from '../streams/transition.ts'
-import { runContext } from '../runs/run-context.ts'
+import { runOutside } from '../runs/run-context.ts'
 import type { Run } from './run.ts'
 
 /** Calls hooks: those of one run one after the other, those of different runs side by side. */
@@ -30,7 +30,7 @@ export class HookCalls {
   async #callAll(run: Run, hooks: readonly Hook[], event: HookEvent): Promise<void> {
     for (const hook of hooks) {
       try {
-        await runContext.exit(() => hook(event))
+        await runOutside(run.host, () => hook(event))
       } catch (error) {
         this.#failed(error, run)
       }
@@ -52,8 +52,17 @@ function eventOf(run: Run, transition: Transition, onError: (error: unknown) => 
     get value() {
       return type === 'COMPLETED' ? run.value : undefined
     },
-    parameters: run.body?.arguments,
+    get parameters() {
+      return transition.seq === 1 ? undefined : parametersOf(run)
+    },
     tags: run.tags,
     logger: withFields(run.host.logger, { flowRunId, runId, run: runName, attempt }, onError),
   }
+}
+
+/** What the body gets; a copy where values are stored encoded. */
+function parametersOf(run: Run): readonly unknown[] | undefined {
+  const parameters = run.body?.arguments
+  if (parameters === undefined || !run.host.values.encodes) return parameters
+  return run.host.values.load(run.host.values.save(parameters, 'args')) as readonly unknown[]
 }

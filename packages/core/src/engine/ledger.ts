@@ -17,6 +17,8 @@ export interface LedgerHost {
    * append that is answered at once may be handed over in the very turn that made it.
    */
   freshTurn: number
+  /** Calls `fn` in a later turn, outside any run: what comes of it, as what observers do, belongs to no body. */
+  later(fn: () => void): void
   /** Increasing numbers: for leases, the order of submission, the order of ends. */
   next(): number
   /** A run's change of state is safe, and may be shown. */
@@ -139,7 +141,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   #schedule(): void {
     if (this.#scheduled || this.#held) return
     this.#scheduled = true
-    this.host.clock.turn(this.#flush)
+    this.host.later(this.#flush)
   }
 
   readonly #flush = (): void => {

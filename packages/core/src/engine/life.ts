@@ -4,7 +4,7 @@ import type { Steer } from '../definitions/retrying.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
 import { replaceFutures, type Dependency } from '../runs/dependencies.ts'
-import { Admission, needsAdmission, RetryWait, type Admitting } from './admission.ts'
+import { Admission, mayGoOn, needsAdmission, RetryWait, type Admitting } from './admission.ts'
 import { Attempt, type Concluder, type Cut } from './attempt.ts'
 import { isNamedByCall, nameRun, type Prepared, type Recorded } from './calls.ts'
 import { endedShort } from './divergence.ts'
@@ -224,8 +224,16 @@ class Life implements Concluder, EndListener, Admitting {
 
   launch(attempt: Attempt): void {
     const run = this.#run
-    // A retry at once goes on with what the attempt before it held.
-    if (run.held !== undefined || !needsAdmission(run)) {
+    const { held } = run
+    // It ended or left while its call, or its history, was waited for.
+    if (attempt.isOver || run.ended || run.ledger.lost || run.body !== attempt) return
+    // A retry at once goes on with what the attempt before it held; so does one whose host was lost, if its rate allows it.
+    if (held instanceof Admission && (run.stateName !== 'Recovering' || held.again())) {
+      held.next(attempt)
+      return
+    }
+    run.giveBack()
+    if (!needsAdmission(run)) {
       this.admitted(attempt)
       return
     }
@@ -403,14 +411,15 @@ class Life implements Concluder, EndListener, Admitting {
     const run = this.#run
     const { clock, values } = run.host
     const isRetried = run.context.tries < retries
-    const delayed = isRetried && (delayMs > 0 || run.held?.again() === false)
+    const delayed = isRetried && (delayMs > 0 || !mayGoOn(run))
     const until = delayed ? clock.now() + delayMs : undefined
     const told = delayed && delayMs > 0 ? `${message} (tried again in ${Math.round(delayMs)} ms)` : message
     run.move({ type, retries, delayed }, told, { failure: values.saveError(error) }, until)
     attempt.finish()
     if (run.stateName === 'Retrying') this.#retry(attempt)
-    else if (run.stateName === 'AwaitingRetry')
-      this.#retryAt(until ?? clock.now(), () => this.#retry(attempt))
+    else if (run.stateName !== 'AwaitingRetry') return
+    else if (until === undefined || delayMs === 0) this.#retry(attempt)
+    else this.#retryAt(until, () => this.#retry(attempt))
   }
 }
 

@@ -4,6 +4,7 @@ import { Fifo } from '../base/fifo.ts'
 import { Heap } from '../base/heap.ts'
 import { inWords } from '../base/words.ts'
 import type { Clock } from '../ports/clock.ts'
+import { Deadlocks, type Need, type Wait } from './deadlocks.ts'
 
 /** The runs that a limit counts: task runs with a tag, runs of a task, or runs of a flow, over all flow runs of an engine. @public */
 export type LimitTarget =
@@ -50,13 +51,14 @@ interface Counted {
 
 /** A run that wants slots, or has them. */
 export interface Claimant {
+  readonly run: object
   readonly priority: number
   readonly order: number
   /** It has a slot of each of its limits. */
-  granted(): void
-  /** Whether an ancestor has a slot of the limit: waiting for it could last for ever. */
-  waitsForAncestor(limit: object): boolean
-  /** An ancestor has what it waits for. */
+  slotsGranted(): void
+  /** See {@link Wait}. */
+  holding(): readonly object[]
+  /** What it waits for can't come before it has ended. */
   deadlocked(words: string): void
 }
 
@@ -65,16 +67,16 @@ export interface Claim {
   readonly granted: boolean
   /** What it waits for, in words. */
   readonly waitsFor: string
-  holds(limit: object): boolean
-  /** The limits that it waits for. */
-  readonly missing: readonly object[]
   /** Begins another attempt with the slots it has. @returns False where a rate does not allow it now. */
   again(): boolean
+  /** Its attempt begins now. */
+  begun(): void
   /** Gives everything back, granted or not; a second call does nothing. */
   release(): void
 }
 
 const kinds = ['tag', 'task', 'flow'] as const
+const options: readonly string[] = [...kinds, 'concurrency', 'rate']
 
 /**
  * Limits on how many runs there are at once, and how often they begin.
@@ -87,11 +89,13 @@ export class Limiter implements Limits {
   readonly #clock: Clock
   readonly #limits = new Map<string, OneLimit>()
   readonly #changed: OneLimit[] = []
+  readonly #deadlocks: Deadlocks
   #granting = false
 
   /** @throws UsageError `INVALID_OPTION`, `INVALID_DURATION` */
-  constructor(clock: Clock, limits: readonly Limit[]) {
+  constructor(clock: Clock, limits: readonly Limit[], deadlocks = new Deadlocks()) {
     this.#clock = clock
+    this.#deadlocks = deadlocks
     if (!Array.isArray(limits)) invalid('limits', 'a list of limits', limits)
     for (const limit of limits as readonly Limit[]) this.set(limit)
   }
@@ -99,6 +103,10 @@ export class Limiter implements Limits {
   set(limit: Limit): void {
     const key = keyOf(limit)
     const { concurrency, rate } = limit
+    for (const name of Object.keys(limit))
+      if (!options.includes(name)) invalid(name, `one of ${options.join(', ')}`, name)
+    if (rate !== undefined && (typeof rate !== 'object' || rate === null))
+      invalid('rate', "a count and a time, such as { count: 10, per: '1s' }", rate)
     if (concurrency !== undefined && (!Number.isInteger(concurrency) || concurrency < 1))
       invalid('concurrency', 'an integer of at least 1', concurrency)
     if (rate !== undefined && (!Number.isInteger(rate.count) || rate.count < 1))
@@ -109,24 +117,27 @@ export class Limiter implements Limits {
     if (rate !== undefined && perMs === 0) invalid('rate.per', 'a duration above 0', rate.per)
     const one = this.#limits.get(key) ?? new OneLimit(this.#clock, key, () => this.#look(one))
     this.#limits.set(key, one)
-    one.limit = limit
-    one.perMs = perMs
+    one.change(copyOf(limit), perMs)
     this.#look(one)
+    // With fewer slots, those that wait may now wait for ever.
+    this.#deadlocks.check()
   }
 
   remove(target: LimitTarget): boolean {
     const one = this.#limits.get(keyOf(target))
     if (one?.limit === undefined) return false
     // What holds its slots still does: a limit that is set again soon counts them.
-    one.limit = undefined
-    this.#look(one)
+    one.change(undefined, 0)
+    const waiting = one.takeWaiting()
+    for (const claim of waiting) claim.leaves(one)
+    this.#look(one, ...waiting.flatMap(({ needs }) => needs))
     return true
   }
 
   list(): readonly LimitState[] {
     const states: LimitState[] = []
     for (const { limit, held, waiting } of this.#limits.values())
-      if (limit !== undefined) states.push({ ...limit, held, waiting })
+      if (limit !== undefined) states.push({ ...copyOf(limit), held, waiting })
     return states
   }
 
@@ -143,17 +154,15 @@ export class Limiter implements Limits {
     return found
   }
 
-  /** Asks for a slot of each limit; `claimant.granted()` is called only where that takes time. */
+  /** Asks for a slot of each limit; `claimant.slotsGranted()` is called only where that takes time. */
   claim(limits: readonly object[], claimant: Claimant): Claim {
-    const claim = new Claiming(limits as readonly OneLimit[], claimant, (changed) => this.#look(...changed))
+    const claim = new Claiming(limits as readonly OneLimit[], claimant, {
+      look: (changed) => this.#look(...changed),
+      deadlocks: this.#deadlocks,
+    })
     claim.enqueue()
     this.#look(...claim.limits)
-    claim.isNew = false
-    const ancestors = claim.limits.find((one) => claim.waits && one.isWaitedFor(claim))
-    if (ancestors !== undefined) {
-      claim.release()
-      claimant.deadlocked(ancestors.words)
-    }
+    claim.settleIn()
     return claim
   }
 
@@ -161,35 +170,51 @@ export class Limiter implements Limits {
     this.#changed.push(...changed)
     if (this.#granting) return
     this.#granting = true
+    // Somebody stands behind one that waits for something else, too.
+    let isBlocked = false
     try {
       for (let one = this.#changed.pop(); one !== undefined; one = this.#changed.pop()) {
         while (one.grantFirst(this.#changed)) continue
+        if (one.hasSlot && one.waiting > 1) isBlocked = true
         if (one.limit === undefined && one.held === 0 && one.waiting === 0) this.#limits.delete(one.key)
       }
     } finally {
       this.#granting = false
     }
+    if (isBlocked) this.#deadlocks.check()
   }
 }
 
-class OneLimit {
+class OneLimit implements Need {
   readonly key: string
   readonly #clock: Clock
   readonly #timeCame: () => void
   /** Undefined where it was taken away. */
   limit: Limit | undefined
   perMs = 0
-  held = 0
+  readonly hasQueue = true
+  /** Runs that have a slot. */
+  readonly #holders = new Set<object>()
   waiting = 0
   readonly #queue = new Heap<Claiming>(goesBefore)
-  /** When the newest attempts began, at most as many as the rate counts. */
+  /** When the newest attempts began: as many as the greatest rate counted. */
   readonly #starts = new Fifo<number>()
+  #mostStarts = 0
+  /** Attempts that may begin and have not: each counts as one that begins now, whenever now is. */
+  #toBegin = 0
   #stopTimer: (() => void) | undefined
 
   constructor(clock: Clock, key: string, timeCame: () => void) {
     this.#clock = clock
     this.key = key
     this.#timeCame = timeCame
+  }
+
+  change(limit: Limit | undefined, perMs: number): void {
+    this.limit = limit
+    this.perMs = perMs
+    this.#mostStarts = Math.max(this.#mostStarts, limit?.rate?.count ?? 0)
+    this.#clearTimer()
   }
 
   get words(): string {
@@ -203,17 +228,47 @@ class OneLimit {
     return this.held < (this.limit?.concurrency ?? Number.POSITIVE_INFINITY)
   }
 
-  /** How long until an attempt may begin; 0 where one may now. */
-  get waitMs(): number {
-    const count = this.limit?.rate?.count ?? Number.POSITIVE_INFINITY
-    while (this.#starts.size > count) this.#starts.shift()
-    const oldest = this.#starts.peek()
-    if (oldest === undefined || this.#starts.size < count) return 0
-    return Math.max(0, oldest + this.perMs - this.#clock.monotonic())
+  get isFree(): boolean {
+    return this.hasSlot
   }
 
-  begun(): void {
-    if (this.limit?.rate !== undefined) this.#starts.push(this.#clock.monotonic())
+  get held(): number {
+    return this.#holders.size
+  }
+
+  holders(): Iterable<object> {
+    return this.#holders
+  }
+
+  give(run: object): void {
+    this.#holders.add(run)
+  }
+
+  takeBack(run: object): void {
+    this.#holders.delete(run)
+  }
+
+  /** How long until an attempt may begin: 0 where one may now, Infinity where that depends on others that may. */
+  get waitMs(): number {
+    const count = this.limit?.rate?.count
+    if (count === undefined) return 0
+    const left = count - this.#toBegin
+    if (left <= 0) return Number.POSITIVE_INFINITY
+    const oldest = this.#starts.size < left ? undefined : this.#starts.at(this.#starts.size - left)
+    return oldest === undefined ? 0 : Math.max(0, oldest + this.perMs - this.#clock.monotonic())
+  }
+
+  /** An attempt may begin. */
+  let(): void {
+    this.#toBegin++
+  }
+
+  /** One that might begin does, or will not. */
+  begun(really: boolean): void {
+    this.#toBegin--
+    if (!really || this.limit?.rate === undefined) return
+    this.#starts.push(this.#clock.monotonic())
+    if (this.#starts.size > this.#mostStarts) this.#starts.shift()
   }
 
   enqueue(claim: Claiming): void {
@@ -235,115 +290,174 @@ class OneLimit {
     if (this.#queue.size > 64 && this.#queue.size > 2 * this.waiting) this.#queue.filter(({ waits }) => waits)
   }
 
+  /** Takes all out of the queue, in their order. */
+  takeWaiting(): readonly Claiming[] {
+    const claims = this.#queue
+      .items()
+      .filter(({ waits }) => waits)
+      .toSorted((a, b) => (goesBefore(a, b) ? -1 : 1))
+    this.#queue.filter(() => false)
+    this.waiting = 0
+    return claims
+  }
+
   /** @returns Whether the queue has another first now. `changed` gets the limits to look at again. */
   grantFirst(changed: OneLimit[]): boolean {
     const first = this.first()
     if (first === undefined) return false
-    const full = first.limits.find((one) => !one.hasSlot)
-    if (full !== undefined) {
-      if (first.isNew || !full.isWaitedFor(first)) return false
-      first.release()
-      first.claimant.deadlocked(full.words)
-      return true
-    }
+    if (this.waitMs > 0) this.#wakeLater()
+    if (!first.limits.every((one) => one.hasSlot)) return false
     for (const one of first.limits) {
       if (one.waitMs > 0) {
         one.#wakeLater()
         return false
       }
-      if (one.first() !== first) return false
+      if (one.limit !== undefined && one.first() !== first) return false
     }
     first.take()
     for (const one of first.limits) if (one !== this) changed.push(one)
     return true
   }
 
-  /** Whether a claim waits for a slot that its own ancestor has, or for one behind others who do. */
-  isWaitedFor(claim: Claiming): boolean {
-    if (this.limit?.concurrency === undefined || (this.hasSlot && this.first() === claim)) return false
-    return claim.claimant.waitsForAncestor(this)
-  }
-
   #wakeLater(): void {
-    this.#stopTimer ??= this.#clock.at(this.#clock.now() + this.waitMs, () => {
+    const { waitMs } = this
+    if (waitMs === Number.POSITIVE_INFINITY) return
+    this.#stopTimer ??= this.#clock.at(this.#clock.now() + waitMs, () => {
       this.#stopTimer = undefined
       this.#timeCame()
     })
   }
 
-  /** Where nobody waits, nobody is to be woken: a timer would keep the process alive. */
-  stopTimerIfIdle(): void {
-    if (this.waiting > 0) return
+  #clearTimer(): void {
     this.#stopTimer?.()
     this.#stopTimer = undefined
   }
+
+  /** Where nobody waits, nobody is to be woken: a timer would keep the process alive. */
+  stopTimerIfIdle(): void {
+    if (this.waiting === 0) this.#clearTimer()
+  }
 }
 
-class Claiming implements Claim {
+interface ClaimingHost {
+  look(changed: readonly OneLimit[]): void
+  readonly deadlocks: Deadlocks
+}
+
+class Claiming implements Claim, Wait {
+  readonly isGentle = false
   readonly limits: readonly OneLimit[]
+  /** Those in whose queue it stands. */
+  needs: readonly OneLimit[]
   readonly claimant: Claimant
-  readonly #look: (changed: readonly OneLimit[]) => void
+  readonly #host: ClaimingHost
+  holding: readonly object[] = []
   /** Whether the claimant is told by what `claim` returns. */
-  isNew = true
+  #isNew = true
   granted = false
   /** Whether it is in the queues. */
   waits = true
+  /** Whether its attempt may begin, and has not. */
+  #isToBegin = false
 
-  constructor(limits: readonly OneLimit[], claimant: Claimant, look: (changed: readonly OneLimit[]) => void) {
+  constructor(limits: readonly OneLimit[], claimant: Claimant, host: ClaimingHost) {
     this.limits = limits
+    this.needs = limits
     this.claimant = claimant
-    this.#look = look
+    this.#host = host
+  }
+
+  get order(): number {
+    return this.claimant.order
+  }
+
+  isFirstIn(need: Need): boolean {
+    return (need as OneLimit).first() === this
+  }
+
+  isBefore(other: Wait): boolean {
+    return other instanceof Claiming ? goesBefore(this, other) : this.order < other.order
+  }
+
+  pass(): boolean {
+    if (!this.limits.every((one) => one.hasSlot && one.waitMs === 0)) return false
+    this.take()
+    return true
+  }
+
+  giveUp(): void {
+    const words = this.limits.find((one) => !one.hasSlot)?.words ?? ''
+    this.release()
+    this.claimant.deadlocked(words)
   }
 
   get waitsFor(): string {
-    const blocked = this.limits.find((one) => !one.hasSlot || one.waitMs > 0) ?? this.limits[0]
-    return `waits for a slot of ${blocked?.words ?? 'nothing'}`
+    const blocked = this.needs.find((one) => !one.hasSlot || one.waitMs > 0 || one.first() !== this)
+    return `waits for a slot of ${blocked?.words ?? 'its limits'}`
   }
 
   enqueue(): void {
     for (const one of this.limits) one.enqueue(this)
   }
 
+  /** It was not granted at once. */
+  settleIn(): void {
+    this.#isNew = false
+    if (!this.waits) return
+    this.holding = this.claimant.holding()
+    this.#host.deadlocks.add(this)
+  }
+
+  /** The limit was taken away: it waits for it no more, and counts where it is set again. */
+  leaves(limit: OneLimit): void {
+    this.needs = this.needs.filter((one) => one !== limit)
+    if (this.needs.length === 0) this.take()
+  }
+
   take(): void {
     this.granted = true
     this.#leaveQueues()
-    for (const one of this.limits) {
-      one.held++
-      one.begun()
-    }
-    if (!this.isNew) this.claimant.granted()
+    for (const one of this.limits) one.give(this.claimant.run)
+    this.#let()
+    if (!this.#isNew) this.claimant.slotsGranted()
+  }
+
+  #let(): void {
+    this.#isToBegin = true
+    for (const one of this.limits) one.let()
+  }
+
+  begun(really = true): void {
+    if (!this.#isToBegin) return
+    this.#isToBegin = false
+    for (const one of this.limits) one.begun(really)
+    if (really) this.#host.look(this.limits)
   }
 
   #leaveQueues(): void {
     this.waits = false
-    for (const one of this.limits) {
+    this.#host.deadlocks.delete(this)
+    for (const one of this.needs) {
       one.left()
       one.stopTimerIfIdle()
     }
   }
 
-  get missing(): readonly object[] {
-    return this.waits ? this.limits : []
-  }
-
-  holds(limit: object): boolean {
-    return this.granted && this.limits.includes(limit as OneLimit)
-  }
-
   again(): boolean {
     const rated = this.limits.filter(({ limit }) => limit?.rate !== undefined)
     if (rated.some((one) => one.waitMs > 0 || one.first() !== undefined)) return false
-    for (const one of rated) one.begun()
+    this.#let()
     return true
   }
 
   release(): void {
     if (this.granted) {
+      this.begun(false)
       this.granted = false
-      for (const one of this.limits) one.held--
+      for (const one of this.limits) one.takeBack(this.claimant.run)
     } else if (this.waits) this.#leaveQueues()
     else return
-    this.#look(this.limits)
+    this.#host.look(this.limits)
   }
 }
 
@@ -352,9 +466,15 @@ function goesBefore({ claimant: a }: Claiming, { claimant: b }: Claiming): boole
   return a.priority === b.priority ? a.order < b.order : a.priority > b.priority
 }
 
+/** The caller may go on to use the object. */
+function copyOf(limit: Limit): Limit {
+  return limit.rate === undefined ? { ...limit } : { ...limit, rate: { ...limit.rate } }
+}
+
 /** @throws UsageError `INVALID_OPTION` */
 function keyOf(target: LimitTarget): string {
-  const given = kinds.filter((kind) => target[kind] !== undefined)
+  const given =
+    typeof target === 'object' && target !== null ? kinds.filter((kind) => target[kind] !== undefined) : []
   const [kind, second] = given
   const name = kind === undefined ? undefined : target[kind]
   if (kind === undefined || second !== undefined || typeof name !== 'string' || name === '')

@@ -6,10 +6,8 @@ export interface Held {
   begun(): void
   /** Whether another attempt may begin at once, with what it holds. */
   again(): boolean
-  /** The limits that it waits for a slot of. */
-  readonly missing: readonly object[]
-  /** Whether the run has a slot of the limit. */
-  holds(limit: object): boolean
+  /** Whether it has slots, which others may wait for. */
+  readonly hasSlots: boolean
   /** Gives everything back; a second call does nothing. */
   release(): void
 }
@@ -19,6 +17,8 @@ export class Rare {
   held: Held | undefined
   /** The name that its arguments gave it. */
   named: string | undefined
+  /** Of a run that was restored: all its tags. */
+  tags: readonly string[] | undefined
   /** Whether the journal is yet to be told of that name. */
   isNewName = false
   /** Bodies that lent their slot while they wait for a run that they did not submit: each goes on when it has one again. */

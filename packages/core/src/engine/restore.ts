@@ -18,6 +18,7 @@ export function restoredOf(recorded: RecordedRun): Restored {
     outcome: recorded.outcome,
     endOrder: beforeAll + recorded.endOrder,
     runName: recorded.runName,
+    tags: recorded.submitted.tags,
   }
 }
 

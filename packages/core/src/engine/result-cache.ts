@@ -6,6 +6,7 @@ import type { Cache, CacheEntry } from '../ports/cache.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
 import { canonicalHash } from '../values/canonical.ts'
+import type { Deadlocks, Need, Wait } from './deadlocks.ts'
 import { messageOf } from './outcome.ts'
 import type { EndListener, Hit, Results, Run, Seeker } from './run.ts'
 
@@ -33,11 +34,13 @@ export class ResultCache implements Results {
   readonly #cache: Cache
   readonly #flights = new Map<string, Flight>()
   readonly #ledBy = new Map<Run, Flight>()
-  readonly #following = new Map<Seeker, Flight>()
+  readonly #following = new Map<Seeker, Following>()
+  readonly #deadlocks: Deadlocks
   readonly #flowHashes = new WeakMap<readonly unknown[], string>()
 
-  constructor(cache: Cache) {
+  constructor(cache: Cache, deadlocks: Deadlocks) {
     this.#cache = cache
+    this.#deadlocks = deadlocks
   }
 
   keyOf(run: Run, parameters: readonly unknown[]): string | undefined {
@@ -87,16 +90,24 @@ export class ResultCache implements Results {
     const made = flight.made === undefined ? undefined : this.#use(flight.made, run)
     if (made !== undefined) seeker.found(made)
     else if (flight.made !== undefined) this.#lead(key, seeker)
-    else if (flight.leader === run || this.#mustNotWait(seeker, flight)) seeker.found(undefined)
-    else {
-      flight.followers.add(seeker)
-      this.#following.set(seeker, flight)
-    }
+    else if (flight.leader === run) seeker.found(undefined)
+    else this.#follow(flight, seeker)
+  }
+
+  #follow(flight: Flight, seeker: Seeker): void {
+    const following = new Following(flight, seeker, () => {
+      // It would wait for itself: it makes a result of its own.
+      this.left(seeker)
+      seeker.found(undefined)
+    })
+    flight.followers.add(seeker)
+    this.#following.set(seeker, following)
+    this.#deadlocks.add(following)
   }
 
   /** Its body ran before, or is tried again: it makes a result whatever the store has. */
   goOn(key: string, run: Run): void {
-    if (!this.#flights.has(key)) this.#leadWith(this.#newFlight(key, run), run)
+    if (!this.#flights.has(key) && !this.#ledBy.has(run)) this.#leadWith(this.#newFlight(key, run), run)
   }
 
   #newFlight(key: string, leader: Run): Flight {
@@ -172,46 +183,15 @@ export class ResultCache implements Results {
   }
 
   left(seeker: Seeker): void {
-    this.#following.get(seeker)?.followers.delete(seeker)
+    const following = this.#following.get(seeker)
+    if (following === undefined) return
+    following.flight.followers.delete(seeker)
     this.#following.delete(seeker)
+    this.#deadlocks.delete(following)
   }
 
-  /** Those who wait for it, and whose ancestors have what it waits for, go on by themselves. */
-  waitsForSlots(run: Run): void {
-    const missing = run.held?.missing ?? []
-    for (const follower of this.#ledBy.get(run)?.followers ?? []) {
-      if (!missing.some((limit) => follower.waitsForAncestor(limit))) continue
-      this.left(follower)
-      follower.found(undefined)
-    }
-  }
-
-  #mustNotWait(seeker: Seeker, flight: Flight): boolean {
-    const missing = flight.leader.held?.missing ?? []
-    return (
-      missing.some((limit) => seeker.waitsForAncestor(limit)) || this.#wouldWaitForItself(seeker.run, flight)
-    )
-  }
-
-  /**
-   * Whether the leader of `flight` waits, by runs below it, for one that `run` is part of: then the run would wait for
-   * itself. Only one that is part of a leader can.
-   */
-  #wouldWaitForItself(run: Run, flight: Flight): boolean {
-    if (!this.#isPartOfLeader(run)) return false
-    const seen = new Set([flight])
-    for (const { leader } of seen) {
-      if (run.descendsFrom(leader)) return true
-      for (const [follower, followed] of this.#following)
-        if (follower.run.descendsFrom(leader)) seen.add(followed)
-    }
-    return false
-  }
-
-  #isPartOfLeader(run: Run): boolean {
-    for (let above = run.caller?.run; above !== undefined; above = above.caller?.run)
-      if (this.#ledBy.has(above)) return true
-    return false
+  leads(run: Run): boolean {
+    return this.#ledBy.has(run)
   }
 
   /** The leader of a flight has ended, and its end is safe. */
@@ -282,6 +262,42 @@ export class ResultCache implements Results {
       return
     }
     this.#close(flight)
+  }
+}
+
+/** A run that waits for the result that another one makes. */
+class Following implements Wait, Need {
+  readonly isGentle = true
+  readonly isFree = false
+  readonly hasQueue = false
+  readonly flight: Flight
+  readonly order: number
+  readonly needs: readonly Need[] = [this]
+  readonly holding: readonly object[]
+  readonly giveUp: () => void
+
+  constructor(flight: Flight, seeker: Seeker, giveUp: () => void) {
+    this.flight = flight
+    this.order = seeker.order
+    this.holding = seeker.holding()
+    this.giveUp = giveUp
+  }
+
+  /** The run that makes the result. */
+  holders(): Iterable<object> {
+    return [this.flight.leader]
+  }
+
+  isFirstIn(): boolean {
+    return true
+  }
+
+  isBefore(other: Wait): boolean {
+    return this.order < other.order
+  }
+
+  pass(): boolean {
+    return false
   }
 }
 

@@ -66,8 +66,9 @@ export interface Seeker {
   readonly gone: boolean
   /** There is a result; or there is none, and it is this run's part to make one. */
   found(hit: Hit | undefined): void
-  /** Whether an ancestor has a slot of the limit. */
-  waitsForAncestor(limit: object): boolean
+  /** See `Wait`. */
+  holding(): readonly object[]
+  readonly order: number
 }
 
 /** Results of earlier calls, and the runs that wait for one that is being made. */
@@ -82,8 +83,8 @@ export interface Results {
   goOn(key: string, run: Run): void
   /** It waits no more. */
   left(seeker: Seeker): void
-  /** A run that makes a result waits for slots: those who have them must not wait for it. */
-  waitsForSlots(run: Run): void
+  /** Whether the run is making a result that others may wait for. */
+  leads(run: Run): boolean
   /** A run does not go on to make its result, for now or for good: another one may. */
   abandoned(run: Run): void
 }
@@ -157,6 +158,7 @@ export interface Restored {
   readonly outcome: Outcome | undefined
   readonly endOrder: number
   readonly runName: string | undefined
+  readonly tags: readonly string[] | undefined
 }
 
 /**
@@ -226,6 +228,7 @@ export class Run implements CommitSubject, HandedOver {
     this.outcome = restored.outcome
     this.endOrder = restored.endOrder
     if (restored.runName !== undefined) this.#rarely.named = restored.runName
+    if (restored.tags !== undefined) this.#rarely.tags = restored.tags
     this.settled = isTerminal(restored.stateName)
   }
 
@@ -295,7 +298,7 @@ export class Run implements CommitSubject, HandedOver {
       this,
     )
     // What waits for its slots may begin only when the journal is told that it left.
-    if (terminal || to === 'AwaitingRetry') this.#releaseHeld()
+    if (terminal || to === 'AwaitingRetry') this.giveBack()
     // A subflow's end counts for its caller when it is safe: two journals have no common order before.
     if (terminal && this.caller?.run.ledger === this.ledger) this.caller.childEnded(this)
     return true
@@ -313,7 +316,8 @@ export class Run implements CommitSubject, HandedOver {
     }
   }
 
-  #releaseHeld(): void {
+  /** Gives back what it holds outside its body. */
+  giveBack(): void {
     const { held } = this
     if (held === undefined) return
     this.held = undefined
@@ -323,7 +327,7 @@ export class Run implements CommitSubject, HandedOver {
   /** Gives back what it holds, though it has not ended: it is not to begin for now. */
   standBack(): void {
     this.host.results.abandoned(this)
-    this.#releaseHeld()
+    this.giveBack()
   }
 
   /** The run leaves this engine. */
@@ -552,6 +556,8 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Its own tags and those of the runs that it is part of. */
   get tags(): readonly string[] {
+    const restored = this.#rare?.tags
+    if (restored !== undefined) return restored
     const own = this.definition.settings.tags ?? noTags
     const above = this.caller?.run.tags ?? noTags
     if (above.length === 0 || own === above) return own

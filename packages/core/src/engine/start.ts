@@ -2,7 +2,7 @@ import { UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { twoCopies } from '../runs/dependencies.ts'
 import { Future } from '../runs/future.ts'
-import { currentBody, tagsOfScope } from '../runs/run-context.ts'
+import { currentBody, engineOfScope, tagsOfScope } from '../runs/run-context.ts'
 import { ambientEngine } from './ambient.ts'
 import { Attempt } from './attempt.ts'
 import { Engine } from './engine.ts'
@@ -35,7 +35,8 @@ export function currentAttempt(): Attempt | undefined {
 
 function engineFor({ settings, name }: Definition, caller: Attempt | undefined): Engine {
   const given = settings.engine
-  const engine = given === undefined ? (caller?.host ?? ambientEngine(() => new Engine({}))) : insideOf(given)
+  const own = caller?.host ?? engineOfScope()
+  const engine = given === undefined ? (own ?? ambientEngine(() => new Engine({}))) : insideOf(given)
   if (engine instanceof Engine) return engine
   if (given === undefined) throw twoCopies('the engine that is open')
   throw new UsageError('INVALID_OPTION', `expected \`engine\` of ${name} to be what createEngine gave`)

@@ -1,40 +1,65 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Body } from '../engine/run.ts'
 
-/** Where `withTags` was called, and what it adds to the runs that are called within. */
-class TagScope {
+/** What holds for the calls that are made in a function, besides the body that makes them. */
+class Scope {
   readonly body: Body | undefined
-  readonly tags: readonly string[]
+  /** What `withTags` adds. */
+  readonly tags: readonly string[] | undefined
+  /** The engine that calls outside any run go to. */
+  readonly engine: object | undefined
 
-  constructor(body: Body | undefined, tags: readonly string[]) {
-    this.body = body
-    this.tags = tags
+  constructor(init: { body?: Body | undefined; tags?: readonly string[]; engine?: object | undefined }) {
+    this.body = init.body
+    this.tags = init.tags
+    this.engine = init.engine
   }
 }
 
 /** One per process, shared by all copies of the package, so that a second copy is noticed and not silently apart. */
 const key = Symbol.for('@troupe/core/run-context')
-const shared = globalThis as { [key]?: AsyncLocalStorage<Body | TagScope> }
+const shared = globalThis as { [key]?: AsyncLocalStorage<Body | Scope> }
 
 /** The body that is executing, from its first line to everything that it awaits. */
-export const runContext: AsyncLocalStorage<Body | TagScope> = (shared[key] ??= new AsyncLocalStorage<
-  Body | TagScope
+export const runContext: AsyncLocalStorage<Body | Scope> = (shared[key] ??= new AsyncLocalStorage<
+  Body | Scope
 >())
 
 /** The body that makes a call. */
 export function currentBody(): Body | undefined {
   const store = runContext.getStore()
-  return store instanceof TagScope ? store.body : store
+  return store instanceof Scope ? store.body : store
 }
 
 /** What `withTags` adds to a call. */
 export function tagsOfScope(): readonly string[] | undefined {
   const store = runContext.getStore()
-  return store instanceof TagScope ? store.tags : undefined
+  return store instanceof Scope ? store.tags : undefined
 }
 
 /** Calls `fn`; runs that are called in it, and in all that it awaits, get `tags` besides those of scopes around it. */
 export function runWithTags<T>(tags: readonly string[], fn: () => T): T {
   const around = tagsOfScope() ?? []
-  return runContext.run(new TagScope(currentBody(), [...new Set([...around, ...tags])]), fn)
+  const engine = engineOfScope()
+  return runContext.run(
+    new Scope({ body: currentBody(), tags: [...new Set([...around, ...tags])], engine }),
+    fn,
+  )
+}
+
+/** The engine that calls outside any run go to here. */
+export function engineOfScope(): object | undefined {
+  const store = runContext.getStore()
+  return store instanceof Scope ? store.engine : undefined
+}
+
+/** Calls `fn` outside any run; what it calls are roots on `engine`. */
+export function runOutside<T>(engine: object, fn: () => T): T {
+  return runContext.run(new Scope({ engine }), fn)
+}
+
+/** Calls `fn` outside any run. */
+export function leaveRun(fn: () => void): void {
+  if (runContext.getStore() === undefined) fn()
+  else runContext.exit(fn)
 }
