@@ -137,7 +137,9 @@ export function compile(kind: 'flow' | 'task', given: AllOptions, base: Settings
     if (!option.check(value)) invalid(name, option.expected, value)
     if (name in defaults) settings[name] = value
   }
-  const { grace, retryDelay, timeout, waitTimeout } = given
+  const { grace, retryDelay, timeout, waitTimeout, tags } = given
+  // A copy: the list is the caller's, and all runs share this one.
+  if (tags !== undefined) settings['tags'] = Object.freeze([...tags])
   if (grace !== undefined) settings['graceMs'] = toMilliseconds(grace, 'grace')
   if (retryDelay !== undefined) settings['retryDelay'] = compileDelay(retryDelay)
   if (timeout !== undefined) settings['timeoutMs'] = limitOf(timeout, 'timeout')
@@ -179,7 +181,7 @@ function keyOf({ cache, cacheKey }: AllOptions): CacheKey | undefined {
     return { make: cacheKey as (...parameters: readonly unknown[]) => unknown }
   }
   if (cache === undefined || cache === false) return undefined
-  const policies = Array.isArray(cache) ? (cache as readonly unknown[]) : [cache]
+  const policies: readonly unknown[] = Array.isArray(cache) ? [...(cache as readonly unknown[])] : [cache]
   if (policies.length === 0 || !policies.every(isCachePolicy))
     invalid('cache', 'a cache policy such as `inputs()`, or a list of them', cache)
   return { policies }

@@ -1,5 +1,5 @@
 import { toMilliseconds, type Duration } from '../base/duration.ts'
-import { UsageError } from '../base/errors.ts'
+import { RunError, UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 
 /**
@@ -48,7 +48,8 @@ export function exponentialBackoff(
       { details: { option: 'factor' } },
     )
   }
-  return (retry) => Math.min(firstMs * factor ** (retry - 1), maxMs)
+  // 0 × Infinity is no number.
+  return (retry) => (firstMs === 0 ? 0 : Math.min(firstMs * factor ** (retry - 1), maxMs))
 }
 
 /** Milliseconds to wait before the retry of that number, from 1, without jitter. */
@@ -81,11 +82,14 @@ export interface Steer {
   readonly delayMs: number | undefined
 }
 
-/** Thrown by a body to decide on its retry; made by {@link abort} and {@link retryAfter}. */
+/**
+ * Thrown by a body to decide on its retry; made by {@link abort} and {@link retryAfter}. It is never what a run fails with:
+ * it would decide on the retry of the caller, too.
+ */
 class SteeringError extends Error {
-  constructor(message: string, { error, delayMs }: Partial<Steer>) {
-    super(message, error === undefined ? undefined : { cause: error })
-    Object.defineProperty(this, steer, { value: { error: error ?? this, delayMs } })
+  constructor(error: unknown, delayMs: number | undefined) {
+    super(inWords(error), { cause: error })
+    Object.defineProperty(this, steer, { value: { error, delayMs } })
   }
 }
 
@@ -97,9 +101,7 @@ class SteeringError extends Error {
  * @public
  */
 export function abort(error: unknown): Error {
-  return typeof error === 'string'
-    ? new SteeringError(error, { delayMs: undefined })
-    : new SteeringError('aborted: not to be tried again', { error, delayMs: undefined })
+  return new SteeringError(typeof error === 'string' ? new RunError('RUN_FAILED', error) : error, undefined)
 }
 
 /**
@@ -113,7 +115,8 @@ export function abort(error: unknown): Error {
  */
 export function retryAfter(delay: Duration, error?: unknown): Error {
   const delayMs = toMilliseconds(delay, 'delay')
-  return new SteeringError(`asked to be tried again after ${inWords(delay)}`, { error, delayMs })
+  const own = error ?? new RunError('RUN_FAILED', `asked to be tried again after ${inWords(delay)}`)
+  return new SteeringError(own, delayMs)
 }
 
 /** What a thrown value says of the retry; undefined for every value but those of `abort` and `retryAfter`. */

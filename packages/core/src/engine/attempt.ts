@@ -9,6 +9,8 @@ import { BodyTimers } from './body-timers.ts'
 import { stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
+import type { AttemptInit, Concluder, Cut } from './concluder.ts'
+import { pausedAbove } from './run-tree.ts'
 import { LentSlot } from './lent-slot.ts'
 import type { Replay } from './replay.ts'
 import { TimeLimit } from './time-limit.ts'
@@ -22,18 +24,6 @@ import {
   timedOutError,
 } from './run-errors.ts'
 import type { Body, HandedOver, Run, RunHost } from './run.ts'
-
-/** What ended an attempt in place of its body. */
-export type Cut = 'timeOut' | 'crash' | 'hostLost'
-
-/** Decides when a body begins, and what follows when it and all runs that it submitted have ended. */
-export interface Concluder {
-  /** Lets the body begin as soon as there is room. */
-  launch(attempt: Attempt): void
-  conclude(attempt: Attempt): void
-  /** Cancels what an earlier execution of the body had submitted. @returns Whether there was any. */
-  endUncalled(attempt: Attempt): boolean
-}
 
 /**
  * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
@@ -72,7 +62,7 @@ export class Attempt implements Body, Assignment {
   isDeciding = false
   /** Wall time from which its time limit counts, where that is not its own beginning. */
   countsFrom: number | undefined
-  readonly #life: Concluder
+  readonly #life: Concluder<Attempt>
   readonly #gated: boolean
   #live = noRuns
   #handover: Handover | undefined
@@ -90,17 +80,7 @@ export class Attempt implements Body, Assignment {
   /** Of a flow's body: attempts that may not begin while the flow run is paused. */
   #waitingToBegin: Attempt[] | undefined
 
-  constructor(init: {
-    host: RunHost
-    run: Run
-    number: number
-    args: readonly unknown[]
-    order: number
-    tryFrom: number
-    /** Whether the body waits until its Running entry is safe: it may have run before. */
-    gated: boolean
-    life: Concluder
-  }) {
+  constructor(init: AttemptInit<Attempt>) {
     this.host = init.host
     this.run = init.run
     this.number = init.number
@@ -153,7 +133,13 @@ export class Attempt implements Body, Assignment {
 
   /** What the body sees, in which order. */
   get handover(): Handover {
-    return (this.#handover ??= new Handover(this.host, (expected) => stalled(this, expected)))
+    return (this.#handover ??= new Handover(this.host, (expected) => this.#isStalled(expected)))
+  }
+
+  /** While its flow run is paused nothing is expected of a body. */
+  #isStalled(expected: string): void {
+    if (pausedAbove(this.run) === undefined) stalled(this, expected)
+    else this.handover.begin()
   }
 
   get timers(): BodyTimers {
@@ -185,6 +171,7 @@ export class Attempt implements Body, Assignment {
     this.begun = run.stateName === 'Running' || run.stateName === 'Retrying'
     if (this.begun) {
       run.held?.begun()
+      if (this.replay !== undefined) this.handover.begin()
       const { timeoutMs } = run.definition.settings
       if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
     }
@@ -193,7 +180,7 @@ export class Attempt implements Body, Assignment {
 
   /** Whether it may not begin because its flow run is paused. What others wait for is theirs meanwhile; it asks again later. */
   isPostponed(): boolean {
-    const paused = this.#pausedBy()
+    const paused = pausedAbove(this.run)?.body as Attempt | undefined
     if (paused === undefined) return false
     this.run.standBack()
     ;(paused.#waitingToBegin ??= []).push(this)
@@ -209,7 +196,7 @@ export class Attempt implements Body, Assignment {
   /** The time of the attempt is up: the body is told, what it submitted is cancelled, and what it makes of it is dropped. */
   #timeOut(ms: number): void {
     const { run } = this
-    if (this.over || run.stateName === 'Cancelling' || this.cut !== undefined) return
+    if (this.over || run.stateName === 'Cancelling') return
     this.cutShort('timeOut', timedOutError(run, ms))
     this.#cancelChildren('its caller ran out of time', true)
     this.tryEnd()
@@ -257,10 +244,15 @@ export class Attempt implements Body, Assignment {
     return returned instanceof Future ? runContext.run(this, adopt, returned) : returned
   }
 
-  /** The body has settled; what it found counts unless the run has gone on without it. */
-  settle(result: BodyResult): void {
+  #isSettled(): void {
     this.#settled = true
     if (this.#isLeftover) this.host.leftover(this.run, false, '')
+    this.#isLeftover = false
+  }
+
+  /** The body has settled; what it found counts unless the run has gone on without it. */
+  settle(result: BodyResult): void {
+    this.#isSettled()
     if (this.result !== undefined) return
     this.result = result
     if (this.over) return
@@ -384,14 +376,6 @@ export class Attempt implements Body, Assignment {
     return ordinal
   }
 
-  /** The flow's body that nothing may begin for now: its own, or that of the flow run it belongs to. */
-  #pausedBy(): Attempt | undefined {
-    if (this.run.stateName === 'Paused') return this
-    let at = this.run.caller
-    while (at !== undefined && at.run.definition.kind === 'task') at = at.run.caller
-    return at?.run.stateName === 'Paused' ? (at as Attempt) : undefined
-  }
-
   // --- its end ----------------------------------------------------------------------------------------------------
 
   /** The run is being cancelled: tells the body and the runs that it submitted, and waits for them within the grace. */
@@ -500,8 +484,13 @@ export class Attempt implements Body, Assignment {
   /** The place where the body ran is gone: the body brought it down, or it was lost with whatever else was there. */
   lost({ crashed, error }: { readonly crashed: boolean; readonly error: unknown }): void {
     const { run } = this
-    if (this.over || this.result !== undefined || run.body !== this) return
-    this.#settled = true
+    if (!this.begun) {
+      // It was withdrawn, or nothing of it ran: it is assigned again.
+      if (!this.isOver) this.#life.launch(this)
+      return
+    }
+    this.#isSettled()
+    if (this.isOver || run.body !== this) return
     const what = crashed ? 'brought its host down' : 'lost its host'
     this.cutShort(crashed ? 'crash' : 'hostLost', crashedError(run, what, error))
     if (crashed && run.definition.settings.onBodyError === 'cancel')
@@ -510,7 +499,9 @@ export class Attempt implements Body, Assignment {
   }
 
   /** What is decided on the attempt now is not changed by its time limit. */
-  isJudged = (): void => this.#limit?.stop()
+  isJudged(): void {
+    this.#limit?.stop()
+  }
 
   note(note: NoteEntry['note'], message: string): void {
     const at = this.host.clock.now()

@@ -5,6 +5,7 @@ import { isFixed, nameFor } from '../definitions/run-names.ts'
 import type { SubmittedEntry } from '../journal/entries.ts'
 import type { Dependency } from '../runs/dependencies.ts'
 import { findDependencies } from '../runs/dependencies.ts'
+import { runOutside } from '../runs/run-context.ts'
 import type { Attempt } from './attempt.ts'
 import { encodeArguments, identityOf } from './identity.ts'
 import type { Run, RunHost } from './run.ts'
@@ -100,7 +101,10 @@ export function nameRun(run: Run, args: readonly unknown[], recorded: boolean): 
   const { runName } = run.definition.settings
   if (runName === undefined || isFixed(runName)) return
   try {
-    run.nameIt(nameFor(runName, args), recorded)
+    run.nameIt(
+      runOutside(run.host, () => nameFor(runName, args)),
+      recorded,
+    )
   } catch (error) {
     run.host.report(error, run)
   }

@@ -7,7 +7,7 @@ import type { Run } from './run.ts'
  */
 export function cancelRun(run: Run, reason: unknown): void {
   if (run.ended || run.stateName === 'Cancelling') return
-  if (run.stateName === 'Paused' && run.body?.over !== false) {
+  if (run.isParked) {
     // What it had submitted is known to its journal alone.
     run.host.cancel(run, reason)
     return

@@ -80,11 +80,18 @@ function isVictim({ holding, needs }: Wait): boolean {
   return holding.length > 0 && needs.some(({ isFree }) => !isFree)
 }
 
-/** One that gives up without harm; else the one that was submitted last. */
+/** One that gives up without harm; else one that waits for what is above itself; else the one that was submitted last. */
 function betterVictim(a: Wait | undefined, b: Wait): Wait {
   if (a === undefined) return b
-  if (a.isGentle !== b.isGentle) return a.isGentle ? a : b
+  const [rankOfA, rankOfB] = [rank(a), rank(b)]
+  if (rankOfA !== rankOfB) return rankOfA > rankOfB ? a : b
   return b.order > a.order ? b : a
+}
+
+function rank({ isGentle, holding, needs }: Wait): number {
+  if (isGentle) return 2
+  const above = new Set(holding)
+  return needs.some((need) => !need.isFree && [...need.holders()].some((holder) => above.has(holder))) ? 1 : 0
 }
 
 /** Of waits, those for ever: what is left when all are taken out whose needs come in the end. */

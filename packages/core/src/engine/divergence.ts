@@ -32,9 +32,13 @@ export function diverge(attempt: Replayed, how: string): void {
   const error = new RunError('RUN_DIVERGED', `${kind} run ${root.runName} (${root.id}) ${message}`, {
     details: { runId: root.id },
   })
-  root.body?.letGo(error)
-  if (kind === 'flow') root.move({ type: 'pause' }, message)
-  else {
+  root.letGo(error)
+  if (kind === 'flow') {
+    // One whose body had not begun is Recovering, and takes no pause.
+    if (root.stateName === 'Recovering') root.move({ type: 'start' })
+    root.move({ type: 'pause' }, message)
+    root.isParked = true
+  } else {
     const outcome = { failure: root.host.values.saveError(error) }
     root.move({ type: 'fail', retries: 0, delayed: false }, message, outcome)
   }

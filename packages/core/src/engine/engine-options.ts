@@ -4,6 +4,7 @@ import type { Cache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal } from '../ports/journal.ts'
 import type { Random } from '../ports/random.ts'
+import { inWords } from '../base/words.ts'
 import type { Limit } from './limits.ts'
 
 /** @public */
@@ -48,6 +49,17 @@ const optionNames = ['journal', 'cache', 'limits', 'strictValues', 'clock', 'ran
 
 /** @throws UsageError `INVALID_OPTION` */
 export function checkEngineOptions(options: EngineOptions): void {
+  const { cache } = options
+  const isCache = cache === undefined || cacheMethods.every((name) => typeof cache?.[name] === 'function')
+  if (!isCache) {
+    throw new UsageError(
+      'INVALID_OPTION',
+      `expected \`cache\` to be a cache, such as \`memoryCache()\`, got ${inWords(cache)}`,
+      {
+        details: { option: 'cache' },
+      },
+    )
+  }
   for (const name of Object.keys(options)) {
     if (optionNames.includes(name)) continue
     throw new UsageError(
@@ -57,3 +69,5 @@ export function checkEngineOptions(options: EngineOptions): void {
     )
   }
 }
+
+const cacheMethods = ['get', 'put', 'delete'] as const

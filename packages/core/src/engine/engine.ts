@@ -15,7 +15,7 @@ import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
-import { deadlineAfter } from '../runs/deadline.ts'
+import { within } from '../runs/deadline.ts'
 import type { Target } from '../runs/future.ts'
 import { leaveRun } from '../runs/run-context.ts'
 import { GuardedObservable, Hub } from '../streams/hub.ts'
@@ -186,6 +186,13 @@ export class Engine implements RunHost {
     })
     root.letGo(error)
     this.#forget(root)
+    // The other node has its subflows, too.
+    for (const run of this.#live.values()) {
+      if (run === root || !run.descendsFrom(root)) continue
+      run.ledger.abandon()
+      run.abandon(error)
+      this.#forget(run)
+    }
     void this.#followLost(root)
   }
 
@@ -230,14 +237,13 @@ export class Engine implements RunHost {
     const count = (this.#leftovers.get(run.id) ?? 0) + (present ? 1 : -1)
     if (count > 0) this.#leftovers.set(run.id, count)
     else this.#leftovers.delete(run.id)
-    if (present)
-      this.log('warn', run, {}, `the body did not settle within ${after}, and may still be running`)
+    const message = `the body did not settle within ${after}, and may still be running`
+    if (present) this.log('warn', run, {}, message)
   }
 
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
-    const { attempt } = run.context
-    const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId, attempt }
-    this.#log(level, { ...ids, ...fields }, message)
+    const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
+    this.#log(level, { ...ids, attempt: run.context.attempt, ...fields }, message)
   }
 
   // --- for handles ------------------------------------------------------------------------------------------------
@@ -400,10 +406,10 @@ export class Engine implements RunHost {
       const ends = live.map(
         (run) => new Promise<void>((resolve) => run.whenSettled({ runEnded: () => resolve() })),
       )
-      await this.#within(graceMs, Promise.all(ends))
+      await within(this.clock, graceMs, Promise.all(ends))
     }
     await this.#flushed(Math.max(graceMs, flushMs))
-    await this.#within(Math.max(graceMs, flushMs), this.#hooks.idle())
+    await within(this.clock, Math.max(graceMs, flushMs), this.#hooks.idle())
     this.closed = true
     const error = new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
     for (const run of this.#live.values()) {
@@ -423,16 +429,11 @@ export class Engine implements RunHost {
   /** What was recorded is to reach the journal, unless the journal does not answer. */
   async #flushed(ms: number): Promise<void> {
     const ledgers = [...this.#live.values()].map(({ ledger }) => ledger)
-    await this.#within(
+    await within(
+      this.clock,
       ms,
       Promise.all(ledgers.map((ledger) => new Promise<void>((resolve) => ledger.whenSafe(resolve)))),
     )
-  }
-
-  async #within(ms: number, done: Promise<unknown>): Promise<void> {
-    const deadline = deadlineAfter(this.clock, ms)
-    await Promise.race([done, deadline.done])
-    deadline.stop()
   }
 
   checkOpen(): void {

@@ -42,12 +42,20 @@ export class Handover {
   /** Reserved places whose call has not been made. */
   #uncalled = 0
 
+  /** Whether the body has begun, and may make its calls. */
+  #begun = false
   #stopWaiting: (() => void) | undefined
 
   /** @param onStalled - Told when the body has not made the call whose end comes next for a long time. */
   constructor(host: HandoverHost, onStalled: (expected: string) => void) {
     this.#host = host
     this.#onStalled = onStalled
+  }
+
+  /** The body begins: from here on it is expected to make its calls. */
+  begin(): void {
+    this.#begun = true
+    this.#awaitCall()
   }
 
   /** How many recorded ends wait for a call that the body has not made. */
@@ -109,7 +117,7 @@ export class Handover {
   #awaitCall(): void {
     this.#stopWaiting?.()
     this.#stopWaiting = undefined
-    if (this.#uncalled === 0 || this.#over) return
+    if (this.#uncalled === 0 || this.#over || !this.#begun) return
     this.#stopWaiting = this.#host.clock.at(this.#host.clock.now() + patienceMs, () => {
       this.#stopWaiting = undefined
       const expected = this.stalledAt
@@ -159,6 +167,8 @@ export class Handover {
       }
       this.#queue.shift()
       if (item.wanted) {
+        // It goes on from here: its next call is expected anew.
+        this.#awaitCall()
         item.deliver(this.#handedOver)
         return
       }

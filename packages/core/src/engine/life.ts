@@ -4,8 +4,10 @@ import type { Steer } from '../definitions/retrying.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
 import { replaceFutures, type Dependency } from '../runs/dependencies.ts'
+import { runOutside } from '../runs/run-context.ts'
 import { Admission, mayGoOn, needsAdmission, RetryWait, type Admitting } from './admission.ts'
-import { Attempt, type Concluder, type Cut } from './attempt.ts'
+import { Attempt } from './attempt.ts'
+import type { Concluder, Cut } from './concluder.ts'
 import { isNamedByCall, nameRun, type Prepared, type Recorded } from './calls.ts'
 import { endedShort } from './divergence.ts'
 import { endChildren, endUncalled } from './ending.ts'
@@ -27,7 +29,7 @@ export function begin(run: Run, prepared: Prepared, recorded?: Recorded): void {
 }
 
 /** The life of one run from its submission to its end. Here it is decided when a body starts and what follows from it. */
-class Life implements Concluder, EndListener, Admitting {
+class Life implements Concluder<Attempt>, EndListener, Admitting {
   readonly #run: Run
   // Copied from the call, of which no more is needed: a million runs may wait.
   readonly #args: readonly unknown[]
@@ -81,13 +83,19 @@ class Life implements Concluder, EndListener, Admitting {
     const schema = this.#run.definition.settings.parameters
     try {
       const args = this.#resolveArguments()
-      const checked = schema === undefined ? { value: args } : schema['~standard'].validate(args)
+      const checked =
+        schema === undefined ? { value: args } : this.#outside(() => schema['~standard'].validate(args))
       if (checked instanceof Promise) {
         checked.then((result) => this.#checked(result, use)).catch((error: unknown) => this.#invalid(error))
       } else this.#checked(checked, use)
     } catch (error) {
       this.#invalid(error)
     }
+  }
+
+  /** What an option's function calls is no call of whatever body is current. */
+  #outside<T>(fn: () => T): T {
+    return runOutside(this.#run.host, fn)
   }
 
   #resolveArguments(): readonly unknown[] {
@@ -115,6 +123,7 @@ class Life implements Concluder, EndListener, Admitting {
   }
 
   #invalid(error: unknown): void {
+    if (!this.#wanted) return
     const text = `the arguments of ${this.#run.definition.name} can't be had: ${messageOf(error)}`
     this.#refuse(new RunError('INVALID_PARAMETERS', text, { cause: error }))
   }
@@ -175,7 +184,7 @@ class Life implements Concluder, EndListener, Admitting {
     if (recorded !== undefined) {
       attempt.replay = Replay.recovery(recorded.run, attempt.handover, identityOfRecorded)
       if (isRecovery && run.kind === 'flow')
-        attempt.countsFrom = recorded.run.startedAt + recorded.run.pausedMs
+        attempt.countsFrom = startOfLimit(recorded.run, run.host.clock.now())
     }
     this.#whenCallIsSafe(() => this.launch(attempt))
   }
@@ -421,6 +430,11 @@ class Life implements Concluder, EndListener, Admitting {
     else if (until === undefined || delayMs === 0) this.#retry(attempt)
     else this.#retryAt(until, () => this.#retry(attempt))
   }
+}
+
+/** When the time of a flow run began, as if it had not been paused; the journal may end with a pause. */
+function startOfLimit({ startedAt, pausedMs, stateName, last }: RecordedRun, now: number): number {
+  return startedAt + pausedMs + (stateName === 'Paused' ? now - last.at : 0)
 }
 
 /** How an attempt failed. */

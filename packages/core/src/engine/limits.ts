@@ -306,13 +306,13 @@ class OneLimit implements Need {
     const first = this.first()
     if (first === undefined) return false
     if (this.waitMs > 0) this.#wakeLater()
-    if (!first.limits.every((one) => one.hasSlot)) return false
-    for (const one of first.limits) {
+    if (!first.needs.every((one) => one.hasSlot)) return false
+    for (const one of first.needs) {
       if (one.waitMs > 0) {
         one.#wakeLater()
         return false
       }
-      if (one.limit !== undefined && one.first() !== first) return false
+      if (one.first() !== first) return false
     }
     first.take()
     for (const one of first.limits) if (one !== this) changed.push(one)
@@ -380,13 +380,13 @@ class Claiming implements Claim, Wait {
   }
 
   pass(): boolean {
-    if (!this.limits.every((one) => one.hasSlot && one.waitMs === 0)) return false
+    if (!this.needs.every((one) => one.hasSlot && one.waitMs === 0)) return false
     this.take()
     return true
   }
 
   giveUp(): void {
-    const words = this.limits.find((one) => !one.hasSlot)?.words ?? ''
+    const words = this.needs.find((one) => !one.hasSlot)?.words ?? ''
     this.release()
     this.claimant.deadlocked(words)
   }

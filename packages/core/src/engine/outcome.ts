@@ -5,7 +5,8 @@ import { Ending } from '../runs/endings.ts'
 import { findReturned, replaceFutures } from '../runs/dependencies.ts'
 import { runOfHandle } from '../runs/future.ts'
 import { isError } from '../values/kinds.ts'
-import { runOfError, type Run } from './run.ts'
+import { runOfError } from './failed-runs.ts'
+import { Run } from './run.ts'
 
 /** What follows for a run from how its body ended and what became of the runs that it submitted. */
 export type Verdict =
@@ -69,7 +70,7 @@ function judgeValue({ run, failures, submitted }: Evidence, value: unknown): Ver
 /** The very error of one of the body's own runs counts as that run returned; anything else fails the run with it. */
 function judgeThrown(run: Run, error: unknown): Verdict {
   const source = runOfError(error)
-  if (source !== undefined && source.caller?.run === run) return judgeRun(source)
+  if (source instanceof Run && source.caller?.run === run) return judgeRun(source)
   return { kind: 'fail', error, message: messageOf(error) }
 }
 

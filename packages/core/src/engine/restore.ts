@@ -3,7 +3,8 @@ import { compile } from '../definitions/compile.ts'
 import type { History, RecordedRun } from '../journal/history.ts'
 import { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
-import { Run, type Restored, type RunHost } from './run.ts'
+import type { Restored } from './restored.ts'
+import { Run, type RunHost } from './run.ts'
 
 /** Ends of recorded runs come before all that end in this engine. */
 const beforeAll = -(2 ** 50)

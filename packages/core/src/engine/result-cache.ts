@@ -6,6 +6,7 @@ import type { Cache, CacheEntry } from '../ports/cache.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
 import { canonicalHash } from '../values/canonical.ts'
+import { runOutside } from '../runs/run-context.ts'
 import type { Deadlocks, Need, Wait } from './deadlocks.ts'
 import { messageOf } from './outcome.ts'
 import type { EndListener, Hit, Results, Run, Seeker } from './run.ts'
@@ -62,7 +63,7 @@ export class ResultCache implements Results {
   #makeKey(run: Run, key: CacheKey, parameters: readonly unknown[]): string | undefined {
     const { name, version, fn } = run.definition
     if ('make' in key) {
-      const text = textOf(key.make(...parameters))
+      const text = runOutside(run.host, () => textOf(key.make(...parameters)))
       return text === undefined ? undefined : canonicalHash([name, version, text])
     }
     const flowParameters = (): string | undefined => this.#hashOfFlow(run)

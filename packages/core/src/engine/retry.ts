@@ -1,6 +1,7 @@
 import { steerOf, type Steer } from '../definitions/retrying.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
 import { Ending } from '../runs/endings.ts'
+import { runOutside } from '../runs/run-context.ts'
 import type { Run } from './run.ts'
 
 /** What follows on a failed attempt. */
@@ -35,7 +36,7 @@ export function decideRetry(
   if (steer !== undefined) return steer.delayMs === undefined ? none : { retries, delayMs: steer.delayMs }
   if (retryOn === undefined) return delayed(run, error)
   try {
-    const wanted = retryOn(error, attempt)
+    const wanted = runOutside(run.host, () => retryOn(error, attempt))
     if (typeof wanted === 'boolean') return wanted ? delayed(run, error) : none
     return Promise.resolve(wanted).then(
       (later) => (later ? delayed(run, error) : none),
@@ -50,7 +51,7 @@ function delayed(run: Run, error: unknown): RetryDecision {
   const { retries, retryDelay, retryJitter } = run.definition.settings
   if (retryDelay === undefined) return { retries, delayMs: 0 }
   try {
-    const delayMs = retryDelay(run.context.tries + 1, error)
+    const delayMs = runOutside(run.host, () => retryDelay(run.context.tries + 1, error))
     if (retryJitter === 0 || delayMs === 0) return { retries, delayMs }
     // Evenly from delay × (1 − jitter) to delay × (1 + jitter): the mean is the delay.
     return { retries, delayMs: delayMs * (1 + retryJitter * (2 * run.host.random.number() - 1)) }

@@ -113,7 +113,8 @@ export function rejoinFlow(
   caller.childStarted(run)
   if (!run.ended) {
     run.ledger.claim()
-    if (run.stateName !== 'Paused') goOn(run, prepared, history.root)
+    if (run.stateName === 'Paused') run.isParked = true
+    else goOn(run, prepared, history.root)
     return run
   }
   caller.childEnded(run)
@@ -140,13 +141,15 @@ export function recoverRoot(host: RunHost, history: History, definition: Definit
   const run = restoreRoot(host, history, definition, undefined)
   run.ledger.claim()
   // A paused run waits for `resume`, which replays it.
-  if (run.stateName !== 'Paused') goOn(run, preparedAgain(host, history.root), history.root)
+  if (run.stateName === 'Paused') run.isParked = true
+  else goOn(run, preparedAgain(host, history.root), history.root)
   return run
 }
 
 /** Replays a parked run, from what its journal says now. */
 export function replayParked(run: Run, history: History): void {
   if (!run.move({ type: 'replay' })) return
+  run.isParked = false
   begin(run, preparedAgain(run.host, history.root), { run: history.root, gated: true })
 }
 

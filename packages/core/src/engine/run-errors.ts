@@ -3,7 +3,7 @@ import { inWords } from '../base/words.ts'
 import type { Run } from './run.ts'
 
 /** A run in messages: what it is, its name and its id. */
-export function wordsFor(run: Run): string {
+function wordsFor(run: Run): string {
   return `${run.definition.kind} run ${run.runName} (${run.id})`
 }
 

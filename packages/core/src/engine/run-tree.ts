@@ -15,3 +15,11 @@ export function findLive(run: Run, id: string): Run | undefined {
   }
   return undefined
 }
+
+/** The flow run whose pause keeps a run from beginning: itself, or the one that it belongs to. */
+export function pausedAbove(run: Run): Run | undefined {
+  if (run.stateName === 'Paused') return run
+  let above = run.caller
+  while (above !== undefined && above.run.definition.kind === 'task') above = above.run.caller
+  return above?.run.stateName === 'Paused' ? above.run : undefined
+}

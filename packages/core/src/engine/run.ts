@@ -5,7 +5,9 @@ import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal
 import { freshContext, type RunContextData, type RunEvent } from '../machines/run-machine.ts'
 import { isTerminal, stateTypes, type RunState, type StateName } from '../machines/states.ts'
 import { Audience } from './audience.ts'
+import { isFailureOf } from './failed-runs.ts'
 import { Rare, type Held } from './rare.ts'
+import type { Restored } from './restored.ts'
 import type { CommitSubject, Ledger, LedgerHost } from './ledger.ts'
 import type { Limiter } from './limits.ts'
 import type { Observable } from 'rxjs'
@@ -141,26 +143,6 @@ export interface EndListener {
   runEnded(run: Run): void
 }
 
-/** Of which run an error object was the failure: how a body's own throw is told from the rethrow of a run's error. */
-const failedRuns = new WeakMap<object, Run>()
-
-/** The run whose failure `error` is, if it is one. */
-export function runOfError(error: unknown): Run | undefined {
-  return typeof error === 'object' && error !== null ? failedRuns.get(error) : undefined
-}
-
-/** What a run goes on from that a journal remembers. */
-export interface Restored {
-  readonly context: RunContextData
-  readonly stateName: StateName
-  readonly seq: number
-  readonly entry: SubmittedEntry | TransitionEntry
-  readonly outcome: Outcome | undefined
-  readonly endOrder: number
-  readonly runName: string | undefined
-  readonly tags: readonly string[] | undefined
-}
-
 /**
  * One execution of a flow or a task, as the engine that owns it holds it.
  *
@@ -243,6 +225,15 @@ export class Run implements CommitSubject, HandedOver {
 
   set held(held: Held | undefined) {
     this.#rarely.held = held
+  }
+
+  /** Whether it is Paused with no body that could go on. */
+  get isParked(): boolean {
+    return this.stateName === 'Paused' && this.#rare?.parked === true
+  }
+
+  set isParked(parked: boolean) {
+    this.#rarely.parked = parked
   }
 
   /** Whether the actor has reached a terminal state. */
@@ -451,7 +442,7 @@ export class Run implements CommitSubject, HandedOver {
     if (this.outcome === undefined || 'value' in this.outcome) return undefined
     if (this.#error === undefined) {
       this.#error = this.host.values.loadError(this.outcome.failure)
-      if (typeof this.#error === 'object' && this.#error !== null) failedRuns.set(this.#error, this)
+      isFailureOf(this.#error, this)
     }
     return this.#error
   }
@@ -561,11 +552,11 @@ export class Run implements CommitSubject, HandedOver {
     const own = this.definition.settings.tags ?? noTags
     const above = this.caller?.run.tags ?? noTags
     if (above.length === 0 || own === above) return own
-    return own.length === 0 ? above : [...new Set([...above, ...own])]
+    return own.length === 0 ? above : Object.freeze([...new Set([...above, ...own])])
   }
 }
 
-const noTags: readonly string[] = []
+const noTags: readonly string[] = Object.freeze([])
 
 function ignore(): void {
   // Nobody needs to know.

@@ -4,11 +4,6 @@ import { readHistory } from './read-journal.ts'
 import { cancelParked, replayParked } from './roots.ts'
 import type { Run } from './run.ts'
 
-/** Paused with no body: parked, or recovered while it was paused. */
-function isBodiless(run: Run): boolean {
-  return run.stateName === 'Paused' && run.body?.over !== false
-}
-
 /**
  * Cancels, pauses and resumes flow runs. What a paused run without a body is told is done on the base of all that its
  * journal says, and in the order in which it is told.
@@ -22,11 +17,11 @@ export class Steering {
   }
 
   cancel(run: Run, reason: unknown): void {
-    if (!isBodiless(run)) cancelRun(run, reason)
+    if (!run.isParked) cancelRun(run, reason)
     else {
       void this.#withHistory(run, (history) => cancelParked(run, history, reason)).then(() => {
         // Resumed before its turn came: it is cancelled like any other.
-        if (!isBodiless(run)) cancelRun(run, reason)
+        if (!run.isParked) cancelRun(run, reason)
       })
     }
   }
@@ -37,7 +32,7 @@ export class Steering {
 
   async resume(run: Run): Promise<void> {
     if (run.stateName !== 'Paused') return
-    if (isBodiless(run)) await this.#withHistory(run, (history) => replayParked(run, history))
+    if (run.isParked) await this.#withHistory(run, (history) => replayParked(run, history))
     else if (run.move({ type: 'resume' })) run.body?.goOn()
   }
 
@@ -55,10 +50,10 @@ export class Steering {
 
   /** What the journal says when nothing is on its way to it; undefined where the run is not paused any more. */
   async #read(run: Run): Promise<History | undefined> {
-    while (isBodiless(run) && !run.ledger.lost) {
+    while (run.isParked && !run.ledger.lost) {
       await new Promise<void>((resolve) => run.ledger.whenSafe(resolve))
       const history = await readHistory(run.host.journal, run.id)
-      if (history === undefined || !isBodiless(run)) return undefined
+      if (history === undefined || !run.isParked) return undefined
       if (history.position >= run.ledger.newest) return history
     }
     return undefined

@@ -5,7 +5,7 @@ import { withFields, type RunLogger } from '../base/logger.ts'
 import type { Attempt } from '../engine/attempt.ts'
 import { inWords } from '../base/words.ts'
 import { currentAttempt } from '../engine/start.ts'
-import { runContext, runWithTags } from './run-context.ts'
+import { runAs, runWithTags } from './run-context.ts'
 
 /** What a body can know of its run. @public */
 export interface CurrentRun {
@@ -95,7 +95,7 @@ export function uuid(): string {
  */
 export function bindRun<A extends unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   const attempt = current('bindRun')
-  return (...args) => runContext.run(attempt, fn, ...args)
+  return (...args) => runAs(attempt, () => fn(...args))
 }
 
 /**
@@ -106,6 +106,8 @@ export function bindRun<A extends unknown[], R>(fn: (...args: A) => R): (...args
  * @public
  */
 export function withTags<T>(tags: readonly string[], fn: () => T): T {
+  if (typeof fn !== 'function')
+    throw new UsageError('INVALID_OPTION', `expected a function: withTags(tags, () => …)`)
   if (Array.isArray(tags) && tags.every((tag) => typeof tag === 'string' && tag !== ''))
     return runWithTags(tags, fn)
   throw new UsageError('INVALID_OPTION', `expected \`tags\` to be a list of texts, got ${inWords(tags)}`, {

@@ -14,3 +14,10 @@ export function deadlineAfter(clock: Clock, ms: number): Deadline {
   })
   return { done, stop }
 }
+
+/** Waits for something as long as `ms` allow. */
+export async function within(clock: Clock, ms: number, done: Promise<unknown>): Promise<void> {
+  const deadline = deadlineAfter(clock, ms)
+  await Promise.race([done, deadline.done])
+  deadline.stop()
+}

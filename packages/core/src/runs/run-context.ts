@@ -47,6 +47,12 @@ export function runWithTags<T>(tags: readonly string[], fn: () => T): T {
   )
 }
 
+/** Calls `fn` as if `body` did, with what `withTags` adds here. */
+export function runAs<T>(body: Body, fn: () => T): T {
+  const tags = tagsOfScope()
+  return runContext.run(tags === undefined ? body : new Scope({ body, tags }), fn)
+}
+
 /** The engine that calls outside any run go to here. */
 export function engineOfScope(): object | undefined {
   const store = runContext.getStore()
