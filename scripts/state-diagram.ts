@@ -32,15 +32,16 @@ interface TransitionDefinition {
 /** What each event means, in the order of a run's life. */
 const events: Record<string, string> = {
   due: 'its time has come',
-  awaitSlot: 'a limit is reached',
+  awaitSlot: 'it has to wait for a slot',
   start: 'the body begins',
   cacheHit: 'an earlier result is taken',
   upstreamFailed: 'a run that it depends on did not complete',
-  refuse: 'its parameters are invalid, or an upstream of a flow run did not complete',
+  refuse:
+    'its parameters are invalid, an upstream of a flow run did not complete, or it would wait for a slot for ever',
   complete: 'the body ended well',
   fail: 'the body failed',
   unobserved: 'a run that the body submitted failed, and nobody looked',
-  timeOut: 'its time limit was reached',
+  timeOut: 'its time limit was reached, or it waited too long to begin',
   crash: 'the body brought its host down',
   hostLost: 'its host was lost',
   pause: 'it is paused, or its replay took another path',
@@ -52,7 +53,7 @@ const events: Record<string, string> = {
 }
 
 /** Events that the machines accept and the engine does not send yet. */
-const notYet = ['due', 'awaitSlot', 'cacheHit', 'timeOut', 'crash', 'suspend']
+const notYet = ['due', 'suspend']
 
 const guards: Record<string, string> = {
   mayRetryLater: 'retries remain, with a delay',
@@ -162,9 +163,9 @@ ${edgeTable(machines)}
 
 ## The events
 
-What the machines accept and the engine does not send yet belongs to delays, time limits, caches, limits and suspension,
-which come later. A run can therefore not be in \`Scheduled\`, \`AwaitingConcurrencySlot\`, \`AwaitingRetry\`, \`Cached\`,
-\`TimedOut\` or \`Suspended\` yet.
+What the machines accept and the engine does not send yet belongs to schedules and suspension, which come later. A run can
+therefore not be in \`Scheduled\` or \`Suspended\` yet. \`crash\` is sent where a task runner reports it; those of this release,
+whose bodies share the process of the engine, have none to report.
 
 ${eventTable()}
 `

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
+import { optionNames } from '../../packages/core/src/definitions/compile.ts'
 import { statesPage } from '../../scripts/state-diagram.ts'
 import { pages, root } from './docs-pages.ts'
 
@@ -34,6 +35,21 @@ describe('the documentation', () => {
     )
     const code = files.map((file) => readFileSync(join(src, file), 'utf8')).join('\n')
     expect(reserved.filter((name) => code.includes(`'${name}'`))).toEqual([])
+  })
+
+  it('has every option of flows, tasks, calls and engines in its table, and no other', () => {
+    const rows = [...read('docs/options.md').matchAll(/^\| `(\w+)` +\| ([\w ]+?) +\|/gm)]
+    const of = (...kinds: string[]): string[] =>
+      rows.flatMap(([, name = '', kind = '']) => (kinds.includes(kind) ? [name] : [])).toSorted()
+    const [, engineOptions = ''] =
+      /export interface EngineOptions \{(.*?)\n\}/s.exec(
+        read('packages/core/src/engine/engine-options.ts'),
+      ) ?? []
+    const engine = [...engineOptions.matchAll(/readonly (\w+)\?:/g)].map(([, name = '']) => name)
+    expect(engine.length).toBeGreaterThan(5)
+    expect(of('both', 'tasks', 'calls')).toEqual(optionNames('task').toSorted())
+    expect(of('both', 'flows', 'calls', 'calls of flows')).toEqual(optionNames('flow').toSorted())
+    expect(of('engines')).toEqual(engine.toSorted())
   })
 
   it.each(all)('has no dead links: $path', ({ path, text }) => {

@@ -82,6 +82,7 @@ export class Admission implements Held, Claimant, Seeker {
   /** The next attempt goes on with what this one held. */
   next(attempt: Attempt): void {
     this.#attempt = attempt
+    this.#stopWait()
     this.#limitWait()
     this.#admitting.admitted(attempt)
   }
@@ -117,7 +118,7 @@ export class Admission implements Held, Claimant, Seeker {
       return
     }
     // Another process may have made the result while this one waited.
-    void this.run.host.results.read(this.#key, this.run).then((hit) => {
+    void this.run.host.results.read(this.#key, this).then((hit) => {
       if (this.gone) return
       if (hit === undefined) this.#admitting.admitted(this.#attempt)
       else this.#take(hit)

@@ -1,5 +1,4 @@
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
-import type { NoteEntry } from '../journal/entries.ts'
 import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
 import { deadlineAfter, type Deadline } from '../runs/deadline.ts'
 import { Future } from '../runs/future.ts'
@@ -11,6 +10,7 @@ import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
 import type { AttemptInit, Concluder, Cut } from './concluder.ts'
 import { pausedAbove } from './run-tree.ts'
+import { recordNote } from './notes.ts'
 import { LentSlot } from './lent-slot.ts'
 import type { Replay } from './replay.ts'
 import { TimeLimit } from './time-limit.ts'
@@ -78,7 +78,7 @@ export class Attempt implements Body, Assignment {
   #ordinals: Map<string, number> | undefined
   #stopGrace: (() => void) | undefined
   /** Of a flow's body: attempts that may not begin while the flow run is paused. */
-  #waitingToBegin: Attempt[] | undefined
+  #waitingToBegin: Set<Attempt> | undefined
 
   constructor(init: AttemptInit<Attempt>) {
     this.host = init.host
@@ -163,7 +163,8 @@ export class Attempt implements Body, Assignment {
   /** The body is about to begin. @returns Whether it may. */
   begin(): boolean {
     const { run } = this
-    if (this.over || run.body !== this || run.caller?.over === true || run.ledger.lost) return false
+    if (this.over || this.begun || run.body !== this || run.caller?.over === true || run.ledger.lost)
+      return false
     if (this.isPostponed()) return false
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
     if (run.stateName === 'Recovering') this.#recover()
@@ -171,7 +172,6 @@ export class Attempt implements Body, Assignment {
     this.begun = run.stateName === 'Running' || run.stateName === 'Retrying'
     if (this.begun) {
       run.held?.begun()
-      if (this.replay !== undefined) this.handover.begin()
       const { timeoutMs } = run.definition.settings
       if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
     }
@@ -183,7 +183,7 @@ export class Attempt implements Body, Assignment {
     const paused = pausedAbove(this.run)?.body as Attempt | undefined
     if (paused === undefined) return false
     this.run.standBack()
-    ;(paused.#waitingToBegin ??= []).push(this)
+    ;(paused.#waitingToBegin ??= new Set()).add(this)
     this.pool?.stop(this)
     return true
   }
@@ -197,7 +197,8 @@ export class Attempt implements Body, Assignment {
   #timeOut(ms: number): void {
     const { run } = this
     if (this.over || run.stateName === 'Cancelling') return
-    this.cutShort('timeOut', timedOutError(run, ms))
+    // One that crashed or was lost stays so: the cause that came first decides.
+    if (this.cut === undefined) this.cutShort('timeOut', timedOutError(run, ms))
     this.#cancelChildren('its caller ran out of time', true)
     this.tryEnd()
   }
@@ -239,6 +240,7 @@ export class Attempt implements Body, Assignment {
   }
 
   #call(): unknown {
+    if (this.replay !== undefined) this.handover.begin()
     const returned = runContext.run(this, this.run.definition.fn, ...this.arguments)
     // A future that was returned is awaited by the body, which may have to lend its slot for it.
     return returned instanceof Future ? runContext.run(this, adopt, returned) : returned
@@ -412,7 +414,8 @@ export class Attempt implements Body, Assignment {
 
   /** The body goes on though its run ends. */
   #leaveBehind(): void {
-    this.note(
+    recordNote(
+      this.run,
       'leftover',
       `the body of ${this.run.runName} did not settle within its grace, and may still be running`,
     )
@@ -429,15 +432,17 @@ export class Attempt implements Body, Assignment {
 
   /** The run goes on without this body. */
   finish(): void {
+    const wasOver = this.over
     this.over = true
     this.#limit?.stop()
     this.#stopGrace?.()
-    this.#timers?.clear()
+    if (this.reason === undefined || this.#gone) this.#timers?.clear()
+    else this.#timers?.rejectAll(this.reason)
     if (this.#gone) this.#handover?.stop()
     else this.#handover?.flush()
     this.replay = undefined
     // One that heeds its signal, or is handed the end of what it waits for, settles before the next turn.
-    if (this.cut === 'timeOut' && !this.#settled)
+    if (this.cut === 'timeOut' && !this.#settled && !wasOver)
       this.host.clock.turn(() => {
         if (!this.#settled) this.#isLeftBehind('its time limit')
       })
@@ -463,12 +468,14 @@ export class Attempt implements Body, Assignment {
 
   /** The run is paused: nothing is handed to the body. */
   hold(): void {
+    if (this.over) return
     this.handover.hold()
     this.#limit?.hold()
   }
 
   /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
   goOn(): void {
+    if (this.over) return
     this.handover.resume()
     this.#limit?.goOn()
     this.#launchWaiting()
@@ -476,7 +483,7 @@ export class Attempt implements Body, Assignment {
   }
 
   #launchWaiting(): void {
-    const waiting = this.#waitingToBegin ?? []
+    const waiting = this.#waitingToBegin ?? new Set()
     this.#waitingToBegin = undefined
     for (const attempt of waiting) attempt.#life.launch(attempt)
   }
@@ -501,11 +508,6 @@ export class Attempt implements Body, Assignment {
   /** What is decided on the attempt now is not changed by its time limit. */
   isJudged(): void {
     this.#limit?.stop()
-  }
-
-  note(note: NoteEntry['note'], message: string): void {
-    const at = this.host.clock.now()
-    this.run.ledger.record({ kind: 'note', at, run: this.run.index, note, message }, undefined)
   }
 }
 

@@ -2,10 +2,14 @@
 export interface Need {
   /** Whether one who comes first in its queue can have it. */
   readonly isFree: boolean
+  /** How many runs can have it at once. */
+  readonly capacity: number
   /** Whether those who wait for it take turns. */
   readonly hasQueue: boolean
   /** Runs that have it until they have ended. */
   holders(): Iterable<object>
+  /** Whether it is free, and the first in its queue waits for something else that may never come. */
+  isHeldUp(deadlocks: Deadlocks): boolean
 }
 
 /** A run that waits. */
@@ -50,11 +54,21 @@ export class Deadlocks {
     }
   }
 
+  /** Whether so many who have it wait, or runs below them do, that it may never be free. */
+  isDoubtful(need: Need): boolean {
+    return !need.isFree && countOf(need.holders(), (holder) => this.#below.has(holder)) >= need.capacity
+  }
+
   /** Whether it is plain that it comes: a closer look at all would cost time in proportion to their number. */
   #comes(need: Need, wait: Wait): boolean {
-    if (need.isFree) return !need.hasQueue || wait.isFirstIn(need)
-    for (const holder of need.holders()) if (!this.#below.has(holder)) return true
-    return false
+    return need.isFree ? wait.isFirstIn(need) || !need.isHeldUp(this) : !this.isDoubtful(need)
+  }
+
+  /** Those that stand in queues in the order of these, after all others. */
+  #inOrder(): readonly Wait[] {
+    const all = [...this.#waits]
+    const queued = all.filter(({ isGentle }) => !isGentle).toSorted((a, b) => (a.isBefore(b) ? -1 : 1))
+    return [...all.filter(({ isGentle }) => isGentle), ...queued]
   }
 
   /** Ends deadlocks: one after the other of those who wait for ever passes, or gives up. */
@@ -63,10 +77,10 @@ export class Deadlocks {
     this.#isChecking = true
     try {
       for (;;) {
-        const stuck = stuckOf([...this.#waits])
-        // One that only stands behind another goes first: nobody else can have what it needs.
-        if (stuck.some((wait) => wait.pass())) continue
-        const victim = stuck.filter(isVictim).reduce<Wait | undefined>(betterVictim, undefined)
+        const all = this.#inOrder()
+        // One that only stands behind another, which waits for it, goes first: nobody else can have what it needs.
+        if (stuckOf(all, true).some((wait) => wait.pass())) continue
+        const victim = stuckOf(all, false).filter(isVictim).reduce<Wait | undefined>(betterVictim, undefined)
         if (victim === undefined) return
         victim.giveUp()
       }
@@ -94,27 +108,39 @@ function rank({ isGentle, holding, needs }: Wait): number {
   return needs.some((need) => !need.isFree && [...need.holders()].some((holder) => above.has(holder))) ? 1 : 0
 }
 
-/** Of waits, those for ever: what is left when all are taken out whose needs come in the end. */
-function stuckOf(waits: readonly Wait[]): readonly Wait[] {
+/**
+ * Of waits, those for ever: what is left when all are taken out whose needs come in the end.
+ *
+ * @param waits - In the order of their queues, which is the same in all.
+ * @param inOrder - Whether each waits for those before it in its queues, too.
+ */
+function stuckOf(waits: readonly Wait[], inOrder: boolean): readonly Wait[] {
   let stuck = waits
   for (;;) {
     const blocked = new Set(stuck.flatMap(({ holding }) => holding))
-    const first = new Map<Need, Wait>()
-    for (const wait of stuck) {
-      for (const need of wait.needs) {
-        const before = first.get(need)
-        if (before === undefined || wait.isBefore(before)) first.set(need, wait)
-      }
+    const hopeless = new Map<Need, boolean>()
+    /** Whether so many who have it keep it for ever that it is never free. */
+    const isHopeless = (need: Need): boolean => {
+      const known = hopeless.get(need)
+      if (known !== undefined) return known
+      const found = countOf(need.holders(), (holder) => blocked.has(holder)) >= need.capacity
+      hopeless.set(need, found)
+      return found
     }
-    const comes = (wait: Wait): boolean =>
-      wait.needs.every((need) => {
-        if (need.hasQueue && first.get(need) !== wait) return false
-        if (need.isFree) return true
-        for (const holder of need.holders()) if (!blocked.has(holder)) return true
-        return false
-      })
-    const left = stuck.filter((wait) => !comes(wait))
+    const left: Wait[] = []
+    for (const wait of stuck) {
+      if (!wait.needs.some(isHopeless)) continue
+      left.push(wait)
+      // Those behind it wait for it.
+      if (inOrder) for (const need of wait.needs) if (need.hasQueue) hopeless.set(need, true)
+    }
     if (left.length === stuck.length) return left
     stuck = left
   }
+}
+
+function countOf(items: Iterable<object>, is: (item: object) => boolean): number {
+  let count = 0
+  for (const item of items) if (is(item)) count++
+  return count
 }

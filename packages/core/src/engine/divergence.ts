@@ -1,5 +1,5 @@
 import { RunError, TroupeError } from '../base/errors.ts'
-import type { NoteEntry } from '../journal/entries.ts'
+import { recordNote } from './notes.ts'
 import type { Handover } from './handover.ts'
 import type { Replay } from './replay.ts'
 import type { Run } from './run.ts'
@@ -9,7 +9,6 @@ export interface Replayed {
   readonly run: Run
   readonly replay: Replay | undefined
   readonly handover: Handover
-  note(note: NoteEntry['note'], message: string): void
 }
 
 /**
@@ -22,7 +21,7 @@ export function diverge(attempt: Replayed, how: string): void {
   const { run, replay, handover } = attempt
   const root = rootOf(run)
   const { kind, settings } = root.definition
-  attempt.note('diverged', `the body of ${run.runName} ${how}`)
+  recordNote(run, 'diverged', `the body of ${run.runName} ${how}`)
   if (settings.onDivergence === 'run' || replay?.version !== run.definition.version) {
     replay?.forgetDraws()
     handover.skipUncalled()
@@ -37,7 +36,7 @@ export function diverge(attempt: Replayed, how: string): void {
     // One whose body had not begun is Recovering, and takes no pause.
     if (root.stateName === 'Recovering') root.move({ type: 'start' })
     root.move({ type: 'pause' }, message)
-    root.isParked = true
+    root.rarely.parked = true
   } else {
     const outcome = { failure: root.host.values.saveError(error) }
     root.move({ type: 'fail', retries: 0, delayed: false }, message, outcome)

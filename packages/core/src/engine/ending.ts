@@ -1,6 +1,7 @@
 import type { History, RecordedRun } from '../journal/history.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Attempt } from './attempt.ts'
+import { recordNote } from './notes.ts'
 import { endingDefinition, restoredOf, restoreRoot, restoreTask } from './restore.ts'
 import { cancelledError } from './run-errors.ts'
 import { Run, type RunHost } from './run.ts'
@@ -51,7 +52,8 @@ export function endUncalled(attempt: Attempt): boolean {
   const uncalled = attempt.replay?.takeUncalled() ?? []
   for (const call of uncalled) {
     const name = call.kind === 'task' ? call.run.submitted.name : call.child.started.name
-    attempt.note(
+    recordNote(
+      attempt.run,
       'not called again',
       `${call.kind} ${name} was submitted before the host was lost, and not called again`,
     )

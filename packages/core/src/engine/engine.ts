@@ -129,7 +129,7 @@ export class Engine implements RunHost {
 
   #emitError(error: unknown, run: Run | undefined): void {
     const ids = run === undefined ? undefined : { flowRunId: run.ledger.flowRunId, runId: run.id }
-    this.errorHub.emit({ error, ...ids })
+    leaveRun(() => this.errorHub.emit({ error, ...ids }))
   }
 
   #log(level: 'warn' | 'error', fields: LogFields, message: string): void {

@@ -25,6 +25,8 @@ import type { EndListener, Run } from './run.ts'
  * @param recorded - What its body did before its host was lost.
  */
 export function begin(run: Run, prepared: Prepared, recorded?: Recorded): void {
+  // What it was given may have to be resolved again when it was parked.
+  if (run.kind === 'flow' && prepared.dependencies.length > 0) run.rarely.call = prepared
   new Life(run, prepared, recorded).awaitUpstreams()
 }
 
@@ -350,8 +352,9 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   #endCut(attempt: Attempt, cut: Cut, error: unknown): void {
     const run = this.#run
     if (cut !== 'hostLost') {
-      const retries = cut === 'timeOut' || run.definition.settings.retryOnCrash
-      this.#failed(attempt, { type: cut, error, message: messageOf(error) }, retries ? undefined : abortion)
+      const failure = { type: cut, error, message: messageOf(error) }
+      const mayRetry = cut === 'timeOut' || run.definition.settings.retryOnCrash
+      this.#failed(attempt, failure, mayRetry ? undefined : abortion)
       return
     }
     const fatal = mustNotRunTwice(run)

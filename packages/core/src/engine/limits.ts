@@ -97,7 +97,10 @@ export class Limiter implements Limits {
     this.#clock = clock
     this.#deadlocks = deadlocks
     if (!Array.isArray(limits)) invalid('limits', 'a list of limits', limits)
-    for (const limit of limits as readonly Limit[]) this.set(limit)
+    for (const limit of limits as readonly Limit[]) {
+      if (this.#limits.has(keyOf(limit))) invalid('limits', 'a list with one limit for each target', limit)
+      this.set(limit)
+    }
   }
 
   set(limit: Limit): void {
@@ -175,8 +178,8 @@ export class Limiter implements Limits {
     try {
       for (let one = this.#changed.pop(); one !== undefined; one = this.#changed.pop()) {
         while (one.grantFirst(this.#changed)) continue
-        if (one.hasSlot && one.waiting > 1) isBlocked = true
-        if (one.limit === undefined && one.held === 0 && one.waiting === 0) this.#limits.delete(one.key)
+        isBlocked ||= one.waiting > 1 && one.isHeldUp(this.#deadlocks)
+        if (one.limit === undefined && one.claims === 0) this.#limits.delete(one.key)
       }
     } finally {
       this.#granting = false
@@ -203,6 +206,9 @@ class OneLimit implements Need {
   /** Attempts that may begin and have not: each counts as one that begins now, whenever now is. */
   #toBegin = 0
   #stopTimer: (() => void) | undefined
+  #wakesAt = Number.POSITIVE_INFINITY
+  /** Claims that wait or have a slot, and count here though the limit was taken away meanwhile. */
+  claims = 0
 
   constructor(clock: Clock, key: string, timeCame: () => void) {
     this.#clock = clock
@@ -225,11 +231,15 @@ class OneLimit implements Need {
   }
 
   get hasSlot(): boolean {
-    return this.held < (this.limit?.concurrency ?? Number.POSITIVE_INFINITY)
+    return this.held < this.capacity
   }
 
   get isFree(): boolean {
     return this.hasSlot
+  }
+
+  get capacity(): number {
+    return this.limit?.concurrency ?? Number.POSITIVE_INFINITY
   }
 
   get held(): number {
@@ -284,6 +294,11 @@ class OneLimit implements Need {
     }
   }
 
+  /** Whether there is room, and the first waits for something else that may never come: others might go before it. */
+  isHeldUp(deadlocks: Deadlocks): boolean {
+    return this.hasSlot && this.first()?.needs.some((need) => deadlocks.isDoubtful(need)) === true
+  }
+
   /** One that waits no more; it leaves when it comes first, or with the others when they are the greater part. */
   left(): void {
     this.waiting--
@@ -321,9 +336,12 @@ class OneLimit implements Need {
 
   #wakeLater(): void {
     const { waitMs } = this
-    if (waitMs === Number.POSITIVE_INFINITY) return
-    this.#stopTimer ??= this.#clock.at(this.#clock.now() + waitMs, () => {
-      this.#stopTimer = undefined
+    const at = this.#clock.now() + waitMs
+    if (at >= this.#wakesAt) return
+    this.#clearTimer()
+    this.#wakesAt = at
+    this.#stopTimer = this.#clock.at(at, () => {
+      this.#clearTimer()
       this.#timeCame()
     })
   }
@@ -331,6 +349,7 @@ class OneLimit implements Need {
   #clearTimer(): void {
     this.#stopTimer?.()
     this.#stopTimer = undefined
+    this.#wakesAt = Number.POSITIVE_INFINITY
   }
 
   /** Where nobody waits, nobody is to be woken: a timer would keep the process alive. */
@@ -346,7 +365,7 @@ interface ClaimingHost {
 
 class Claiming implements Claim, Wait {
   readonly isGentle = false
-  readonly limits: readonly OneLimit[]
+  limits: readonly OneLimit[]
   /** Those in whose queue it stands. */
   needs: readonly OneLimit[]
   readonly claimant: Claimant
@@ -397,20 +416,26 @@ class Claiming implements Claim, Wait {
   }
 
   enqueue(): void {
-    for (const one of this.limits) one.enqueue(this)
+    for (const one of this.limits) {
+      one.claims++
+      one.enqueue(this)
+    }
   }
 
   /** It was not granted at once. */
   settleIn(): void {
+    if (this.waits) {
+      this.holding = this.claimant.holding()
+      this.#host.deadlocks.add(this)
+    }
     this.#isNew = false
-    if (!this.waits) return
-    this.holding = this.claimant.holding()
-    this.#host.deadlocks.add(this)
   }
 
-  /** The limit was taken away: it waits for it no more, and counts where it is set again. */
+  /** The limit was taken away: it waits for it no more, nor counts where it is set again. */
   leaves(limit: OneLimit): void {
-    this.needs = this.needs.filter((one) => one !== limit)
+    this.limits = this.limits.filter((one) => one !== limit)
+    this.needs = this.limits
+    limit.claims--
     if (this.needs.length === 0) this.take()
   }
 
@@ -444,6 +469,7 @@ class Claiming implements Claim, Wait {
   }
 
   again(): boolean {
+    if (this.#isToBegin) return true
     const rated = this.limits.filter(({ limit }) => limit?.rate !== undefined)
     if (rated.some((one) => one.waitMs > 0 || one.first() !== undefined)) return false
     this.#let()
@@ -457,6 +483,7 @@ class Claiming implements Claim, Wait {
       for (const one of this.limits) one.takeBack(this.claimant.run)
     } else if (this.waits) this.#leaveQueues()
     else return
+    for (const one of this.limits) one.claims--
     this.#host.look(this.limits)
   }
 }

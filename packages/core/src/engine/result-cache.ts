@@ -37,6 +37,8 @@ export class ResultCache implements Results {
   readonly #ledBy = new Map<Run, Flight>()
   readonly #following = new Map<Seeker, Following>()
   readonly #deadlocks: Deadlocks
+  /** Those who wait for the store, and what ends their patience. */
+  readonly #reading = new Map<Seeker, () => void>()
   readonly #flowHashes = new WeakMap<readonly unknown[], string>()
 
   constructor(cache: Cache, deadlocks: Deadlocks) {
@@ -143,13 +145,15 @@ export class ResultCache implements Results {
       seeker.found(undefined)
       return
     }
-    void this.read(flight.key, run).then((hit) => {
+    void this.read(flight.key, seeker).then((hit) => {
       if (!seeker.gone && !run.ended) seeker.found(hit)
     })
   }
 
-  async read(key: string, run: Run): Promise<Hit | undefined> {
+  async read(key: string, seeker: Seeker): Promise<Hit | undefined> {
+    const { run } = seeker
     const deadline = deadlineAfter(run.host.clock, patienceMs)
+    this.#reading.set(seeker, deadline.stop)
     try {
       const late = deadline.done.then((): never => {
         throw new RunError('WAIT_TIMEOUT', `the cache did not answer for ${patienceMs} ms`)
@@ -165,6 +169,7 @@ export class ResultCache implements Results {
       return undefined
     } finally {
       deadline.stop()
+      this.#reading.delete(seeker)
     }
   }
 
@@ -184,6 +189,8 @@ export class ResultCache implements Results {
   }
 
   left(seeker: Seeker): void {
+    this.#reading.get(seeker)?.()
+    this.#reading.delete(seeker)
     const following = this.#following.get(seeker)
     if (following === undefined) return
     following.flight.followers.delete(seeker)
@@ -270,6 +277,7 @@ export class ResultCache implements Results {
 class Following implements Wait, Need {
   readonly isGentle = true
   readonly isFree = false
+  readonly capacity = 1
   readonly hasQueue = false
   readonly flight: Flight
   readonly order: number
@@ -287,6 +295,10 @@ class Following implements Wait, Need {
   /** The run that makes the result. */
   holders(): Iterable<object> {
     return [this.flight.leader]
+  }
+
+  isHeldUp(): boolean {
+    return false
   }
 
   isFirstIn(): boolean {

@@ -113,7 +113,8 @@ export function rejoinFlow(
   caller.childStarted(run)
   if (!run.ended) {
     run.ledger.claim()
-    if (run.stateName === 'Paused') run.isParked = true
+    if (prepared.dependencies.length > 0) run.rarely.call = prepared
+    if (run.stateName === 'Paused') run.rarely.parked = true
     else goOn(run, prepared, history.root)
     return run
   }
@@ -141,7 +142,7 @@ export function recoverRoot(host: RunHost, history: History, definition: Definit
   const run = restoreRoot(host, history, definition, undefined)
   run.ledger.claim()
   // A paused run waits for `resume`, which replays it.
-  if (run.stateName === 'Paused') run.isParked = true
+  if (run.stateName === 'Paused') run.rarely.parked = true
   else goOn(run, preparedAgain(host, history.root), history.root)
   return run
 }
@@ -149,8 +150,9 @@ export function recoverRoot(host: RunHost, history: History, definition: Definit
 /** Replays a parked run, from what its journal says now. */
 export function replayParked(run: Run, history: History): void {
   if (!run.move({ type: 'replay' })) return
-  run.isParked = false
-  begin(run, preparedAgain(run.host, history.root), { run: history.root, gated: true })
+  run.rarely.parked = false
+  const prepared = (run.rare?.call as Prepared | undefined) ?? preparedAgain(run.host, history.root)
+  begin(run, prepared, { run: history.root, gated: true })
 }
 
 /** Cancels a parked run, and what it had submitted. */

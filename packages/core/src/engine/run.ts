@@ -80,7 +80,7 @@ export interface Results {
   /** Looks for a result of the key, or waits for the run that makes it. */
   seek(key: string, seeker: Seeker): void
   /** The result that is stored; undefined where it is missing, expired or can't be read. */
-  read(key: string, run: Run): Promise<Hit | undefined>
+  read(key: string, seeker: Seeker): Promise<Hit | undefined>
   /** Its body ran before, or is tried again: it makes a result whatever is stored. */
   goOn(key: string, run: Run): void
   /** It waits no more. */
@@ -184,7 +184,8 @@ export class Run implements CommitSubject, HandedOver {
   #inside: Audience | undefined
   #outside: Audience | undefined
   #error: unknown
-  #rare: Rare | undefined
+  /** What few runs have. */
+  rare: Rare | undefined
 
   constructor(init: {
     id: string
@@ -209,31 +210,27 @@ export class Run implements CommitSubject, HandedOver {
     this.entry = restored.entry
     this.outcome = restored.outcome
     this.endOrder = restored.endOrder
-    if (restored.runName !== undefined) this.#rarely.named = restored.runName
-    if (restored.tags !== undefined) this.#rarely.tags = restored.tags
+    if (restored.runName !== undefined) this.rarely.named = restored.runName
+    if (restored.tags !== undefined) this.rarely.tags = restored.tags
     this.settled = isTerminal(restored.stateName)
   }
 
-  get #rarely(): Rare {
-    return (this.#rare ??= new Rare())
+  get rarely(): Rare {
+    return (this.rare ??= new Rare())
   }
 
   /** What it holds or waits for outside its body; given back when it ends, waits to be tried again, or leaves the engine. */
   get held(): Held | undefined {
-    return this.#rare?.held
+    return this.rare?.held
   }
 
   set held(held: Held | undefined) {
-    this.#rarely.held = held
+    this.rarely.held = held
   }
 
   /** Whether it is Paused with no body that could go on. */
   get isParked(): boolean {
-    return this.stateName === 'Paused' && this.#rare?.parked === true
-  }
-
-  set isParked(parked: boolean) {
-    this.#rarely.parked = parked
+    return this.stateName === 'Paused' && this.rare?.parked === true
   }
 
   /** Whether the actor has reached a terminal state. */
@@ -285,7 +282,7 @@ export class Run implements CommitSubject, HandedOver {
     const { attempt } = context
     const entry: TransitionEntry = { kind: 'transition', at, run, to, seq, attempt, message, outcome }
     this.ledger.record(
-      this.#rare?.isNewName === true || until !== undefined ? this.#withMore(entry, until) : entry,
+      this.rare?.isNewName === true || until !== undefined ? this.#withMore(entry, until) : entry,
       this,
     )
     // What waits for its slots may begin only when the journal is told that it left.
@@ -297,7 +294,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** What few entries have; all others are spared the room for it. */
   #withMore(entry: TransitionEntry, until: number | undefined): TransitionEntry {
-    const rare = this.#rarely
+    const rare = this.rarely
     const named = rare.isNewName ? { runName: this.runName } : undefined
     rare.isNewName = false
     return {
@@ -329,8 +326,8 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Its arguments give the run a name: the journal is told with its next transition, where it has the submission already. */
   nameIt(name: string, recorded: boolean): void {
-    this.#rarely.named = name
-    this.#rarely.isNewName = !recorded
+    this.rarely.named = name
+    this.rarely.isNewName = !recorded
   }
 
   committed(entry: Entry): void {
@@ -371,10 +368,10 @@ export class Run implements CommitSubject, HandedOver {
 
   #showOthers(): void {
     this.#outside?.show(this.#end, ignore)
-    const lenders = this.#rare?.lenders
+    const lenders = this.rare?.lenders
     if (lenders === undefined) return
     for (const audience of lenders.values()) audience.show(this.#end, ignore)
-    this.#rarely.lenders = undefined
+    this.rarely.lenders = undefined
   }
 
   /** Tells when the end of the run is safe, at once if it is. */
@@ -395,7 +392,7 @@ export class Run implements CommitSubject, HandedOver {
   }
 
   get #abandoned(): boolean {
-    return this.#rare?.abandoned === true
+    return this.rare?.abandoned === true
   }
 
   /** How it ended; a value is a copy of the reader's own where values are stored encoded. */
@@ -419,7 +416,7 @@ export class Run implements CommitSubject, HandedOver {
     const shown = this.shownTo(asker)
     if (asker !== undefined && asker === this.caller) return (this.#inside ??= this.#gather(shown))
     if (shown || asker?.lends !== true) return (this.#outside ??= this.#gather(shown))
-    const lenders = (this.#rarely.lenders ??= new Map())
+    const lenders = (this.rarely.lenders ??= new Map())
     const known = lenders.get(asker) ?? this.#gather(false)
     lenders.set(asker, known)
     return known
@@ -449,7 +446,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Nobody will hear of the end here: those who wait outside a run are told so. */
   abandon(error: unknown): void {
-    this.#rarely.abandoned = true
+    this.rarely.abandoned = true
     this.#error = error
     // Bodies of this engine wait for ever: their run is not over, and they must not act as if it were.
     this.#outside?.show({ error }, ignore)
@@ -539,7 +536,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** The name that its options give it, once its arguments are known. */
   get givenName(): string | undefined {
-    const named = this.#rare?.named
+    const named = this.rare?.named
     if (named !== undefined) return named
     const { runName } = this.definition.settings
     return runName !== undefined && isFixed(runName) ? runName : undefined
@@ -547,7 +544,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** Its own tags and those of the runs that it is part of. */
   get tags(): readonly string[] {
-    const restored = this.#rare?.tags
+    const restored = this.rare?.tags
     if (restored !== undefined) return restored
     const own = this.definition.settings.tags ?? noTags
     const above = this.caller?.run.tags ?? noTags

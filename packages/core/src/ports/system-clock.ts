@@ -9,6 +9,9 @@ import { Deadlines } from './deadlines.ts'
  */
 const longestTimeout = 2 ** 31 - 1
 
+/** By how much two readings of the distance between wall time and monotonic time may differ though nothing happened. */
+const roundingMs = 2
+
 /**
  * The clock of this machine: one heap of deadlines and one Node timer, armed only while something waits.
  *
@@ -18,6 +21,7 @@ export function systemClock(): Clock {
   const monotonic = (): number => performance.now()
   const deadlines = new Deadlines()
   let timer: NodeJS.Timeout | undefined
+  let offset = Date.now() - monotonic()
   let armedFor = Number.POSITIVE_INFINITY
 
   const arm = (): void => {
@@ -46,7 +50,10 @@ export function systemClock(): Clock {
     monotonic,
     at(deadline, fn) {
       // Overdue ones keep their order: the earlier deadline fires first.
-      const takeBack = deadlines.add(monotonic() + deadline - Date.now(), fn)
+      const current = Date.now() - monotonic()
+      // Wall time comes in whole milliseconds: what two equal deadlines are measured by must not differ by that.
+      if (Math.abs(current - offset) > roundingMs) offset = current
+      const takeBack = deadlines.add(deadline - offset, fn)
       arm()
       return () => {
         takeBack()

@@ -37,6 +37,8 @@ export function virtualClock(start = Date.UTC(2001, 0, 1)): VirtualClock {
     const next = deadlines.next()
     if (next === Number.POSITIVE_INFINITY) return false
     now = Math.max(now, next)
+    // Whoever else waits for the program to come to rest begins anew.
+    turns++
     deadlines.fire(now)
     return true
   }

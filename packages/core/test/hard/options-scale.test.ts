@@ -1,0 +1,150 @@
+import { flow, inputs, task, withTags } from '@troupe/core'
+import { describe, expect, it } from 'vitest'
+import { counts } from '../behaviour/limit-support.ts'
+import { quiet, testEngine } from '../behaviour/support.ts'
+import { abandoned, forever, later, or, silent } from './support.ts'
+
+/** How long something takes in real time. */
+async function took(act: () => Promise<unknown>): Promise<number> {
+  const before = performance.now()
+  await act()
+  return performance.now() - before
+}
+
+describe('very many runs', () => {
+  const n = 10_000
+  const list = Array.from({ length: n }, (_, i) => i)
+
+  const cancelled = async (many: number): Promise<number> => {
+    await using engine = testEngine({
+      strictValues: false,
+      logger: silent,
+      limits: [
+        { task: 'limited', concurrency: 1 },
+        { tag: 'x', concurrency: 1 },
+      ],
+    })
+    const limited = task({ name: 'limited', tags: ['x'], grace: 0, waitTimeout: '1h' }, forever)
+    const crowd = flow({ name: 'crowd', grace: 0 }, () => limited.map(list.slice(0, many)))
+    const run = abandoned(engine.run(crowd))
+    await quiet(200)
+    expect(counts(engine)).toBe(`1/${many - 1} 1/${many - 1}`)
+    const ms = await took(() => or(engine.clock, run.cancel()))
+    expect(run.state.name).toBe('Cancelled')
+    expect(counts(engine)).toBe('0/0 0/0')
+    expect(engine.clock.waiting).toBeLessThan(3)
+    return ms
+  }
+  it('that wait for a slot are cancelled at once in time proportional to their number', async () => {
+    await cancelled(1000)
+    const few = await cancelled(1000)
+    const all = await cancelled(n)
+    expect(all / few).toBeLessThan(40)
+  })
+
+  const followed = async (many: number, inside: boolean): Promise<number> => {
+    await using engine = testEngine({ strictValues: false, logger: silent })
+    let calls = 0
+    const same = task({ name: 'same', cache: inputs() }, async () => {
+      calls++
+      await quiet(50)
+      return 'same'
+    })
+    const each = (): unknown => Promise.all(Array.from({ length: many }, () => same()))
+    const leads = task({ name: 'leads', cache: inputs() }, each)
+    const crowd = flow('crowd', (): unknown => (inside ? leads() : each()))
+    const ms = await took(() => engine.settle(engine.run(crowd)))
+    expect(calls).toBe(1)
+    return ms
+  }
+  it.each([false, true])('that wait for one result get it (from within a cached task: %s)', async (inside) => {
+    await followed(1000, inside)
+    const few = await followed(1000, inside)
+    const all = await followed(n, inside)
+    expect(all / few).toBeLessThan(40)
+  })
+
+  it('that each release a slot for the next do not use up the stack', async () => {
+    await using engine = testEngine({ strictValues: false, limits: [{ task: 'step', concurrency: 1 }] })
+    const step = task('step', (i: number) => i)
+    const chain = flow('chain', () => step.map(list))
+    expect(await engine.settle(engine.run(chain))).toHaveLength(n)
+    expect(counts(engine)).toBe('0/0')
+  })
+
+  it('that are refused one after the other do not use up the stack', async () => {
+    await using engine = testEngine({ strictValues: false, limits: [{ tag: 't', concurrency: 1 }] })
+    const child = task('child', () => 1)
+    const parent = task({ name: 'parent', tags: ['t'] }, async () => {
+      const ends = await Promise.allSettled(Array.from({ length: n }, () => child()))
+      return ends.filter(({ status }) => status === 'rejected').length
+    })
+    expect(await engine.settle(engine.run(flow('refused', () => parent())))).toBe(n)
+    expect(counts(engine)).toBe('0/0')
+  })
+
+  const nested = async (depth: number): Promise<number> => {
+    await using engine = testEngine({ strictValues: false, limits: [{ tag: 'none', concurrency: 1 }] })
+    const deeper = task('deeper', async (left: number): Promise<number> => {
+      if (left === 0) return 0
+      return 1 + Number(await withTags([`t${left % 3}`], () => deeper(left - 1) as PromiseLike<number>))
+    })
+    const ms = await took(async () =>
+      expect(await engine.settle(engine.run(flow('nested', () => deeper(depth))))).toBe(depth),
+    )
+    return ms
+  }
+  it('that are nested deeply have their tags', async () => {
+    await nested(300)
+    const few = await nested(300)
+    const all = await nested(3000)
+    expect(all / few).toBeLessThan(150)
+  })
+})
+
+describe('the search for deadlocks', () => {
+  const children = async (many: number, cancels: boolean): Promise<number> => {
+    await using engine = testEngine({
+      strictValues: false,
+      logger: silent,
+      limits: [{ tag: 'db', concurrency: 10, rate: { count: 5, per: '1s' } }],
+    })
+    const child = task('child', (n: number) => n)
+    const parent = task({ name: 'parent', tags: ['db'] }, () =>
+      Promise.all(Array.from({ length: many }, (_, i) => child(i))),
+    )
+    const run = abandoned(engine.run(flow('family', () => parent())))
+    return await took(async () => {
+      if (!cancels) return expect(await engine.settle(run)).toHaveLength(many)
+      await quiet(100)
+      await or(engine.clock, run.cancel())
+      return expect(counts(engine)).toBe('0/0')
+    })
+  }
+  it.each([false, true])('costs the many children of one run little (cancelled: %s)', async (cancels) => {
+    await children(500, cancels)
+    const few = await children(500, cancels)
+    const all = await children(4000, cancels)
+    expect(all / few).toBeLessThan(24)
+  })
+
+  it('costs those who wait for a result little, while its maker waits for a slot', async () => {
+    const followed = async (many: number): Promise<number> => {
+      await using engine = testEngine({ strictValues: false, limits: [{ task: 'slow', concurrency: 1 }] })
+      const slow = task('slow', () => later(engine.clock, 100))
+      const same = task({ name: 'same', cache: inputs() }, () => slow())
+      const leads = task({ name: 'leads', cache: inputs() }, () =>
+        Promise.all(Array.from({ length: many }, () => same())),
+      )
+      const crowd = flow('crowd', async () => {
+        const before = slow()
+        await Promise.all([leads(), before])
+      })
+      return await took(() => engine.settle(engine.run(crowd)))
+    }
+    await followed(300)
+    const few = await followed(300)
+    const all = await followed(3000)
+    expect(all).toBeLessThan(Math.max(few * 40, 500))
+  })
+})
