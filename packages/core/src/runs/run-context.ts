@@ -64,8 +64,11 @@ export function runOutside<T>(engine: object, fn: () => T): T {
   return runContext.run(new Scope({ engine }), fn)
 }
 
+const outside = new Scope({})
+
 /** Calls `fn` outside any run. */
 export function leaveRun(fn: () => void): void {
+  // Not `exit`: that switches the hooks behind all contexts of the process off and on.
   if (runContext.getStore() === undefined) fn()
-  else runContext.exit(fn)
+  else runContext.run(outside, fn)
 }
