@@ -1,10 +1,8 @@
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
-import { deadlineAfter, type Deadline } from '../runs/deadline.ts'
 import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
-import { BodyDraws } from './body-draws.ts'
-import { BodyTimers } from './body-timers.ts'
+import { RecordedBody } from './recorded-body.ts'
 import { stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
@@ -29,7 +27,7 @@ import type { Body, HandedOver, Run, RunHost } from './run.ts'
  * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
  * order, its timers, its signal, its slot.
  */
-export class Attempt implements Body, Assignment {
+export class Attempt extends RecordedBody implements Body, Assignment {
   readonly host: RunHost
   readonly run: Run
   readonly number: number
@@ -50,6 +48,8 @@ export class Attempt implements Body, Assignment {
   replay: Replay | undefined
   /** Subflows that it started by an id or a key: a second call with it gives the same run. */
   keyed: Map<string, Run> | undefined
+  /** Whether all that it waits for has come but for room in its runner. */
+  isAdmitted = false
   /** Whether the body has been let begin. */
   begun = false
   /** Whether the run goes on without this body: it ended, was tried again, or left this engine. */
@@ -66,7 +66,6 @@ export class Attempt implements Body, Assignment {
   readonly #gated: boolean
   #live = noRuns
   #handover: Handover | undefined
-  #timers: BodyTimers | undefined
   #controller: AbortController | undefined
   #isLeftover = false
   #settled = false
@@ -74,13 +73,12 @@ export class Attempt implements Body, Assignment {
   #graceOver = false
   #gone = false
   #lentSlot: LentSlot | undefined
-  #draws: BodyDraws | undefined
-  #ordinals: Map<string, number> | undefined
   #stopGrace: (() => void) | undefined
   /** Of a flow's body: attempts that may not begin while the flow run is paused. */
   #waitingToBegin: Set<Attempt> | undefined
 
   constructor(init: AttemptInit<Attempt>) {
+    super()
     this.host = init.host
     this.run = init.run
     this.number = init.number
@@ -142,10 +140,6 @@ export class Attempt implements Body, Assignment {
     else this.handover.begin()
   }
 
-  get timers(): BodyTimers {
-    return (this.#timers ??= new BodyTimers(this))
-  }
-
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
@@ -163,7 +157,14 @@ export class Attempt implements Body, Assignment {
   /** The body is about to begin. @returns Whether it may. */
   begin(): boolean {
     const { run } = this
-    if (this.over || this.begun || run.body !== this || run.caller?.over === true || run.ledger.lost)
+    if (
+      this.over ||
+      this.begun ||
+      !this.isAdmitted ||
+      run.body !== this ||
+      run.caller?.over === true ||
+      run.ledger.lost
+    )
       return false
     if (this.isPostponed()) return false
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
@@ -183,6 +184,7 @@ export class Attempt implements Body, Assignment {
     const paused = pausedAbove(this.run)?.body as Attempt | undefined
     if (paused === undefined) return false
     this.run.standBack()
+    this.isAdmitted = false
     ;(paused.#waitingToBegin ??= new Set()).add(this)
     this.pool?.stop(this)
     return true
@@ -210,7 +212,7 @@ export class Attempt implements Body, Assignment {
     this.reason = reason
     this.result = { error: reason }
     this.#controller?.abort(reason)
-    this.#timers?.rejectAll(reason)
+    this.endTimers(reason)
     this.#handover?.resume()
     if (unsettled && cut === 'timeOut') this.pool?.stop(this)
   }
@@ -356,28 +358,6 @@ export class Attempt implements Body, Assignment {
     return this.over || this.result !== undefined
   }
 
-  deadlineAfter(ms: number): Deadline {
-    // A body that outlives its run writes nothing any more.
-    if (this.over) return deadlineAfter(this.host.clock, ms)
-    return this.timers.wait(this.host.clock.now() + ms)
-  }
-
-  get draws(): BodyDraws {
-    return (this.#draws ??= new BodyDraws(this))
-  }
-
-  get drawsSafe(): boolean {
-    return this.#draws?.safe ?? true
-  }
-
-  /** How many calls of the identity the body has made before, in this execution; counts this one. */
-  ordinal(identity: string): number {
-    const ordinals = (this.#ordinals ??= new Map())
-    const ordinal = ordinals.get(identity) ?? 0
-    ordinals.set(identity, ordinal + 1)
-    return ordinal
-  }
-
   // --- its end ----------------------------------------------------------------------------------------------------
 
   /** The run is being cancelled: tells the body and the runs that it submitted, and waits for them within the grace. */
@@ -386,7 +366,7 @@ export class Attempt implements Body, Assignment {
     this.reason = cancelledError(run, reason)
     this.#limit?.stop()
     this.#controller?.abort(this.reason)
-    this.#timers?.rejectAll(this.reason)
+    this.endTimers(this.reason)
     // A paused body is handed how its runs end after all.
     this.#handover?.resume()
     this.#cancelChildren(reason, false)
@@ -436,8 +416,7 @@ export class Attempt implements Body, Assignment {
     this.over = true
     this.#limit?.stop()
     this.#stopGrace?.()
-    if (this.reason === undefined || this.#gone) this.#timers?.clear()
-    else this.#timers?.rejectAll(this.reason)
+    this.endTimers(this.#gone ? undefined : this.reason)
     if (this.#gone) this.#handover?.stop()
     else this.#handover?.flush()
     this.replay = undefined

@@ -8,8 +8,6 @@ export interface Need {
   readonly hasQueue: boolean
   /** Runs that have it until they have ended. */
   holders(): Iterable<object>
-  /** Whether it is free, and the first in its queue waits for something else that may never come. */
-  isHeldUp(deadlocks: Deadlocks): boolean
 }
 
 /** A run that waits. */
@@ -20,7 +18,8 @@ export interface Wait {
   readonly holding: readonly object[]
   /** Whether giving up does it no harm. */
   readonly isGentle: boolean
-  isFirstIn(need: Need): boolean
+  /** Whether it is plain that its needs come: a closer look at all waits costs time in proportion to their number. */
+  comesPlainly(deadlocks: Deadlocks): boolean
   /** Whether it comes before another one in the queues. */
   isBefore(other: Wait): boolean
   /** Takes what it waits for before its turn, where all of it is free. @returns Whether it is */
@@ -42,7 +41,7 @@ export class Deadlocks {
   add(wait: Wait): void {
     this.#waits.add(wait)
     for (const run of wait.holding) this.#below.set(run, (this.#below.get(run) ?? 0) + 1)
-    if (wait.holding.length > 0 && !wait.needs.every((need) => this.#comes(need, wait))) this.check()
+    if (wait.holding.length > 0 && !wait.comesPlainly(this)) this.check()
   }
 
   delete(wait: Wait): void {
@@ -57,11 +56,6 @@ export class Deadlocks {
   /** Whether so many who have it wait, or runs below them do, that it may never be free. */
   isDoubtful(need: Need): boolean {
     return !need.isFree && countOf(need.holders(), (holder) => this.#below.has(holder)) >= need.capacity
-  }
-
-  /** Whether it is plain that it comes: a closer look at all would cost time in proportion to their number. */
-  #comes(need: Need, wait: Wait): boolean {
-    return need.isFree ? wait.isFirstIn(need) || !need.isHeldUp(this) : !this.isDoubtful(need)
   }
 
   /** Those that stand in queues in the order of these, after all others. */

@@ -44,7 +44,7 @@ import { ResultCache } from './result-cache.ts'
 import { readEnd, readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
-import { conflictError, recoverRoot, subflowEnded } from './roots.ts'
+import { conflictError, recoverRoot, subflowEnded, takeOverSubflow } from './roots.ts'
 import { findLive, liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import { Steering } from './steering.ts'
@@ -198,6 +198,7 @@ export class Engine implements RunHost {
 
   async #followLost(root: Run): Promise<void> {
     try {
+      await takeOverSubflow(root)
       const { name, parametersHash } = await readSubmitted(this.ends, root.id)
       const same = name === root.definition.name && parametersHash === root.ledger.parametersHash
       if (same) root.endedElsewhere(await readEndEntry(this.ends, root.id))
@@ -356,8 +357,7 @@ export class Engine implements RunHost {
         // A run that was just started with this id is refused soon, for its journal is there.
         const starting = this.#live.get(flowRunId)
         if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
-        if (this.#live.has(flowRunId)) continue
-        const run = await this.#recoverOne(flowRunId)
+        const run = this.#live.has(flowRunId) ? undefined : await this.#recoverOne(flowRunId)
         if (run !== undefined) recovered.push(run)
       }
       after = page.at(-1)?.flowRunId

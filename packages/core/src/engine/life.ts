@@ -254,6 +254,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   admitted(attempt: Attempt): void {
+    attempt.isAdmitted = true
     if (attempt.pool !== undefined) attempt.pool.assign(attempt)
     else this.#run.host.clock.turn(() => runFlowBody(attempt))
   }

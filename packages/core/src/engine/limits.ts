@@ -173,12 +173,12 @@ export class Limiter implements Limits {
     this.#changed.push(...changed)
     if (this.#granting) return
     this.#granting = true
-    // Somebody stands behind one that waits for something else, too.
+    // There is room somewhere, and it is not plain that the first in the queue comes to it.
     let isBlocked = false
     try {
       for (let one = this.#changed.pop(); one !== undefined; one = this.#changed.pop()) {
         while (one.grantFirst(this.#changed)) continue
-        isBlocked ||= one.waiting > 1 && one.isHeldUp(this.#deadlocks)
+        isBlocked ||= one.hasSlot && one.first()?.comesPlainly(this.#deadlocks) === false
         if (one.limit === undefined && one.claims === 0) this.#limits.delete(one.key)
       }
     } finally {
@@ -294,11 +294,6 @@ class OneLimit implements Need {
     }
   }
 
-  /** Whether there is room, and the first waits for something else that may never come: others might go before it. */
-  isHeldUp(deadlocks: Deadlocks): boolean {
-    return this.hasSlot && this.first()?.needs.some((need) => deadlocks.isDoubtful(need)) === true
-  }
-
   /** One that waits no more; it leaves when it comes first, or with the others when they are the greater part. */
   left(): void {
     this.waiting--
@@ -390,8 +385,13 @@ class Claiming implements Claim, Wait {
     return this.claimant.order
   }
 
-  isFirstIn(need: Need): boolean {
-    return (need as OneLimit).first() === this
+  /** Where it stands behind another, that one must come: so many of a chain are asked. */
+  comesPlainly(deadlocks: Deadlocks, links = 8): boolean {
+    return this.needs.every((one) => {
+      if (!one.hasSlot) return !deadlocks.isDoubtful(one)
+      const first = one.first()
+      return first === this || (links > 0 && first?.comesPlainly(deadlocks, links - 1) === true)
+    })
   }
 
   isBefore(other: Wait): boolean {

@@ -297,12 +297,8 @@ class Following implements Wait, Need {
     return [this.flight.leader]
   }
 
-  isHeldUp(): boolean {
-    return false
-  }
-
-  isFirstIn(): boolean {
-    return true
+  comesPlainly(deadlocks: Deadlocks): boolean {
+    return !deadlocks.isDoubtful(this)
   }
 
   isBefore(other: Wait): boolean {

@@ -4,6 +4,7 @@ import { newRootId } from '../base/ids.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { ChildEntry } from '../journal/entries.ts'
 import type { History, RecordedRun } from '../journal/history.ts'
+import { isTerminal } from '../machines/states.ts'
 import type { Target } from '../runs/future.ts'
 import type { Attempt } from './attempt.ts'
 import { dependenciesOf, submittedEntry, type Call, type Prepared } from './calls.ts'
@@ -11,6 +12,7 @@ import { begin } from './life.ts'
 import { endRemembered } from './ending.ts'
 import { decodeArguments, hashArguments, idOfKey } from './identity.ts'
 import { Ledger } from './ledger.ts'
+import { readHistory } from './read-journal.ts'
 import { goOn } from './rejoin.ts'
 import type { RecordedCall } from './replay.ts'
 import { restoreRoot } from './restore.ts'
@@ -130,7 +132,12 @@ export function rejoinFlow(
 }
 
 /** Goes on with an unfinished root of a journal that this engine takes over. */
-export function recoverRoot(host: RunHost, history: History, definition: Definition): Run {
+export function recoverRoot(
+  host: RunHost,
+  history: History,
+  definition: Definition,
+  prepared?: Prepared,
+): Run {
   const wasEncoded = history.root.submitted.inputs instanceof Uint8Array
   if (wasEncoded !== host.values.encodes) {
     throw new UsageError(
@@ -143,8 +150,21 @@ export function recoverRoot(host: RunHost, history: History, definition: Definit
   run.ledger.claim()
   // A paused run waits for `resume`, which replays it.
   if (run.stateName === 'Paused') run.rarely.parked = true
-  else goOn(run, preparedAgain(host, history.root), history.root)
+  else goOn(run, prepared ?? preparedAgain(host, history.root), history.root)
   return run
+}
+
+/**
+ * Goes on with a subflow whose journal another engine created while its caller was taken over by this one. The run that
+ * the calling body holds follows it.
+ */
+export async function takeOverSubflow(run: Run): Promise<void> {
+  const { caller, host, ledger } = run
+  if (caller === undefined || caller.run.ledger.lost || ledger.position > 0) return
+  const history = await readHistory(host.journal, run.id)
+  const isOwn = history?.root.submitted.parentRunId === caller.run.id && !isTerminal(history.root.stateName)
+  if (history === undefined || !isOwn || caller.over) return
+  recoverRoot(host, history, run.definition, run.rare?.call as Prepared | undefined).looked = true
 }
 
 /** Replays a parked run, from what its journal says now. */

@@ -1,0 +1,53 @@
+import { deadlineAfter, type Deadline } from '../runs/deadline.ts'
+import { BodyDraws } from './body-draws.ts'
+import { BodyTimers } from './body-timers.ts'
+import type { Handover } from './handover.ts'
+import type { Replay } from './replay.ts'
+import type { HandedOver, Run, RunHost } from './run.ts'
+
+/** What a body does besides submitting runs, and its journal remembers: its waits, its draws. Made when it first does. */
+export abstract class RecordedBody {
+  abstract readonly host: RunHost
+  abstract readonly run: Run
+  abstract readonly number: number
+  abstract readonly over: boolean
+  abstract readonly handover: Handover
+  abstract readonly replay: Replay | undefined
+  #timers: BodyTimers | undefined
+  #draws: BodyDraws | undefined
+  #ordinals: Map<string, number> | undefined
+
+  abstract handOver(item: HandedOver): void
+
+  get timers(): BodyTimers {
+    return (this.#timers ??= new BodyTimers(this))
+  }
+
+  deadlineAfter(ms: number): Deadline {
+    const { clock } = this.host
+    // A body that outlives its run writes nothing any more.
+    return this.over ? deadlineAfter(clock, ms) : this.timers.wait(clock.now() + ms)
+  }
+
+  /** Nobody waits any more: what it waited for rejects with `reason`, or stays pending where there is none. */
+  protected endTimers(reason: unknown): void {
+    if (reason === undefined) this.#timers?.clear()
+    else this.#timers?.rejectAll(reason)
+  }
+
+  get draws(): BodyDraws {
+    return (this.#draws ??= new BodyDraws(this))
+  }
+
+  get drawsSafe(): boolean {
+    return this.#draws?.safe ?? true
+  }
+
+  /** How many calls of the identity the body has made before, in this execution; counts this one. */
+  ordinal(identity: string): number {
+    const ordinals = (this.#ordinals ??= new Map())
+    const ordinal = ordinals.get(identity) ?? 0
+    ordinals.set(identity, ordinal + 1)
+    return ordinal
+  }
+}
