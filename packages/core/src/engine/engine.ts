@@ -17,7 +17,7 @@ import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { within } from '../runs/deadline.ts'
 import type { Target } from '../runs/future.ts'
-import { leaveRun } from '../runs/run-context.ts'
+import { callOutside } from '../runs/run-context.ts'
 import { GuardedObservable, Hub } from '../streams/hub.ts'
 import { liveTransition } from '../streams/live.ts'
 import type { Transition } from '../streams/transition.ts'
@@ -107,10 +107,6 @@ export class Engine implements RunHost {
     return ++this.#counter
   }
 
-  later(fn: () => void): void {
-    leaveRun(() => this.clock.turn(fn))
-  }
-
   pool(runner: TaskRunner | undefined): TaskPool {
     const description = runner ?? this.#defaultRunner
     let pool = this.#pools.get(description)
@@ -129,7 +125,7 @@ export class Engine implements RunHost {
 
   #emitError(error: unknown, run: Run | undefined): void {
     const ids = run === undefined ? undefined : { flowRunId: run.ledger.flowRunId, runId: run.id }
-    leaveRun(() => this.errorHub.emit({ error, ...ids }))
+    callOutside(() => this.errorHub.emit({ error, ...ids }))
   }
 
   #log(level: 'warn' | 'error', fields: LogFields, message: string): void {

@@ -1,6 +1,7 @@
 import type { ClaimedEntry, Entry, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import type { Append, Journal } from '../ports/journal.ts'
 import type { Clock } from '../ports/clock.ts'
+import { leaveRun } from '../runs/run-context.ts'
 
 /** What an entry is about; told when the entry is safe. */
 export interface CommitSubject {
@@ -17,8 +18,6 @@ export interface LedgerHost {
    * append that is answered at once may be handed over in the very turn that made it.
    */
   freshTurn: number
-  /** Calls `fn` in a later turn, outside any run: what comes of it, as what observers do, belongs to no body. */
-  later(fn: () => void): void
   /** Increasing numbers: for leases, the order of submission, the order of ends. */
   next(): number
   /** A run's change of state is safe, and may be shown. */
@@ -141,10 +140,12 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   #schedule(): void {
     if (this.#scheduled || this.#held) return
     this.#scheduled = true
-    this.host.later(this.#flush)
+    this.host.clock.turn(this.#flush)
   }
 
   readonly #flush = (): void => {
+    // What comes of it, as what observers do, belongs to no body.
+    leaveRun()
     if (this.#lost || this.#entries.length === 0) {
       this.#scheduled = false
       return
@@ -159,6 +160,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
 
   #append(append: Append, subjects: readonly (CommitSubject | undefined)[]): void {
     const answered = (answer: Awaited<ReturnType<Journal['append']>>): void => {
+      leaveRun()
       if (this.#lost) return
       if (answer === undefined) this.#committed(append.entries, subjects)
       else {

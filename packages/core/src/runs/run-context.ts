@@ -67,8 +67,16 @@ export function runOutside<T>(engine: object, fn: () => T): T {
 const outside = new Scope({})
 
 /** Calls `fn` outside any run. */
-export function leaveRun(fn: () => void): void {
+export function callOutside(fn: () => void): void {
   // Not `exit`: that switches the hooks behind all contexts of the process off and on.
   if (runContext.getStore() === undefined) fn()
   else runContext.run(outside, fn)
+}
+
+/**
+ * For the beginning of a function that the event loop calls: what follows in it belongs to no run, whichever made it be
+ * called. Costs a tenth of `callOutside`.
+ */
+export function leaveRun(): void {
+  if (runContext.getStore() !== undefined) runContext.enterWith(outside)
 }
