@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config'
+import { mutantPlugin } from './packages/core/test/races/mutant-plugin.ts'
 import { CountReporter } from './scripts/ci-reporter.ts'
 
 export default defineConfig({
+  plugins: [mutantPlugin()],
   // Tests run from source: @troupe/* resolves to src by the packages' own export condition. It must stand here and not in
   // `resolve.conditions`. Threads and child processes that a test starts get dist instead, hence the build before.
   ssr: { resolve: { conditions: ['@troupe/source', 'module', 'node', 'development|production'] } },

@@ -18,8 +18,8 @@ const query = task({ name: 'query', tags: ['db'], cache: inputs() }, async (tabl
   return table.length
 })
 
-const sent: { readonly to: string; readonly at: number }[] = []
-const send = task('send', (to: string) => void sent.push({ to, at: performance.now() }))
+const sent: string[] = []
+const send = task('send', (to: string) => void sent.push(to))
 
 const report = flow('report', async () => {
   // Of equal calls at once one runs; the others get its result.
@@ -32,8 +32,7 @@ const report = flow('report', async () => {
 
 const run = engine.run(report)
 console.log('sizes:', await run, 'at most', most, 'at once')
-console.log('sent to:', sent.map(({ to }) => to).join(', '))
-console.log('a pause before the third:', sent[2]!.at - sent[0]!.at >= 45)
+console.log('sent to:', sent.join(', '))
 
 const histories = new Map<string, string[]>()
 for await (const { task: name, runName, to } of engine.watch({ flowRunId: run.id })) {
@@ -45,7 +44,6 @@ await engine.close()
 // Output:
 // sizes: [ 5, 5, 6, 5, 5 ] at most 2 at once
 // sent to: ann, bob, the boss, cy
-// a pause before the third: true
 // query-1: Running, Completed
 // query-2: Cached
 // query-3: Running, Completed

@@ -1,5 +1,6 @@
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { RunError, UsageError } from '../base/errors.ts'
+import { notPending } from '../base/not-pending.ts'
 import { inWords } from '../base/words.ts'
 
 /**
@@ -58,7 +59,7 @@ export type DelayOf = (retry: number, error: unknown) => number
 /** @throws UsageError `INVALID_DURATION`, `INVALID_OPTION` */
 export function compileDelay(delay: RetryDelay): DelayOf {
   if (typeof delay === 'function')
-    return (retry, error) => toMilliseconds(delay(retry, error), 'what retryDelay gave')
+    return (retry, error) => toMilliseconds(notPending(delay(retry, error)), 'what retryDelay gave')
   if (!Array.isArray(delay)) {
     const ms = toMilliseconds(delay as Duration, 'retryDelay')
     return () => ms

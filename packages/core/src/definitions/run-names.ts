@@ -1,4 +1,5 @@
 import { UsageError } from '../base/errors.ts'
+import { notPending } from '../base/not-pending.ts'
 import { inWords } from '../base/words.ts'
 
 /**
@@ -21,9 +22,7 @@ export function nameFor(name: RunName, args: readonly unknown[]): string {
   const made =
     typeof name === 'string'
       ? name.replaceAll(placeholder, (_, path: string) => textAt(args, path))
-      : (name as (...parameters: readonly unknown[]) => unknown)(...args)
-  // A promise that nobody waits for must not end the process.
-  if (made instanceof Promise) made.catch(() => undefined)
+      : notPending((name as (...parameters: readonly unknown[]) => unknown)(...args))
   if (typeof made === 'string' && made !== '') return made
   throw new UsageError('INVALID_OPTION', `expected \`runName\` to give a text, got ${inWords(made)}`, {
     details: { option: 'runName' },

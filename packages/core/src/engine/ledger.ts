@@ -1,7 +1,7 @@
 import type { ClaimedEntry, Entry, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import type { Append, Journal } from '../ports/journal.ts'
 import type { Clock } from '../ports/clock.ts'
-import { leaveRun } from '../runs/run-context.ts'
+import { leaveRun } from '../base/context-store.ts'
 
 /** What an entry is about; told when the entry is safe. */
 export interface CommitSubject {

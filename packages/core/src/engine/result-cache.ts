@@ -1,4 +1,5 @@
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
+import { notPending } from '../base/not-pending.ts'
 import { inWords } from '../base/words.ts'
 import type { CacheKey } from '../definitions/definition.ts'
 import { hashParameters, shareOf } from '../definitions/cache-policies.ts'
@@ -327,9 +328,7 @@ class Landing implements EndListener {
 /** @throws UsageError `INVALID_OPTION` */
 function textOf(made: unknown): string | undefined {
   if (made === undefined || typeof made === 'string') return made
-  // A promise that nobody waits for must not end the process.
-  if (made instanceof Promise) made.catch(() => undefined)
-  const got = made instanceof Promise ? 'a promise' : inWords(made)
+  const got = notPending(made) instanceof Promise ? 'a promise' : inWords(made)
   throw new UsageError('INVALID_OPTION', `expected \`cacheKey\` to give a text, got ${got}`, {
     details: { option: 'cacheKey' },
   })

@@ -1,3 +1,4 @@
+import { TroupeError } from '../base/errors.ts'
 import { steerOf, type Steer } from '../definitions/retrying.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
 import { Ending } from '../runs/endings.ts'
@@ -47,7 +48,7 @@ export function decideRetry(
   }
 }
 
-function delayed(run: Run, error: unknown): RetryDecision {
+function delayed(run: Run, error: unknown): RetryDecision | Promise<RetryDecision> {
   const { retries, retryDelay, retryJitter } = run.definition.settings
   if (retryDelay === undefined) return { retries, delayMs: 0 }
   try {
@@ -61,7 +62,9 @@ function delayed(run: Run, error: unknown): RetryDecision {
 }
 
 /** A function of the user's that decides on the retry threw: the run is not tried again, and its author is told why. */
-function refused(run: Run, thrown: unknown): RetryDecision {
+function refused(run: Run, thrown: unknown): RetryDecision | Promise<RetryDecision> {
+  // It called a task of an engine that closes: that decides nothing. The run is let go, and goes on where it is recovered.
+  if (run.host.closing && TroupeError.is(thrown, 'ENGINE_CLOSED')) return new Promise(() => undefined)
   run.host.report(thrown, run)
   return none
 }

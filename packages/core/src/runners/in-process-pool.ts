@@ -41,6 +41,8 @@ export class InProcessPool implements TaskPool {
   readonly #starting = new Fifo<Assignment>()
   #closed = false
   #scheduled = false
+  /** Bodies begun since the event loop had its turn for them. */
+  #sinceTurn = 0
 
   /**
    * @param limit - Slots, `Infinity` for no limit.
@@ -173,24 +175,32 @@ export class InProcessPool implements TaskPool {
 
   #enqueue(assignment: Assignment): void {
     this.#starting.push(assignment)
-    if (this.#scheduled) return
+    if (!this.#scheduled) this.#schedule()
+  }
+
+  /**
+   * Not at once: the caller is in the middle of its own work, and submits more. Microtasks alone, as of runs that are tried
+   * again and again, would keep the event loop from turning.
+   */
+  #schedule(): void {
     this.#scheduled = true
-    // Not at once: the caller is in the middle of its own work, and submits more.
-    queueMicrotask(this.#startSome)
+    if (this.#sinceTurn < startsPerTurn) queueMicrotask(this.#startSome)
+    else {
+      this.#sinceTurn = 0
+      this.#host.turn(this.#startSome)
+    }
   }
 
   readonly #startSome = (): void => {
     this.#scheduled = false
     if (this.#closed) return
-    const count = Math.min(this.#starting.size, startsPerTurn)
+    const count = Math.min(this.#starting.size, startsPerTurn - this.#sinceTurn)
+    this.#sinceTurn += count
     for (let i = 0; i < count; i++) {
       const assignment = this.#starting.shift()
       if (assignment !== undefined) this.#start(assignment)
     }
-    if (this.#starting.size > 0 && !this.#scheduled) {
-      this.#scheduled = true
-      this.#host.turn(this.#startSome)
-    }
+    if (this.#starting.size > 0 && !this.#scheduled) this.#schedule()
   }
 
   #start(assignment: Assignment): void {

@@ -255,7 +255,7 @@ describe('a run waits, and ends, where none of its callers stands in its way', (
       'stranger',
     ])
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 15
+  })
 
   it('behind a run that needs a second slot, which its own caller holds', async () => {
     await using engine = testEngine({
@@ -279,7 +279,7 @@ describe('a run waits, and ends, where none of its callers stands in its way', (
     expect(await or(engine.clock, run)).toEqual(['inner', 'alone'])
     expect(begun).toBe(1)
     expect(counts(engine)).toBe('0/0 0/0')
-  }) // BUG 3, BUG 28
+  })
 
   it('behind such a run, whoever holds the slot at the time when it comes', async () => {
     await using engine = testEngine({
@@ -297,7 +297,7 @@ describe('a run waits, and ends, where none of its callers stands in its way', (
     const run = flow('busy', () => [stranger(), outer(true), outer.with({ tags: ['db'] })(false)])()
     expect(await or(engine.clock, run)).toEqual([undefined, 'inner', 'alone'])
     expect(counts(engine)).toBe('0/0 0/0')
-  }) // BUG 20
+  })
 
   it('behind such a run, though it is looked for deadlocks while a run that will end holds the slot', async () => {
     await using engine = testEngine({
@@ -320,7 +320,7 @@ describe('a run waits, and ends, where none of its callers stands in its way', (
     })()
     expect(await or(engine.clock, run)).toEqual([undefined, 'inner', 'alone'])
     expect(counts(engine)).toBe('0/0 0/0 0/0')
-  }) // BUG 27
+  })
 
   it('behind such a run that comes before it by its priority while it waits', async () => {
     await using engine = testEngine({
@@ -342,7 +342,26 @@ describe('a run waits, and ends, where none of its callers stands in its way', (
     })()
     expect(await or(engine.clock, run)).toEqual([undefined, 'inner', 'alone'])
     expect(counts(engine)).toBe('0/0 0/0')
-  }) // BUG 21
+  })
+
+  it('behind such a run, when another slot that it needs comes free', async () => {
+    await using engine = testEngine({
+      limits: [
+        { task: 'outer', concurrency: 1 },
+        { tag: 'db', concurrency: 1 },
+        { tag: 'disk', concurrency: 1 },
+      ],
+    })
+    const inner = task({ name: 'inner', tags: ['db', 'disk'] }, () => 'inner')
+    const outer = task('outer', async (calls: boolean): Promise<string> => {
+      await sleep(100)
+      return calls ? await inner() : 'alone'
+    })
+    const stranger = task({ name: 'stranger', tags: ['disk'] }, () => sleep(300))
+    const run = flow('two-slots', () => [stranger(), outer(true), outer.with({ tags: ['db'] })(false)])()
+    expect(await or(engine.clock, run)).toEqual([undefined, 'inner', 'alone'])
+    expect(counts(engine)).toBe('0/0 0/0 0/0')
+  })
 
   it('behind such a run, when its time in a rate has come', async () => {
     await using engine = testEngine({
@@ -359,7 +378,7 @@ describe('a run waits, and ends, where none of its callers stands in its way', (
     const run = flow('rated', () => [inner(), outer(true), outer.with({ tags: ['db'] })(false)])()
     expect(await or(engine.clock, run)).toEqual(['inner', 'inner', 'alone'])
     expect(counts(engine)).toBe('0/0 0/0')
-  }) // BUG 22
+  })
 })
 
 describe('no runs wait for each other for ever', () => {
@@ -383,7 +402,7 @@ describe('no runs wait for each other for ever', () => {
     })()
     expect(await or(engine.clock, run)).not.toBe(hang)
     expect(counts(engine)).toBe('0/0 0/0')
-  }) // BUG 4
+  })
 
   it('where a flow calls a task, and that task, called by another, the flow', async () => {
     await using engine = testEngine({
@@ -404,7 +423,7 @@ describe('no runs wait for each other for ever', () => {
     for (const run of runs) run.ignore()
     expect(await or(engine.clock, Promise.all(runs.map((run) => run.wait())))).not.toBe(hang)
     expect(counts(engine)).toBe('0/0 0/0')
-  }) // BUG 4
+  })
 
   it('where a limit is set to fewer slots while one waits behind others for what its caller holds', async () => {
     await using engine = testEngine({ limits: [{ tag: 'db', rate: { count: 1, per: '1s' } }] })
@@ -422,7 +441,7 @@ describe('no runs wait for each other for ever', () => {
     engine.limits.set({ tag: 'db', concurrency: 1 })
     expect(await or(engine.clock, run)).not.toBe(hang)
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 5
+  })
 
   it('where an equal call makes the result, and waits for the slot of the caller', async () => {
     await using engine = testEngine({ limits: [{ tag: 'db', concurrency: 1 }] })
@@ -436,7 +455,7 @@ describe('no runs wait for each other for ever', () => {
     const run = flow('equal', () => [outer(), inner(1)])()
     expect(await or(engine.clock, run)).toEqual(['outer', 1])
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 6
+  })
 
   it('where an equal call makes the result, and what it waits for is held by a run that waits for another', async () => {
     await using engine = testEngine({
@@ -459,5 +478,5 @@ describe('no runs wait for each other for ever', () => {
     const run = flow('mixed', () => [right(), left(), made(1)])()
     expect(await or(engine.clock, run)).not.toBe(hang)
     expect(counts(engine)).toBe('0/0 0/0')
-  }) // BUG 23
+  })
 })

@@ -1,4 +1,4 @@
-import { currentTaskRun, flow, sleep, task } from '@troupe/core'
+import { currentTaskRun, flow, sleep, task, waitAll } from '@troupe/core'
 import { crashingJournal } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { abandoned, or, silent } from '../hard/support.ts'
@@ -153,5 +153,27 @@ describe('limits in a process that takes over', () => {
     await lives.clock.run(Promise.all(runs.map((run) => run.wait())))
     expect(runs.map(({ state }) => state.name)).toEqual(['Completed', 'Cancelled', 'Completed'])
     expect(counts(second)).toBe('0/0')
+  })
+
+  it('a run that waited for a slot has all of its waitTimeout again; one that was running has no such limit', async () => {
+    const lives = new Lives()
+    const limits = [{ task: 'slot-timed', concurrency: 1 }]
+    const slot = task({ name: 'slot-timed', waitTimeout: '1m' }, () => sleep('40s'))
+    const timed = flow('timed-lives', async () => {
+      const futures = [slot(), slot(), slot()]
+      await waitAll(futures)
+      return futures.map(({ state }) => state.name)
+    })
+    const first = lives.start({ limits, logger: silent })
+    abandoned(first.run(timed))
+    await rest()
+    lives.clock.advance(30_000)
+    await rest()
+    await first.close()
+    await using second = lives.start({ limits })
+    const { run } = await lives.recoverToEnd(second)
+    // The second waits until the first, whose sleep goes on where it was, has ended; the third for both.
+    expect(await run.result()).toEqual(['Completed', 'Completed', 'Completed'])
+    expect([counts(second), lives.clock.waiting]).toEqual(['0/0', 0])
   })
 })

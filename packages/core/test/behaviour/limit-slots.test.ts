@@ -253,7 +253,7 @@ describe('a slot comes back when its run is cancelled', () => {
     await engine.settle(run.wait())
     expect(counts(engine)).toBe('0/0')
     expect(await or(engine.clock, withId())).toBe('ran')
-  }) // BUG 1
+  })
 
   it('before its start is safe: a call after a draw', async () => {
     await using engine = testEngine({ limits: [one] })
@@ -266,7 +266,7 @@ describe('a slot comes back when its run is cancelled', () => {
     })()
     expect(await or(engine.clock, run)).toEqual(['Cancelled', 'ran'])
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 1
+  })
 
   it('while the history of its retry is read', async () => {
     await using engine = testEngine({ limits: [one] })
@@ -286,7 +286,7 @@ describe('a slot comes back when its run is cancelled', () => {
     })()
     expect(await or(engine.clock, run)).toEqual(['Cancelled', 'next'])
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 1
+  })
 
   it('after its runner lost it, while the history is read', async () => {
     await using engine = testEngine({ limits: [one] })
@@ -302,7 +302,7 @@ describe('a slot comes back when its run is cancelled', () => {
     void lost?.cancel()
     expect(await or(engine.clock, run)).toBe('Cancelled')
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 1
+  })
 })
 
 describe('a slot comes back from another end', () => {
@@ -391,7 +391,7 @@ describe('a slot comes back from another end', () => {
     gate.resolve()
     await rest()
     expect(counts(first)).toBe('0/0')
-  }) // BUG 1
+  })
 })
 
 describe('a paused flow run', () => {
@@ -440,7 +440,7 @@ describe('a paused flow run', () => {
     expect((await engine.settle(paused.cancel())).name).toBe('Cancelled')
     await quiet()
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 1
+  })
 
   it('goes on without a run that was cancelled while it was paused: no slot stays behind', async () => {
     await using engine = testEngine({ limits: [one] })
@@ -462,7 +462,7 @@ describe('a paused flow run', () => {
     await paused.resume()
     expect(await or(engine.clock, paused)).toEqual(['Cancelled', 'Completed'])
     expect(counts(engine)).toBe('0/0')
-  }) // BUG 1
+  })
 })
 
 describe('a retry', () => {
@@ -592,7 +592,7 @@ describe('a retry', () => {
     // Its body does not run: a state of type RUNNING would say that it does.
     expect(failing?.state.type).not.toBe('RUNNING')
     await engine.settle(Promise.all([run, other]))
-  }) // BUG 13
+  })
 })
 
 describe('an outcome', () => {

@@ -18,6 +18,11 @@ export function counts(engine: Engine): string {
     .join(' ')
 }
 
+/** Calls a task, or a flow, so many times. */
+export function times<T>(count: number, call: () => T): T[] {
+  return Array.from({ length: count }, () => call())
+}
+
 /** Counts how many bodies of a kind are at work at once, and remembers in which order they began. */
 export class Gauge {
   now = 0

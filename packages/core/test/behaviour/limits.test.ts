@@ -1,8 +1,8 @@
-import { flow, inputs, sleep, task, waitAll, withTags, type Limit, type LimitTarget } from '@troupe/core'
+import { flow, inputs, sleep, task, waitAll, withTags, type Limit, type TaskRunner } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { or } from '../hard/support.ts'
-import { counts, Gauge, StagedRunner } from './limit-support.ts'
-import { all, code, deferred, outcomeOf, quiet, statesOf, testEngine } from './support.ts'
+import { counts, Gauge, StagedRunner, times } from './limit-support.ts'
+import { all, deferred, outcomeOf, quiet, statesOf, testEngine } from './support.ts'
 
 describe('a concurrency limit', () => {
   it('counts the runs of a task over all flow runs of the engine', async () => {
@@ -199,7 +199,7 @@ describe('a run that waits for a slot', () => {
     })()
     // Its own task has a slot to give: what it waits for is the run before it in the queue of the tag.
     expect(await engine.settle(run)).not.toMatch(/task second/)
-  }) // BUG 14
+  })
 
   it('gets its slot in the order of submission, whatever flow run it is of: 500 of them', async () => {
     await using engine = testEngine({ limits: [{ task: 'queued', concurrency: 7 }] })
@@ -225,7 +225,7 @@ describe('a run that waits for a slot', () => {
     await using engine = testEngine({ limits: [{ task: 'idle', concurrency: 1 }] })
     const gate = deferred()
     const idle = task('idle', () => gate.promise)
-    const run = flow('waits-idle', () => idle.map(Array.from({ length: 300 })))()
+    const run = flow('waits-idle', () => times(300, idle))()
     await quiet()
     expect([counts(engine), engine.clock.waiting]).toEqual(['1/299', 0])
     gate.resolve()
@@ -385,7 +385,7 @@ describe('engine.limits', () => {
     await quiet()
     expect(gauge.begun).toEqual(['holds both', 'waits for a'])
     await engine.settle(run)
-  }) // BUG 18
+  })
 
   it('lets all that wait for a limit begin in their order when it is taken away', async () => {
     await using engine = testEngine({ limits: [{ task: 'ordered', concurrency: 1 }] })
@@ -401,7 +401,7 @@ describe('engine.limits', () => {
     engine.limits.remove({ task: 'ordered' })
     await engine.settle(run)
     expect(gauge.begun).toEqual(names)
-  }) // BUG 24
+  })
 
   it('lets a run go on that waits for another limit, though one was taken away and set again meanwhile', async () => {
     for (const isHeld of [true, false]) {
@@ -421,7 +421,7 @@ describe('engine.limits', () => {
       engine.limits.set({ tag: 'a', concurrency: 1 })
       expect(await or(engine.clock, run)).toEqual(['holds', 'waits'])
     }
-  }) // BUG 25
+  })
 
   it('counts slots that are still held when it sets a limit again, and not what went on without it', async () => {
     await using engine = testEngine({ limits: [{ task: 'again', concurrency: 2 }] })
@@ -501,118 +501,13 @@ describe('engine.limits', () => {
     rate.count = 0
     const state = engine.limits.list()[0]
     expect(state).toMatchObject({ concurrency: 1, rate: { count: 5 } })
-  }) // BUG 10
+  })
 
   it('gives a copy, which changes nothing', async () => {
     await using engine = testEngine({ limits: [{ task: 'copied', concurrency: 1 }] })
-    const listed = engine.limits.list() as { concurrency?: number; held: number }[]
+    const listed = engine.limits.list()
     if (listed[0] !== undefined) Object.assign(listed[0], { concurrency: 5, held: 7 })
     expect(engine.limits.list()).toEqual([{ task: 'copied', concurrency: 1, held: 0, waiting: 0 }])
-  })
-})
-
-const twoTargets = { tag: 'x', task: 'y', concurrency: 1 } as unknown as Limit
-
-describe('misuse of limits', () => {
-  const invalid: [string, unknown][] = [
-    ['two targets', twoTargets],
-    ['no target', { concurrency: 1 }],
-    ['an empty name', { tag: '', concurrency: 1 }],
-    ['a name that is no text', { task: 5, concurrency: 1 }],
-    ['a slot too few', { tag: 'x', concurrency: 0 }],
-    ['fewer than none', { tag: 'x', concurrency: -1 }],
-    ['half a slot', { tag: 'x', concurrency: 1.5 }],
-    ['endless slots', { tag: 'x', concurrency: Number.POSITIVE_INFINITY }],
-    ['no number', { tag: 'x', concurrency: Number.NaN }],
-    ['a text for a number', { tag: 'x', concurrency: '2' }],
-    ['null slots', { tag: 'x', concurrency: null }],
-    ['neither slots nor rate', { tag: 'x' }],
-    ['a rate of none', { tag: 'x', rate: { count: 0, per: '1s' } }],
-    ['a rate of half', { tag: 'x', rate: { count: 0.5, per: '1s' } }],
-    ['a rate in no time', { tag: 'x', rate: { count: 1, per: 0 } }],
-    ['a rate that is a number', { tag: 'x', rate: 5 }],
-    ['good slots with a bad rate', { tag: 'x', concurrency: 5, rate: { count: -1, per: '1s' } }],
-    ['a text', 'db'],
-  ]
-  const careless: [string, unknown][] = [
-    ['null', null],
-    ['nothing', undefined],
-    ['a null rate', { tag: 'x', rate: null }],
-    ['a misspelt option', { tag: 'x', concurrency: 1, raet: { count: 1, per: '1s' } }],
-  ]
-  const durations: [string, unknown][] = [
-    ['a week', { tag: 'x', rate: { count: 1, per: '1 week' } }],
-    ['endless', { tag: 'x', rate: { count: 1, per: Number.POSITIVE_INFINITY } }],
-    ['before now', { tag: 'x', rate: { count: 1, per: -5 } }],
-    ['no time', { tag: 'x', rate: { count: 1 } }],
-  ]
-
-  /** What each way to give a limit throws. */
-  async function refusals(limit: unknown): Promise<unknown[]> {
-    await using engine = testEngine({ limits: [{ tag: 'x', concurrency: 2 }] })
-    const before = engine.limits.list()
-    const ways = [
-      () => engine.limits.set(limit as Limit),
-      () => testEngine({ limits: [{ tag: 'y', concurrency: 1 }, limit as Limit] }),
-    ]
-    const thrown = ways.map((way) => {
-      try {
-        return way()
-      } catch (error) {
-        return error
-      }
-    })
-    expect(engine.limits.list()).toEqual(before)
-    // The engine that could not be made is not open: a call still knows the one that is.
-    expect(await engine.settle(flow('still-one', () => 1)())).toBe(1)
-    return thrown
-  }
-
-  it.each(invalid)('throws INVALID_OPTION for %s, and changes nothing', async (_, limit) => {
-    expect(await refusals(limit)).toEqual([code('INVALID_OPTION'), code('INVALID_OPTION')])
-  })
-
-  it.each(careless)('throws INVALID_OPTION for %s, and changes nothing', async (_, limit) => {
-    expect(await refusals(limit)).toEqual([code('INVALID_OPTION'), code('INVALID_OPTION')])
-  }) // BUG 9
-
-  it.each(durations)('throws INVALID_DURATION for a rate in %s, and changes nothing', async (_, limit) => {
-    expect(await refusals(limit)).toEqual([code('INVALID_DURATION'), code('INVALID_DURATION')])
-  })
-
-  it('throws INVALID_OPTION where limits are no list', () => {
-    for (const limits of [{ tag: 'x', concurrency: 1 }, 'x', 5])
-      expect(() => testEngine({ limits: limits as never })).toThrow(code('INVALID_OPTION') as Error)
-  })
-
-  it('throws INVALID_OPTION where a removal has no target, or two', async () => {
-    await using engine = testEngine({ limits: [{ tag: 'x', concurrency: 2 }] })
-    for (const target of [{}, { tag: '' }, { flow: 3 }, twoTargets, 'x'])
-      expect(() => engine.limits.remove(target as LimitTarget)).toThrow(code('INVALID_OPTION') as Error)
-    expect(engine.limits.list()).toHaveLength(1)
-    expect(engine.limits.remove({ tag: 'y' })).toBe(false)
-    expect(engine.limits.remove({ task: 'x' })).toBe(false)
-  })
-
-  it('throws INVALID_OPTION where a removal is of nothing at all', async () => {
-    await using engine = testEngine({ limits: [{ tag: 'x', concurrency: 2 }] })
-    for (const target of [null, undefined])
-      expect(() => engine.limits.remove(target as never)).toThrow(code('INVALID_OPTION') as Error)
-  }) // BUG 9
-
-  it('throws for a priority that is no finite number', () => {
-    for (const priority of [Number.NaN, Number.POSITIVE_INFINITY, '1', null])
-      expect(() => task({ name: 'urgent', priority: priority as number }, () => 1)).toThrow(
-        code('INVALID_OPTION') as Error,
-      )
-  })
-
-  it('throws for a waiting time that is no duration, or none at all', () => {
-    const named = (waitTimeout: unknown) => () =>
-      task({ name: 'waits', waitTimeout: waitTimeout as '1s' }, () => 1)
-    for (const waitTimeout of ['1 week', -1, Number.NaN, true])
-      expect(named(waitTimeout)).toThrow(code('INVALID_DURATION') as Error)
-    expect(named(0)).toThrow(code('INVALID_OPTION') as Error)
   })
 })
 
@@ -629,5 +524,48 @@ describe('a limit on a runner of another kind', () => {
     runner.start()
     expect((await outcomeOf(engine, run)).state).toBe('Completed')
     expect([gauge.most, counts(engine)]).toEqual([2, '0/0'])
+  })
+
+  it('holds where a runner begins a body in the very call in which it is given it', async () => {
+    await using engine = testEngine({
+      limits: [
+        { task: 'outer', concurrency: 2 },
+        { task: 'leaf', concurrency: 1 },
+      ],
+    })
+    const hasty: TaskRunner = {
+      name: 'hasty',
+      mode: 'parallel',
+      createPool: ({ reports }) => ({
+        lends: false,
+        assign: (assignment) => {
+          if (!reports.started(assignment)) return
+          const finish = (value: unknown): void => reports.finished(assignment, { value })
+          const returned = assignment.invoke()
+          if (returned instanceof Promise) void returned.then(finish)
+          else finish(returned)
+        },
+        stop: () => undefined,
+        lend: () => undefined,
+        reclaim: (_assignment, resume) => resume(),
+        close: async () => undefined,
+      }),
+    }
+    const gauge = new Gauge()
+    const quick = task('leaf', (name: string) => {
+      gauge.begun.push(name)
+      return name
+    })
+    const outer = task('outer', async (name: string) => {
+      const leaves = ['1', '2'].map((n) => quick(`${name}${n}`))
+      return (await Promise.all(leaves)).join()
+    })
+    const run = flow({ name: 'hastes', taskRunner: hasty }, () => outer.map(['a', 'b', 'c', 'd']))()
+    await quiet()
+    expect(await or(engine.clock, run)).toEqual(['a1,a2', 'b1,b2', 'c1,c2', 'd1,d2'])
+    expect([gauge.begun.toSorted(), counts(engine)]).toEqual([
+      ['a1', 'a2', 'b1', 'b2', 'c1', 'c2', 'd1', 'd2'],
+      '0/0 0/0',
+    ])
   })
 })

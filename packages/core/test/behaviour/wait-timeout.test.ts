@@ -1,7 +1,7 @@
 import { ConcurrentTaskRunner, flow, inputs, sleep, task, waitAll, type TaskFuture } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { or, pass } from '../hard/support.ts'
-import { atFirst, counts, fails, Gauge, stamps } from './limit-support.ts'
+import { atFirst, counts, fails, Gauge, stamps, times } from './limit-support.ts'
 import { all, code, deferred, outcomeOf, quiet, statesOf, testEngine } from './support.ts'
 
 describe('waitTimeout', () => {
@@ -83,7 +83,7 @@ describe('waitTimeout', () => {
     await engine.settle(run)
     const message = future === undefined ? '' : (await outcomeOf(engine, future)).message
     expect(message).not.toMatch(/slot of task late/)
-  }) // BUG 14
+  })
 
   it('ends a run that waited too long for the result that another one makes', async () => {
     await using engine = testEngine()
@@ -190,7 +190,7 @@ describe('waitTimeout', () => {
     })()
     await engine.settle(run)
     expect(future?.state.name).toBe('TimedOut')
-  }) // BUG 12
+  })
 
   it('does not count while the flow run is paused: nothing of it may begin then', async () => {
     await using engine = testEngine({ limits: [{ task: 'slot', concurrency: 1 }] })
@@ -201,12 +201,12 @@ describe('waitTimeout', () => {
     await quiet()
     await paused.pause()
     await pass(engine.clock, 60_000)
-    const holdsOn = flow('holds-on', () => holds.with({ priority: 1 }).map([1, 2, 3, 4, 5]))()
+    const holdsOn = flow('holds-on', () => times(5, holds.with({ priority: 1 })))()
     await pass(engine.clock, 3_600_000)
     await paused.resume()
     expect(await or(engine.clock, paused)).toBe('ran')
     await engine.settle(Promise.all([held, holdsOn]))
-  }) // BUG 17
+  })
 
   it('lets a run begin once that was granted its slot when its time was up and its flow run was paused', async () => {
     await using engine = testEngine({ limits: [{ task: 'slot', concurrency: 1 }] })
@@ -226,7 +226,7 @@ describe('waitTimeout', () => {
     // The only deadline is that of the other one, which sleeps.
     expect([gauge.begun, counts(engine), engine.clock.waiting]).toEqual([['a', 'b'], '1/0', 1])
     await engine.settle(held)
-  }) // BUG 29
+  })
 
   it('frees the place in the queue, and takes no slot at the moment of the grant', async () => {
     await using engine = testEngine({ limits: [{ task: 'slot', concurrency: 1 }] })
@@ -253,7 +253,7 @@ describe('waitTimeout', () => {
     await using engine = testEngine({ limits: [{ task: 'slot', concurrency: 1 }] })
     const gate = deferred()
     const slot = task({ name: 'slot', waitTimeout: '1h' }, () => gate.promise)
-    const run = flow('cancels', () => slot.map(Array.from({ length: 5 })))()
+    const run = flow('cancels', () => times(5, slot))()
     await quiet()
     expect(engine.clock.waiting).toBe(4)
     const cancelled = run.cancel()

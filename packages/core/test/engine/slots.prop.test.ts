@@ -14,7 +14,8 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { counts, Gauge } from '../behaviour/limit-support.ts'
 import { quiet, testEngine } from '../behaviour/support.ts'
-import { hang, or } from '../hard/support.ts'
+import { abandoned, hang, or, silent } from '../hard/support.ts'
+import { Lives, rest } from '../replay/lives.ts'
 
 /** Which attempts have begun: one that begins twice is a body that ran twice. */
 class Begun {
@@ -142,11 +143,13 @@ it('all slots come back, whatever is cancelled, paused, tried again and raised a
     }),
     { numRuns: 100 },
   )
-}) // BUG 1, BUG 29
+})
 
 /** A task run that calls others, which it waits for all at once. */
 interface Plan {
   readonly task: number
+  /** Its own; those that it calls have them, too. */
+  readonly tags: readonly string[]
   /** Equal ones are one call to the cache; undefined where it has no part in it. */
   readonly key: string | undefined
   readonly priority: number
@@ -158,6 +161,7 @@ interface Plan {
 const { plan } = fc.letrec<{ plan: Plan }>((tie) => ({
   plan: fc.record({
     task: fc.nat(3),
+    tags: fc.subarray(['x', 'y']),
     key: fc.option(fc.constantFrom('k', 'l'), { nil: undefined }),
     priority: fc.nat(1),
     ms: fc.nat(3),
@@ -171,36 +175,61 @@ const limit = fc.record({
     nil: undefined,
   }),
 })
+const targets = [{ task: 'tangled-0' }, { task: 'tangled-1' }, { tag: 'x' }, { tag: 'y' }] as const
+const limits = fc.tuple(limit, limit, limit, limit).map((all) =>
+  all.map(({ concurrency, rate }, number) => ({
+    ...(targets[number] ?? fail()),
+    concurrency,
+    ...(rate === undefined ? undefined : { rate }),
+  })),
+)
+const trees = fc.array(plan, { minLength: 1, maxLength: 6, size: 'max' })
+
+let tangled = new Begun()
+const call = (one: Plan): TaskFuture<string> =>
+  (tangledTasks[one.task] ?? fail()).with({ priority: one.priority, tags: one.tags })(one)
+// One that fails for a deadlock is a run like every other.
+const tangledTasks: Task<[Plan], string>[] = [0, 1, 2, 3].map((number) =>
+  task({ name: `tangled-${number}`, cacheKey: ({ key }: Plan) => key }, async ({ ms, calls }: Plan) => {
+    tangled.note()
+    await sleep(ms)
+    await waitAll(calls.map(call))
+    return 'done'
+  }),
+)
+const tangle = flow('tangle', async (plans: Plan[]) => {
+  await waitAll(plans.map(call))
+})
 
 it('all runs end, whatever they call, wait for and take from the cache', async () => {
-  const trees = fc.array(plan, { minLength: 1, maxLength: 6 })
   await fc.assert(
-    fc.asyncProperty(trees, fc.tuple(limit, limit, limit), async (plans, allowed) => {
-      const limits = allowed.map(({ concurrency, rate }, number) => ({
-        task: `tangled-${number}`,
-        concurrency,
-        ...(rate === undefined ? undefined : { rate }),
-      }))
-      await using engine = testEngine({ limits })
-      const begun = new Begun()
-      const call = ({ task: number, priority, ...rest }: Plan): TaskFuture<string> =>
-        (tasks[number] ?? fail()).with({ priority })({ task: number, priority, ...rest })
-      // One that fails for a deadlock is a run like every other.
-      const tasks: Task<[Plan], string>[] = [0, 1, 2, 3].map((number) =>
-        task({ name: `tangled-${number}`, cacheKey: ({ key }: Plan) => key }, async ({ ms, calls }: Plan) => {
-          begun.note()
-          await sleep(ms)
-          await waitAll(calls.map(call))
-          return 'done'
-        }),
-      )
-      const run = flow('tangle', async () => {
-        await waitAll(plans.map(call))
-      })()
-      expect(await or(engine.clock, run)).not.toBe(hang)
-      expect([counts(engine), engine.clock.waiting, begun.twice]).toEqual(['0/0 0/0 0/0', 1, []])
+    fc.asyncProperty(trees, limits, async (plans, given) => {
+      await using engine = testEngine({ limits: given })
+      tangled = new Begun()
+      expect(await or(engine.clock, tangle(plans))).not.toBe(hang)
+      expect([counts(engine), engine.clock.waiting, tangled.twice]).toEqual(['0/0 0/0 0/0 0/0', 1, []])
     }),
-    { numRuns: 150 },
+    { numRuns: 400 },
+  )
+})
+
+it('all runs end in the process that takes them over, too', async () => {
+  await fc.assert(
+    fc.asyncProperty(trees, limits, fc.nat(20), async (plans, given, ms) => {
+      const lives = new Lives()
+      const first = lives.start({ limits: given, logger: silent })
+      const run = abandoned(first.run(tangle, plans))
+      await or(lives.clock, run, ms)
+      await first.close()
+      // What began just when the first process went may begin again: a body runs at least once.
+      tangled = new Begun()
+      await using second = lives.start({ limits: given, logger: silent })
+      const [unfinished] = await second.recover()
+      expect(await or(lives.clock, unfinished?.result() ?? Promise.resolve())).not.toBe(hang)
+      await rest()
+      expect([counts(second), tangled.twice]).toEqual(['0/0 0/0 0/0 0/0', []])
+    }),
+    { numRuns: 100 },
   )
 })
 

@@ -1,19 +1,11 @@
-import {
-  exponentialBackoff,
-  flow,
-  inputs,
-  memoryJournal,
-  registerValue,
-  sleep,
-  task,
-} from '@troupe/core'
+import { exponentialBackoff, flow, inputs, memoryJournal, registerValue, sleep, task } from '@troupe/core'
 import { virtualClock } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { atFirst, counts, Gauge } from '../behaviour/limit-support.ts'
 import { deferred, quiet, testEngine } from '../behaviour/support.ts'
 import { Lives, rest } from '../replay/lives.ts'
 import { abandoned, cutOff, delayed, forever, later, or, pass, rawHistory, recovered } from './support.ts'
-import { FragileRunner } from './options-support.ts'
+import { asyncSchema, FragileRunner } from './options-support.ts'
 
 describe('a cached call', () => {
   it('does not wait for a run whose own runs wait for a slot of its caller', async () => {
@@ -168,23 +160,16 @@ describe('a parked flow run', () => {
     const checked = task(
       {
         name: 'checked-late',
-        parameters: {
-          '~standard': {
-            version: 1,
-            vendor: 'by hand',
-            validate: async (value) => {
-              // The first of the second life ends late, and badly.
-              if (life === 2 && ++checks === 1) {
-                await gate.promise
-                throw new Error('too late')
-              }
-              if (life === 1) await forever()
-              return { value: value as [number] }
-            },
-          },
-        },
+        parameters: asyncSchema(async () => {
+          // The first of the second life ends late, and badly.
+          if (life === 2 && ++checks === 1) {
+            await gate.promise
+            throw new Error('too late')
+          }
+          if (life === 1) await forever()
+        }),
       },
-      (n: number) => n,
+      (n: unknown) => n,
     )
     const step = task('step-before-checked', () => 'step')
     const takes = flow('takes-another-path', async () => {

@@ -1,57 +1,24 @@
-import {
-  abort,
-  currentFlowRun,
-  currentTaskRun,
-  flow,
-  inputs,
-  memoryJournal,
-  now,
-  random,
-  retryAfter,
-  sleep,
-  task,
-} from '@troupe/core'
-import { virtualClock } from '@troupe/core/testing'
+import { abort, currentFlowRun, currentTaskRun, flow, random, retryAfter, sleep, task } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { counts } from '../behaviour/limit-support.ts'
 import { deferred, quiet, testEngine } from '../behaviour/support.ts'
-import { histories, Lives, rest } from '../replay/lives.ts'
-import { abandoned, cutOff, delayed, forever, later, or, pass, recovered } from './support.ts'
-import { FragileRunner } from './options-support.ts'
-import type { StandardSchemaV1 } from '@standard-schema/spec'
-
-/** A schema whose validation takes until the test lets it. */
-function slowSchema(): {
-  schema: StandardSchemaV1<unknown[], unknown[]>
-  gates: (() => void)[]
-  hold: boolean
-} {
-  const held: { schema: StandardSchemaV1<unknown[], unknown[]>; gates: (() => void)[]; hold: boolean } = {
-    gates: [],
-    hold: false,
-    schema: {
-      '~standard': {
-        version: 1,
-        vendor: 'by hand',
-        validate: async (value) => {
-          if (held.hold) await new Promise<void>((resolve) => held.gates.push(resolve))
-          return { value: value as unknown[] }
-        },
-      },
-    },
-  }
-  return held
-}
+import { Lives, rest } from '../replay/lives.ts'
+import { abandoned, cutOff, forever, later, or, pass, recovered } from './support.ts'
+import { asyncSchema, FragileRunner } from './options-support.ts'
 
 describe('a flow run that is paused and resumed while its next attempt is prepared', () => {
   it('has one body', async () => {
     await using engine = testEngine()
-    const slow = slowSchema()
+    const gates: (() => void)[] = []
+    let hold = false
+    const parameters = asyncSchema(async () => {
+      if (hold) await new Promise<void>((resolve) => gates.push(resolve))
+    })
     let bodies = 0
     let most = 0
-    const tried = flow({ name: 'tried', retries: 1, parameters: slow.schema }, async () => {
+    const tried = flow({ name: 'tried', retries: 1, parameters }, async () => {
       most = Math.max(most, ++bodies)
-      slow.hold = true
+      hold = true
       if (currentFlowRun().attempt === 1) {
         bodies--
         throw new Error('again')
@@ -65,8 +32,8 @@ describe('a flow run that is paused and resumed while its next attempt is prepar
     await run.pause()
     void run.resume()
     await quiet()
-    slow.hold = false
-    for (const open of slow.gates) {
+    hold = false
+    for (const open of gates) {
       open()
       await quiet()
     }
@@ -189,7 +156,7 @@ describe('functions of options', () => {
       return drawn.length
     })
     await cutOff(lives, (engine) => engine.run(draws))
-    await using second = lives.start({ logger: undefined })
+    await using second = lives.start()
     second.errors.subscribe()
     await or(lives.clock, (await recovered(second)).result())
     expect(drawn[1]).toBe(drawn[0])
@@ -339,12 +306,5 @@ describe('ownership that was lost', () => {
     gate.resolve()
     expect(await or(lives.clock, run)).toBe('value')
     expect(await or(lives.clock, first.run(keyed.with({ id: 'the-one' })))).toBe('value')
-  })
-})
-
-describe('a value that can’t be had', () => {
-  it('from the cache makes the body run', async () => {
-    expect(inputs().name).toBe('inputs')
-    expect([now, memoryJournal, virtualClock, delayed, histories].length).toBe(5)
   })
 })

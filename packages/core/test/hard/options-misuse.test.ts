@@ -1,5 +1,6 @@
 import {
   createEngine,
+  currentTaskRun,
   exponentialBackoff,
   flow,
   inputs,
@@ -22,7 +23,21 @@ import { abandoned, or } from './support.ts'
 const body = (): number => 1
 const wrong: Readonly<Record<string, readonly unknown[]>> = {
   retries: [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '3', null, true, 3n],
-  retryDelay: [-1, Number.NaN, Number.POSITIVE_INFINITY, '', '1', '1 s', 's', [], [1, -1], [undefined], null, {}, true],
+  retryDelay: [
+    -1,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    '',
+    '1',
+    '1 s',
+    's',
+    [],
+    [1, -1],
+    [undefined],
+    null,
+    {},
+    true,
+  ],
   retryJitter: [-0.1, 1.1, Number.NaN, '0.5', null, [], true],
   retryOn: [true, null, 'always', {}, []],
   retryOnCrash: [1, null, 'yes'],
@@ -79,7 +94,7 @@ describe('a wrong limit', () => {
     5,
     {},
     { tag: 'db' },
-    { tag: '' , concurrency: 1 },
+    { tag: '', concurrency: 1 },
     { tag: 5, concurrency: 1 },
     { tag: 'a', task: 'b', concurrency: 1 },
     { tag: 'db', concurrency: 0 },
@@ -144,7 +159,8 @@ describe('a wrong argument', () => {
       'withTags text': () => withTags('x' as unknown as [], body),
       'withTags no function': () => withTags(['x'], undefined as unknown as () => void),
       'createEngine cache': () => createEngine({ cache: {} } as EngineOptions),
-      'createEngine limits': () => createEngine({ limits: { tag: 'db', concurrency: 1 } } as unknown as EngineOptions),
+      'createEngine limits': () =>
+        createEngine({ limits: { tag: 'db', concurrency: 1 } } as unknown as EngineOptions),
     }
     for (const [name, call] of Object.entries(calls)) expect.soft(call, name).toThrow(refused)
   })
@@ -154,7 +170,6 @@ describe('options that are changed after they were given', () => {
   it('change no tags', async () => {
     await using engine = testEngine()
     const tags = ['a']
-    const { currentTaskRun } = await import('@troupe/core')
     const tagged = task({ name: 'tagged', tags }, () => currentTaskRun().tags)
     tags.push('b')
     expect(await engine.settle(engine.run(flow('one', () => tagged())))).toEqual(['a'])
@@ -162,7 +177,6 @@ describe('options that are changed after they were given', () => {
 
   it('change no tags where a body changes what it is shown', async () => {
     await using engine = testEngine({ strictValues: false })
-    const { currentTaskRun } = await import('@troupe/core')
     const tagged = task({ name: 'tagged', tags: ['a'] }, () => {
       const { tags } = currentTaskRun()
       const seen = [...tags]
@@ -211,10 +225,20 @@ describe('`.with`', () => {
     await using engine = testEngine()
     let calls = 0
     const base = task(
-      { name: 'base', cache: inputs(), cacheExpiry: '1h', timeout: 5, waitTimeout: 5, retries: 2, retryDelay: '1h' },
+      {
+        name: 'base',
+        cache: inputs(),
+        cacheExpiry: '1h',
+        timeout: 5,
+        waitTimeout: 5,
+        retries: 2,
+        retryDelay: '1h',
+      },
       () => {
         calls++
-        return new Promise<number>((resolve) => void engine.clock.at(engine.clock.now() + 50, () => resolve(calls)))
+        return new Promise<number>(
+          (resolve) => void engine.clock.at(engine.clock.now() + 50, () => resolve(calls)),
+        )
       },
     )
     const free = base.with({ cache: false, timeout: false, waitTimeout: false, retries: 0, retryDelay: 0 })
@@ -223,13 +247,22 @@ describe('`.with`', () => {
     expect(await engine.settle(engine.run(twice))).toEqual([1, 2])
     expect(engine.clock.now() - before).toBe(100)
     const again = free.with({ cache: inputs() })
-    expect(await engine.settle(engine.run(flow('again', async () => [await again(), await again()])))).toEqual([3, 3])
+    expect(
+      await engine.settle(engine.run(flow('again', async () => [await again(), await again()]))),
+    ).toEqual([3, 3])
   })
 
   it('with undefined keeps what there was', async () => {
     await using engine = testEngine()
-    const base = task({ name: 'base', timeout: 5, retries: 1, cache: inputs() }, () => new Promise(() => undefined))
-    const same = base.with({ timeout: undefined, retries: undefined, cache: undefined } as unknown as TaskCallOptions)
+    const base = task(
+      { name: 'base', timeout: 5, retries: 1, cache: inputs() },
+      () => new Promise(() => undefined),
+    )
+    const same = base.with({
+      timeout: undefined,
+      retries: undefined,
+      cache: undefined,
+    } as unknown as TaskCallOptions)
     const run = abandoned(engine.run(flow('times', () => same())))
     await quiet()
     expect(await or(engine.clock, run)).toBe('rejected RUN_TIMED_OUT')

@@ -1,8 +1,7 @@
-import { flow, inputs, sleep, task } from '@troupe/core'
+import { flow, inputs, memoryJournal, random, sleep, task } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { atFirst, counts } from '../behaviour/limit-support.ts'
 import { deferred, quiet, testEngine } from '../behaviour/support.ts'
-import { memoryJournal } from '@troupe/core'
 import { virtualClock } from '@troupe/core/testing'
 import { abandoned, delayed, forever, or } from './support.ts'
 
@@ -153,7 +152,6 @@ describe('closing an engine', () => {
     const engine = testEngine({ journal, clock })
     const patient = task({ name: 'patient', waitTimeout: '1h' }, () => 1)
     const drawing = flow('draws', async () => {
-      const { random } = await import('@troupe/core')
       await sleep(1)
       append = 1e9
       random()

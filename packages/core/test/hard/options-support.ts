@@ -1,4 +1,5 @@
 import type { Assignment, PoolHost, TaskPool, TaskRunner } from '@troupe/core'
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 
 /** A runner whose hosts are lost when the test says so, with what runs there or before it began. */
 export class FragileRunner implements TaskRunner {
@@ -64,5 +65,19 @@ export class FragileRunner implements TaskRunner {
   #lose(assignment: Assignment | undefined, crashed: boolean): void {
     if (assignment !== undefined)
       this.#host?.reports.lost(assignment, { crashed, error: new Error('its host is gone') })
+  }
+}
+
+/** A schema that takes every list of arguments, when what it waits for has come. */
+export function asyncSchema(wait: () => Promise<unknown>): StandardSchemaV1<unknown[], unknown[]> {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'by hand',
+      validate: async (value) => {
+        await wait()
+        return { value: value as unknown[] }
+      },
+    },
   }
 }
