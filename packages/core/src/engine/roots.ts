@@ -155,12 +155,12 @@ export function recoverRoot(
 }
 
 /**
- * Goes on with a subflow whose journal another engine created while its caller was taken over by this one. The run that
- * the calling body holds follows it.
+ * Goes on with a subflow whose journal another engine created or claimed while its caller was taken over by this one: it
+ * belongs where its caller is. The run that the calling body holds follows it.
  */
 export async function takeOverSubflow(run: Run): Promise<void> {
-  const { caller, host, ledger } = run
-  if (caller === undefined || caller.run.ledger.lost || ledger.position > 0) return
+  const { caller, host } = run
+  if (caller === undefined || caller.run.ledger.lost) return
   const history = await readHistory(host.journal, run.id)
   const isOwn = history?.root.submitted.parentRunId === caller.run.id && !isTerminal(history.root.stateName)
   if (history === undefined || !isOwn || caller.over) return

@@ -287,4 +287,32 @@ describe('a flow run that is taken over while the first engine starts a subflow'
     expect(await or(lives.clock, taken.result())).toBe('value')
     expect(await or(lives.clock, run)).toBe('value')
   })
+
+  it('has its subflow where it is itself, also where the engine before claimed that late', async () => {
+    const lives = new Lives()
+    const inner = task('inner-of-late', () => later(lives.clock, 1_000).then(() => 'value'))
+    const sub = flow('sub-of-late', () => inner())
+    const top = flow('top-of-late', async () => {
+      const child = sub()
+      await sleep(500)
+      return child
+    })
+    const id = await cutOff(lives, (engine) => engine.run(top))
+    await using second = lives.start({
+      journal: delayed(lives.journal, lives.clock, { append: () => 20 }),
+      logger: silent,
+    })
+    await recovered(second)
+    // Until its body runs there again; what it claims of the subflow is on its way.
+    const runsAgain = async (): Promise<boolean> =>
+      (await lives.journal.read(id, 1, 100)).filter((entry) => 'to' in entry && entry.to === 'Running')
+        .length > 1
+    while (!(await runsAgain())) await pass(lives.clock, 1)
+    await using third = lives.start({
+      journal: delayed(lives.journal, lives.clock, { append: () => 30 }),
+      logger: silent,
+    })
+    const taken = await recovered(third)
+    expect(await or(lives.clock, taken.result())).toBe('value')
+  })
 })
