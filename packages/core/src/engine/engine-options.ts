@@ -5,7 +5,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Journal } from '../ports/journal.ts'
 import type { Random } from '../ports/random.ts'
 import { inWords } from '../base/words.ts'
-import type { Limit } from './limits.ts'
+import type { Limit } from './limit.ts'
 
 /** @public */
 export interface EngineOptions {

@@ -181,11 +181,13 @@ export class Engine implements RunHost {
       details: { flowRunId: ledger.flowRunId },
     })
     root.letGo(error)
+    this.results.lost(ledger)
     this.#forget(root)
     // The other node has its subflows, too.
     for (const run of this.#live.values()) {
       if (run === root || !run.descendsFrom(root)) continue
       run.ledger.abandon()
+      this.results.lost(run.ledger)
       run.abandon(error)
       this.#forget(run)
     }

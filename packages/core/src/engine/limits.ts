@@ -1,32 +1,9 @@
-import { toMilliseconds, type Duration } from '../base/duration.ts'
-import { UsageError } from '../base/errors.ts'
 import { Fifo } from '../base/fifo.ts'
 import { Heap } from '../base/heap.ts'
 import { inWords } from '../base/words.ts'
 import type { Clock } from '../ports/clock.ts'
+import { checkLimit, copyOf, invalid, keyOf, type Limit, type LimitState, type LimitTarget } from './limit.ts'
 import { Deadlocks, type Need, type Wait } from './deadlocks.ts'
-
-/** The runs that a limit counts: task runs with a tag, runs of a task, or runs of a flow, over all flow runs of an engine. @public */
-export type LimitTarget =
-  | { readonly tag: string; readonly task?: never; readonly flow?: never }
-  | { readonly task: string; readonly tag?: never; readonly flow?: never }
-  | { readonly flow: string; readonly tag?: never; readonly task?: never }
-
-/** How many runs may be there at once, and how many attempts may begin in a time. @public */
-export type Limit = LimitTarget & {
-  /** Slots, at least 1: a run holds one from its start to its end, or to its wait for a retry. */
-  readonly concurrency?: number
-  /** At most `count` attempts begin in any `per`. */
-  readonly rate?: { readonly count: number; readonly per: Duration }
-}
-
-/** A limit and how it is used. @public */
-export type LimitState = Limit & {
-  /** Runs that hold a slot. */
-  readonly held: number
-  /** Runs that wait for one. */
-  readonly waiting: number
-}
 
 /** The limits of an engine. @public */
 export interface Limits {
@@ -75,9 +52,6 @@ export interface Claim {
   release(): void
 }
 
-const kinds = ['tag', 'task', 'flow'] as const
-const options: readonly string[] = [...kinds, 'concurrency', 'rate']
-
 /**
  * Limits on how many runs there are at once, and how often they begin.
  *
@@ -105,19 +79,7 @@ export class Limiter implements Limits {
 
   set(limit: Limit): void {
     const key = keyOf(limit)
-    const { concurrency, rate } = limit
-    for (const name of Object.keys(limit))
-      if (!options.includes(name)) invalid(name, `one of ${options.join(', ')}`, name)
-    if (rate !== undefined && (typeof rate !== 'object' || rate === null))
-      invalid('rate', "a count and a time, such as { count: 10, per: '1s' }", rate)
-    if (concurrency !== undefined && (!Number.isInteger(concurrency) || concurrency < 1))
-      invalid('concurrency', 'an integer of at least 1', concurrency)
-    if (rate !== undefined && (!Number.isInteger(rate.count) || rate.count < 1))
-      invalid('rate.count', 'an integer of at least 1', rate.count)
-    if (concurrency === undefined && rate === undefined)
-      invalid('concurrency', 'given, or `rate`', concurrency)
-    const perMs = rate === undefined ? 0 : toMilliseconds(rate.per, 'rate.per')
-    if (rate !== undefined && perMs === 0) invalid('rate.per', 'a duration above 0', rate.per)
+    const perMs = checkLimit(limit)
     const one = this.#limits.get(key) ?? new OneLimit(this.#clock, key, () => this.#look(one))
     this.#limits.set(key, one)
     one.change(copyOf(limit), perMs)
@@ -433,10 +395,12 @@ class Claiming implements Claim, Wait {
 
   /** The limit was taken away: it waits for it no more, nor counts where it is set again. */
   leaves(limit: OneLimit): void {
+    this.#host.deadlocks.delete(this)
     this.limits = this.limits.filter((one) => one !== limit)
     this.needs = this.limits
     limit.claims--
     if (this.needs.length === 0) this.take()
+    else this.#host.deadlocks.add(this)
   }
 
   take(): void {
@@ -491,30 +455,4 @@ class Claiming implements Claim, Wait {
 /** The same order in all queues. */
 function goesBefore({ claimant: a }: Claiming, { claimant: b }: Claiming): boolean {
   return a.priority === b.priority ? a.order < b.order : a.priority > b.priority
-}
-
-/** The caller may go on to use the object. */
-function copyOf(limit: Limit): Limit {
-  return limit.rate === undefined ? { ...limit } : { ...limit, rate: { ...limit.rate } }
-}
-
-/** @throws UsageError `INVALID_OPTION` */
-function keyOf(target: LimitTarget): string {
-  const given =
-    typeof target === 'object' && target !== null ? kinds.filter((kind) => target[kind] !== undefined) : []
-  const [kind, second] = given
-  const name = kind === undefined ? undefined : target[kind]
-  if (kind === undefined || second !== undefined || typeof name !== 'string' || name === '')
-    invalid(
-      'limit',
-      "for one of `tag`, `task` and `flow`, such as { tag: 'database', concurrency: 5 }",
-      target,
-    )
-  return `${kind} ${name}`
-}
-
-function invalid(option: string, expected: string, got: unknown): never {
-  throw new UsageError('INVALID_OPTION', `expected \`${option}\` to be ${expected}, got ${inWords(got)}`, {
-    details: { option },
-  })
 }

@@ -13,16 +13,28 @@ import { messageOf } from './outcome.ts'
 import type { EndListener, Hit, Results, Run, Seeker } from './run.ts'
 
 /** One key that a run is making a result for, and the runs that wait for that. */
-interface Flight {
+class Flight implements Need {
+  readonly isFree = false
+  readonly capacity = 1
+  readonly hasQueue = false
   readonly key: string
   leader: Run
-  readonly followers: Set<Seeker>
+  readonly followers = new Set<Seeker>()
   /** Whether a run that began later makes a result of the key: what this one makes is not kept. */
-  superseded: boolean
+  superseded = false
   /** What the store had for the leader. */
   found: CacheEntry | undefined
   /** What the leader made; there until the store has it. */
   made: CacheEntry | undefined
+
+  constructor(key: string, leader: Run) {
+    this.key = key
+    this.leader = leader
+  }
+
+  holders(): Iterable<object> {
+    return [this.leader]
+  }
 }
 
 /** How long the store may take to answer before a run goes on without it: a result that comes later helps nobody. */
@@ -117,14 +129,7 @@ export class ResultCache implements Results {
   #newFlight(key: string, leader: Run): Flight {
     const before = this.#flights.get(key)
     if (before !== undefined) before.superseded = true
-    const flight = {
-      key,
-      leader,
-      followers: new Set<Seeker>(),
-      superseded: false,
-      found: undefined,
-      made: undefined,
-    }
+    const flight = new Flight(key, leader)
     this.#flights.set(key, flight)
     return flight
   }
@@ -252,6 +257,11 @@ export class ResultCache implements Results {
     if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key)
   }
 
+  /** Another engine has the journal: of what its runs make, no end comes here. */
+  lost(ledger: object): void {
+    for (const run of this.#ledBy.keys()) if (run.ledger === ledger) this.abandoned(run)
+  }
+
   abandoned(run: Run): void {
     const flight = this.#ledBy.get(run)
     if (flight === undefined) return
@@ -275,31 +285,24 @@ export class ResultCache implements Results {
 }
 
 /** A run that waits for the result that another one makes. */
-class Following implements Wait, Need {
+class Following implements Wait {
   readonly isGentle = true
-  readonly isFree = false
-  readonly capacity = 1
-  readonly hasQueue = false
   readonly flight: Flight
   readonly order: number
-  readonly needs: readonly Need[] = [this]
+  readonly needs: readonly Need[]
   readonly holding: readonly object[]
   readonly giveUp: () => void
 
   constructor(flight: Flight, seeker: Seeker, giveUp: () => void) {
     this.flight = flight
+    this.needs = [flight]
     this.order = seeker.order
     this.holding = seeker.holding()
     this.giveUp = giveUp
   }
 
-  /** The run that makes the result. */
-  holders(): Iterable<object> {
-    return [this.flight.leader]
-  }
-
   comesPlainly(deadlocks: Deadlocks): boolean {
-    return !deadlocks.isDoubtful(this)
+    return !deadlocks.isDoubtful(this.flight)
   }
 
   isBefore(other: Wait): boolean {

@@ -198,7 +198,7 @@ describe('virtualClock', () => {
     const first = new Promise<void>((resolve) => void clock.at(10, () => resolve(afterTurns())))
     const second = new Promise<void>((resolve) => void clock.at(20, resolve))
     await Promise.all([clock.run(first), clock.run(second)])
-    expect(seen).toEqual(['turns after 10']) // BUG 19
+    expect(seen).toEqual(['turns after 10'])
   })
 
   it('gives back what a promise that it runs rejects with', async () => {

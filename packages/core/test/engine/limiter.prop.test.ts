@@ -1,7 +1,8 @@
 import { virtualClock } from '@troupe/core/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Limiter, type Claim, type Claimant, type Limit, type LimitState } from '../../src/engine/limits.ts'
+import type { Limit, LimitState } from '../../src/engine/limit.ts'
+import { Limiter, type Claim, type Claimant } from '../../src/engine/limits.ts'
 
 const tags = ['a', 'b', 'c'] as const
 type Tag = (typeof tags)[number]

@@ -4,6 +4,7 @@ import {
   currentFlowRun,
   currentTaskRun,
   flow,
+  inputs,
   sleep,
   task,
   type FlowRun,
@@ -314,5 +315,29 @@ describe('a flow run that is taken over while the first engine starts a subflow'
     })
     const taken = await recovered(third)
     expect(await or(lives.clock, taken.result())).toBe('value')
+  })
+})
+
+describe('a cached result whose maker ended when its flow run was lost', () => {
+  it('is made anew by those who wait for it, and by later calls', async () => {
+    const lives = new Lives()
+    const gate = deferred()
+    const cached = task({ name: 'cached-and-lost', cache: inputs() }, (n: number) =>
+      gate.promise.then(() => n),
+    )
+    const calls = flow('calls-cached', (n: number) => cached(n))
+    await using first = lives.start({ logger: silent })
+    const lost = abandoned(first.run(calls, 1))
+    await rest()
+    await using second = lives.start({ logger: silent })
+    await second.recover()
+    await rest()
+    const waits = abandoned(first.run(calls, 1))
+    await rest()
+    // The first engine notices that it lost the flow run when it writes that the cached task has completed.
+    gate.resolve()
+    expect(await or(lives.clock, lost)).toBe(1)
+    expect(await or(lives.clock, waits)).toBe(1)
+    expect(await or(lives.clock, first.run(calls, 1))).toBe(1)
   })
 })

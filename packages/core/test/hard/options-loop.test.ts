@@ -80,6 +80,6 @@ describe('an engine that closes with a grace', () => {
     const run = abandoned(engine.run(flow('tries', () => tried())))
     await quiet()
     await engine.close({ grace: '1m' })
-    expect(['Completed', 'Running']).toContain(run.state.name) // BUG D3
+    expect(['Completed', 'Running']).toContain(run.state.name)
   })
 })

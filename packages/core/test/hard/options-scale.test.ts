@@ -4,18 +4,14 @@ import { counts } from '../behaviour/limit-support.ts'
 import { quiet, testEngine } from '../behaviour/support.ts'
 import { abandoned, forever, later, or, silent } from './support.ts'
 
-/** How long something takes in real time. */
-async function took(act: () => Promise<unknown>): Promise<number> {
-  const before = performance.now()
-  await act()
-  return performance.now() - before
-}
+// Nothing here looks at a clock: a step that costs time in proportion to all the others, quadratic in the whole, does not
+// come to its end within the time that a test has.
 
 describe('very many runs', () => {
   const n = 10_000
   const list = Array.from({ length: n }, (_, i) => i)
 
-  const cancelled = async (many: number): Promise<number> => {
+  const cancelled = async (many: number): Promise<void> => {
     await using engine = testEngine({
       strictValues: false,
       logger: silent,
@@ -31,20 +27,16 @@ describe('very many runs', () => {
     const run = abandoned(engine.run(crowd))
     await quiet(200)
     expect(counts(engine)).toBe(`1/${many - 1} 1/${many - 1}`)
-    const ms = await took(() => or(engine.clock, run.cancel()))
+    await or(engine.clock, run.cancel())
     expect(run.state.name).toBe('Cancelled')
     expect(counts(engine)).toBe('0/0 0/0')
     expect(engine.clock.waiting).toBeLessThan(3)
-    return ms
   }
-  it('that wait for a slot are cancelled at once in time proportional to their number', async () => {
-    await cancelled(1000)
-    const few = await cancelled(1000)
-    const all = await cancelled(n)
-    expect(all).toBeLessThan(Math.max(few, 10) * 40)
+  it('that wait for a slot are cancelled all at once', async () => {
+    await expect(cancelled(n)).resolves.toBeUndefined()
   })
 
-  const followed = async (many: number, inside: boolean): Promise<number> => {
+  const followed = async (many: number, inside: boolean): Promise<void> => {
     await using engine = testEngine({ strictValues: false, logger: silent })
     let calls = 0
     const same = task({ name: 'same', cache: inputs() }, async () => {
@@ -55,17 +47,13 @@ describe('very many runs', () => {
     const each = (): unknown => Promise.all(Array.from({ length: many }, () => same()))
     const leads = task({ name: 'leads', cache: inputs() }, each)
     const crowd = flow('crowd', (): unknown => (inside ? leads() : each()))
-    const ms = await took(() => engine.settle(engine.run(crowd)))
+    await engine.settle(engine.run(crowd))
     expect(calls).toBe(1)
-    return ms
   }
   it.each([false, true])(
     'that wait for one result get it (from within a cached task: %s)',
     async (inside) => {
-      await followed(1000, inside)
-      const few = await followed(1000, inside)
-      const all = await followed(n, inside)
-      expect(all).toBeLessThan(Math.max(few, 10) * 40)
+      await expect(followed(n, inside)).resolves.toBeUndefined()
     },
   )
 
@@ -88,27 +76,21 @@ describe('very many runs', () => {
     expect(counts(engine)).toBe('0/0')
   })
 
-  const nested = async (depth: number): Promise<number> => {
+  const nested = async (depth: number): Promise<void> => {
     await using engine = testEngine({ strictValues: false, limits: [{ tag: 'none', concurrency: 1 }] })
     const deeper = task('deeper', async (left: number): Promise<number> => {
       if (left === 0) return 0
       return 1 + Number(await withTags([`t${left % 3}`], () => deeper(left - 1) as PromiseLike<number>))
     })
-    const ms = await took(async () =>
-      expect(await engine.settle(engine.run(flow('nested', () => deeper(depth))))).toBe(depth),
-    )
-    return ms
+    expect(await engine.settle(engine.run(flow('nested', () => deeper(depth))))).toBe(depth)
   }
   it('that are nested deeply have their tags', async () => {
-    await nested(300)
-    const few = await nested(300)
-    const all = await nested(1500)
-    expect(all).toBeLessThan(Math.max(few, 10) * 75)
+    await expect(nested(1500)).resolves.toBeUndefined()
   })
 })
 
 describe('the search for deadlocks', () => {
-  const children = async (many: number, cancels: boolean): Promise<number> => {
+  const children = async (many: number, cancels: boolean): Promise<void> => {
     await using engine = testEngine({
       strictValues: false,
       logger: silent,
@@ -119,22 +101,20 @@ describe('the search for deadlocks', () => {
       Promise.all(Array.from({ length: many }, (_, i) => child(i))),
     )
     const run = abandoned(engine.run(flow('family', () => parent())))
-    return await took(async () => {
-      if (!cancels) return expect(await engine.settle(run)).toHaveLength(many)
+    if (cancels) {
       await quiet(100)
       await or(engine.clock, run.cancel())
-      return expect(counts(engine)).toBe('0/0')
-    })
+    }
+    const end = await engine.settle(run.wait())
+    expect(end.name).toBe(cancels ? 'Cancelled' : 'Completed')
+    expect(counts(engine)).toBe('0/0')
   }
   it.each([false, true])('costs the many children of one run little (cancelled: %s)', async (cancels) => {
-    await children(500, cancels)
-    const few = await children(500, cancels)
-    const all = await children(4000, cancels)
-    expect(all).toBeLessThan(Math.max(few, 10) * 24)
+    await expect(children(20_000, cancels)).resolves.toBeUndefined()
   })
 
   it('costs little where two runs have all slots, and both have many children', async () => {
-    const siblings = async (many: number): Promise<number> => {
+    const siblings = async (many: number): Promise<void> => {
       await using engine = testEngine({
         strictValues: false,
         logger: silent,
@@ -146,16 +126,13 @@ describe('the search for deadlocks', () => {
         return ends.filter(({ status }) => status === 'fulfilled').length
       })
       const run = engine.run(flow('both', () => [parent(), parent()]))
-      return await took(async () => expect(await engine.settle(run)).toEqual([many, 0]))
+      expect(await engine.settle(run)).toEqual([many, 0])
     }
-    await siblings(250)
-    const few = await siblings(250)
-    const all = await siblings(2000)
-    expect(all).toBeLessThan(Math.max(few, 10) * 24) // BUG C12
+    await expect(siblings(15_000)).resolves.toBeUndefined()
   })
 
   it('costs those who wait for a result little, while its maker waits for a slot', async () => {
-    const followed = async (many: number): Promise<number> => {
+    const followed = async (many: number): Promise<void> => {
       await using engine = testEngine({ strictValues: false, limits: [{ task: 'slow', concurrency: 1 }] })
       const slow = task('slow', () => later(engine.clock, 100))
       const same = task({ name: 'same', cache: inputs() }, () => slow())
@@ -166,11 +143,8 @@ describe('the search for deadlocks', () => {
         const before = slow()
         await Promise.all([leads(), before])
       })
-      return await took(() => engine.settle(engine.run(crowd)))
+      await engine.settle(engine.run(crowd))
     }
-    await followed(300)
-    const few = await followed(300)
-    const all = await followed(3000)
-    expect(all).toBeLessThan(Math.max(few, 10) * 40)
+    await expect(followed(20_000)).resolves.toBeUndefined()
   })
 })
