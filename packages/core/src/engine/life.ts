@@ -16,7 +16,7 @@ import { decodeArguments, hashArguments } from './identity.ts'
 import { asError, judge, messageOf, type Verdict } from './outcome.ts'
 import { readAgain } from './read-again.ts'
 import { Replay } from './replay.ts'
-import { decideRetry, splitSteer, type RetryDecision } from './retry.ts'
+import { decideRetry, steerIn, type RetryDecision } from './retry.ts'
 import type { EndListener, Run } from './run.ts'
 
 /**
@@ -340,7 +340,8 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
       this.#endCut(attempt, cut, attempt.reason)
       return
     }
-    const { result, steer } = splitSteer(found)
+    const steer = steerIn(found)
+    const result = steer === undefined ? found : { error: steer.error }
     const ended = 'error' in result ? { error: asError(result.error) } : result
     const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }))
     if (verdict.kind === 'wait') {

@@ -14,15 +14,10 @@ export interface RetryDecision {
 
 const none: RetryDecision = { retries: 0, delayMs: 0 }
 
-/** What a body said of its retry, taken out of what it threw or returned. */
-export function splitSteer(result: BodyResult): { result: BodyResult; steer: Steer | undefined } {
-  if ('error' in result) {
-    const steer = steerOf(result.error)
-    return steer === undefined ? { result, steer } : { result: { error: steer.error }, steer }
-  }
-  const { value } = result
-  const steer = value instanceof Ending ? steerOf(value.error) : undefined
-  return steer === undefined ? { result, steer } : { result: { error: steer.error }, steer }
+/** What a body said of its retry, by what it threw or returned. */
+export function steerIn(result: BodyResult): Steer | undefined {
+  if ('error' in result) return steerOf(result.error)
+  return result.value instanceof Ending ? steerOf(result.value.error) : undefined
 }
 
 /** Whether and when a run is tried again, by its options and by what its body said. */
