@@ -14,7 +14,6 @@ export interface Need {
 
 /** A run that waits. */
 export interface Wait {
-  readonly order: number
   readonly needs: readonly Need[]
   /** Of the run itself and those that it is part of: those that have something which others may wait for. */
   readonly holding: readonly object[]

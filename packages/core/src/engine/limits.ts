@@ -126,7 +126,7 @@ export class Limiter implements Limits {
       deadlocks: this.#deadlocks,
     })
     claim.enqueue()
-    this.#look(...claim.limits)
+    this.#look(...claim.needs)
     claim.settleIn()
     return claim
   }
@@ -140,7 +140,7 @@ export class Limiter implements Limits {
     try {
       for (let one = this.#changed.pop(); one !== undefined; one = this.#changed.pop()) {
         while (one.grantFirst(this.#changed)) continue
-        isBlocked ||= one.hasSlot && one.first()?.comesPlainly(this.#deadlocks) === false
+        isBlocked ||= one.isFree && one.first()?.comesPlainly(this.#deadlocks) === false
         if (one.limit === undefined && one.claims === 0) this.#limits.delete(one.key)
       }
     } finally {
@@ -192,12 +192,8 @@ class OneLimit implements Need {
     return `${this.key} (${[...slots, ...starts].join(', ')})`
   }
 
-  get hasSlot(): boolean {
-    return this.held < this.capacity
-  }
-
   get isFree(): boolean {
-    return this.hasSlot
+    return this.held < this.capacity
   }
 
   get capacity(): number {
@@ -278,7 +274,7 @@ class OneLimit implements Need {
     const first = this.first()
     if (first === undefined) return false
     if (this.waitMs > 0) this.#wakeLater()
-    if (!first.needs.every((one) => one.hasSlot)) return false
+    if (!first.needs.every((one) => one.isFree)) return false
     for (const one of first.needs) {
       if (one.waitMs > 0) {
         one.#wakeLater()
@@ -287,7 +283,7 @@ class OneLimit implements Need {
       if (one.first() !== first) return false
     }
     first.take()
-    for (const one of first.limits) if (one !== this) changed.push(one)
+    for (const one of first.needs) if (one !== this) changed.push(one)
     return true
   }
 
@@ -322,8 +318,7 @@ interface ClaimingHost {
 
 class Claiming implements Claim, Wait {
   readonly isGentle = false
-  limits: readonly OneLimit[]
-  /** Those in whose queue it stands. */
+  /** The limits that count it; while it waits, it stands in the queue of each. */
   needs: readonly OneLimit[]
   readonly claimant: Claimant
   readonly #host: ClaimingHost
@@ -337,48 +332,43 @@ class Claiming implements Claim, Wait {
   #isToBegin = false
 
   constructor(limits: readonly OneLimit[], claimant: Claimant, host: ClaimingHost) {
-    this.limits = limits
     this.needs = limits
     this.claimant = claimant
     this.#host = host
   }
 
-  get order(): number {
-    return this.claimant.order
-  }
-
   /** Where it stands behind another, that one must come: so many of a chain are asked. */
   comesPlainly(deadlocks: Deadlocks, links = 8): boolean {
     return this.needs.every((one) => {
-      if (!one.hasSlot) return !deadlocks.isDoubtful(one)
+      if (!one.isFree) return !deadlocks.isDoubtful(one)
       const first = one.first()
       return first === this || (links > 0 && first?.comesPlainly(deadlocks, links - 1) === true)
     })
   }
 
   isBefore(other: Wait): boolean {
-    return other instanceof Claiming ? goesBefore(this, other) : this.order < other.order
+    return other instanceof Claiming && goesBefore(this, other)
   }
 
   pass(): boolean {
-    if (!this.needs.every((one) => one.hasSlot && one.waitMs === 0)) return false
+    if (!this.needs.every((one) => one.isFree && one.waitMs === 0)) return false
     this.take()
     return true
   }
 
   giveUp(): void {
-    const words = this.needs.find((one) => !one.hasSlot)?.words ?? ''
+    const words = this.needs.find((one) => !one.isFree)?.words ?? ''
     this.release()
     this.claimant.deadlocked(words)
   }
 
   get waitsFor(): string {
-    const blocked = this.needs.find((one) => !one.hasSlot || one.waitMs > 0 || one.first() !== this)
+    const blocked = this.needs.find((one) => !one.isFree || one.waitMs > 0 || one.first() !== this)
     return `waits for a slot of ${blocked?.words ?? 'its limits'}`
   }
 
   enqueue(): void {
-    for (const one of this.limits) {
+    for (const one of this.needs) {
       one.claims++
       one.enqueue(this)
     }
@@ -396,8 +386,7 @@ class Claiming implements Claim, Wait {
   /** The limit was taken away: it waits for it no more, nor counts where it is set again. */
   leaves(limit: OneLimit): void {
     this.#host.deadlocks.delete(this)
-    this.limits = this.limits.filter((one) => one !== limit)
-    this.needs = this.limits
+    this.needs = this.needs.filter((one) => one !== limit)
     limit.claims--
     if (this.needs.length === 0) this.take()
     else this.#host.deadlocks.add(this)
@@ -406,21 +395,21 @@ class Claiming implements Claim, Wait {
   take(): void {
     this.granted = true
     this.#leaveQueues()
-    for (const one of this.limits) one.give(this.claimant.run)
+    for (const one of this.needs) one.give(this.claimant.run)
     this.#let()
     if (!this.#isNew) this.claimant.slotsGranted()
   }
 
   #let(): void {
     this.#isToBegin = true
-    for (const one of this.limits) one.let()
+    for (const one of this.needs) one.let()
   }
 
   begun(really = true): void {
     if (!this.#isToBegin) return
     this.#isToBegin = false
-    for (const one of this.limits) one.begun(really)
-    if (really) this.#host.look(this.limits)
+    for (const one of this.needs) one.begun(really)
+    if (really) this.#host.look(this.needs)
   }
 
   #leaveQueues(): void {
@@ -434,7 +423,7 @@ class Claiming implements Claim, Wait {
 
   again(): boolean {
     if (this.#isToBegin) return true
-    const rated = this.limits.filter(({ limit }) => limit?.rate !== undefined)
+    const rated = this.needs.filter(({ limit }) => limit?.rate !== undefined)
     if (rated.some((one) => one.waitMs > 0 || one.first() !== undefined)) return false
     this.#let()
     return true
@@ -444,11 +433,11 @@ class Claiming implements Claim, Wait {
     if (this.granted) {
       this.begun(false)
       this.granted = false
-      for (const one of this.limits) one.takeBack(this.claimant.run)
+      for (const one of this.needs) one.takeBack(this.claimant.run)
     } else if (this.waits) this.#leaveQueues()
     else return
-    for (const one of this.limits) one.claims--
-    this.#host.look(this.limits)
+    for (const one of this.needs) one.claims--
+    this.#host.look(this.needs)
   }
 }
 

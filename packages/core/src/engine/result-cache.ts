@@ -288,7 +288,6 @@ export class ResultCache implements Results {
 class Following implements Wait {
   readonly isGentle = true
   readonly flight: Flight
-  readonly order: number
   readonly needs: readonly Need[]
   readonly holding: readonly object[]
   readonly giveUp: () => void
@@ -296,7 +295,6 @@ class Following implements Wait {
   constructor(flight: Flight, seeker: Seeker, giveUp: () => void) {
     this.flight = flight
     this.needs = [flight]
-    this.order = seeker.order
     this.holding = seeker.holding()
     this.giveUp = giveUp
   }
@@ -305,8 +303,8 @@ class Following implements Wait {
     return !deadlocks.isDoubtful(this.flight)
   }
 
-  isBefore(other: Wait): boolean {
-    return this.order < other.order
+  isBefore(): boolean {
+    return false
   }
 
   pass(): boolean {

@@ -70,7 +70,6 @@ export interface Seeker {
   found(hit: Hit | undefined): void
   /** See `Wait`. */
   holding(): readonly object[]
-  readonly order: number
 }
 
 /** Results of earlier calls, and the runs that wait for one that is being made. */

@@ -1,64 +1,19 @@
-import {
-  currentTaskRun,
-  flow,
-  sleep,
-  task,
-  type Assignment,
-  type PoolHost,
-  type TaskPool,
-  type TaskRunner,
-} from '@troupe/core'
+import { currentTaskRun, flow, sleep, task } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { all, code, outcomeOf, quiet, statesOf, steps, testEngine } from './support.ts'
-
-/** A runner whose bodies' hosts can be lost while they run. */
-class FragileRunner implements TaskRunner {
-  readonly name = 'fragile'
-  readonly mode = 'concurrent'
-  readonly running = new Map<string, Assignment>()
-  #host: PoolHost | undefined
-
-  createPool(host: PoolHost): TaskPool {
-    this.#host = host
-    return {
-      lends: false,
-      assign: (assignment) => host.turn(() => this.#start(assignment)),
-      stop: () => undefined,
-      lend: () => undefined,
-      reclaim: (_assignment, resume) => resume(),
-      close: () => Promise.resolve(),
-    }
-  }
-
-  #start(assignment: Assignment): void {
-    const reports = this.#host?.reports
-    if (reports?.started(assignment) !== true) return
-    this.running.set(assignment.runId, assignment)
-    new Promise((resolve) => resolve(assignment.invoke())).then(
-      (value) => reports.finished(assignment, { value }),
-      (error: unknown) => reports.finished(assignment, { error }),
-    )
-  }
-
-  /** The host of the body is gone. @param crashed - Whether the body brought it down. */
-  lose(runId: string, crashed: boolean): void {
-    const assignment = this.running.get(runId)
-    if (assignment === undefined) throw new TypeError(`${runId} does not run`)
-    this.#host?.reports.lost(assignment, { crashed, error: new TypeError('exit code 1') })
-  }
-}
+import { StagedRunner } from './staged-runner.ts'
 
 const hold = (): Promise<void> => sleep('1h')
 
 describe('a body that brings its host down', () => {
   it('is CRASHED, and not tried again, whatever its retries', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const crashes = task({ name: 'crashes', retries: 5 }, hold)
     let future: ReturnType<typeof crashes> | undefined
     const run = flow({ name: 'f', taskRunner }, () => (future = crashes()))()
     await quiet()
-    taskRunner.lose(future?.id ?? '', true)
+    taskRunner.lose({ crashed: true, runId: future?.id })
     expect(await outcomeOf(engine, run)).toMatchObject({
       state: 'Failed',
       error: code('RUN_CRASHED', /exit code 1/),
@@ -73,7 +28,7 @@ describe('a body that brings its host down', () => {
 
   it('is tried again within its retries where `retryOnCrash` says so, asking `retryOn` and waiting', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const asked: unknown[] = []
     const retryOn = (error: unknown, attempt: number): boolean => asked.push([error, attempt]) > 0
     const options = { name: 'crashes', retries: 2, retryOnCrash: true, retryDelay: '1m', retryOn } as const
@@ -86,11 +41,11 @@ describe('a body that brings its host down', () => {
     const run = flow({ name: 'f', taskRunner }, () => (future = crashes()))()
     await quiet()
     const id = future?.id ?? ''
-    taskRunner.lose(id, true)
+    taskRunner.lose({ crashed: true, runId: id })
     await quiet()
     engine.clock.advance(60_000)
     await quiet()
-    taskRunner.lose(id, true)
+    taskRunner.lose({ crashed: true, runId: id })
     expect(await engine.settle(run)).toBe(3)
     expect(asked).toEqual([
       [code('RUN_CRASHED'), 1],
@@ -100,7 +55,7 @@ describe('a body that brings its host down', () => {
 
   it('drops what the lost body still reports, and ends after the runs that it submitted', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const inner = task('inner', () => sleep('1m'))
     const outer = task('outer', async () => {
       await inner()
@@ -109,7 +64,7 @@ describe('a body that brings its host down', () => {
     let future: ReturnType<typeof outer> | undefined
     const run = flow({ name: 'f', taskRunner }, () => (future = outer()))()
     await quiet()
-    taskRunner.lose(future?.id ?? '', true)
+    taskRunner.lose({ crashed: true, runId: future?.id })
     expect((await outcomeOf(engine, run)).state).toBe('Failed')
     expect(steps(await all(run.transitions)).slice(-3)).toEqual([
       'inner-2: Completed',
@@ -121,13 +76,13 @@ describe('a body that brings its host down', () => {
 
   it('cancels what it had submitted where `onBodyError` says so', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const inner = task('inner', hold)
     const outer = task({ name: 'outer', onBodyError: 'cancel' }, () => inner())
     let future: ReturnType<typeof outer> | undefined
     const run = flow({ name: 'f', taskRunner }, () => (future = outer()))()
     await quiet()
-    taskRunner.lose(future?.id ?? '', true)
+    taskRunner.lose({ crashed: true, runId: future?.id })
     expect((await outcomeOf(engine, run)).state).toBe('Failed')
     expect(steps(await all(run.transitions))).toContain('inner-2: Cancelled')
   })
@@ -136,7 +91,7 @@ describe('a body that brings its host down', () => {
 describe('a body whose host is lost', () => {
   it('runs again as the next attempt, not counted against its retries', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const attempts: number[] = []
     const lost = task('lost', async () => {
       attempts.push(currentTaskRun().attempt)
@@ -147,7 +102,7 @@ describe('a body whose host is lost', () => {
     const run = flow({ name: 'f', taskRunner }, () => (future = lost()))()
     for (let i = 0; i < 2; i++) {
       await quiet()
-      taskRunner.lose(future?.id ?? '', false)
+      taskRunner.lose({ crashed: false, runId: future?.id })
     }
     expect(await engine.settle(run)).toBe('done')
     expect(attempts).toEqual([1, 2, 3])
@@ -164,7 +119,7 @@ describe('a body whose host is lost', () => {
 
   it('finds again what it had submitted, when that has ended', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     let ran = 0
     const inner = task('inner', async (name: string) => {
       ran++
@@ -180,20 +135,20 @@ describe('a body whose host is lost', () => {
     let future: ReturnType<typeof outer> | undefined
     const run = flow({ name: 'f', taskRunner }, () => (future = outer()))()
     await quiet()
-    taskRunner.lose(future?.id ?? '', false)
+    taskRunner.lose({ crashed: false, runId: future?.id })
     expect(await engine.settle(run)).toBe('ab')
     expect([lives, ran]).toEqual([2, 2])
   })
 
   it('is CRASHED as poison when it was lost more often than `maxRecoveries`', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const lost = task({ name: 'lost', maxRecoveries: 1 }, hold)
     let future: ReturnType<typeof lost> | undefined
     const run = flow({ name: 'f', taskRunner }, () => (future = lost()))()
     for (let i = 0; i < 2; i++) {
       await quiet()
-      taskRunner.lose(future?.id ?? '', false)
+      taskRunner.lose({ crashed: false, runId: future?.id })
     }
     expect((await outcomeOf(engine, run)).error).toEqual(code('RUN_CRASHED', /maxRecoveries/))
     expect(future?.state).toMatchObject({
@@ -204,12 +159,12 @@ describe('a body whose host is lost', () => {
 
   it('is CRASHED at once where it must not run twice', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const once = task({ name: 'once', onHostLost: 'crash', retries: 3 }, hold)
     let future: ReturnType<typeof once> | undefined
     const run = flow({ name: 'f', taskRunner }, () => (future = once()))()
     await quiet()
-    taskRunner.lose(future?.id ?? '', false)
+    taskRunner.lose({ crashed: false, runId: future?.id })
     expect((await outcomeOf(engine, run)).state).toBe('Failed')
     expect(future === undefined ? [] : await statesOf(engine, future)).toEqual([
       'Pending',
@@ -220,7 +175,7 @@ describe('a body whose host is lost', () => {
 
   it('may be cancelled before it runs again, and once it has timed out it is not recovered', async () => {
     await using engine = testEngine()
-    const taskRunner = new FragileRunner()
+    const taskRunner = new StagedRunner()
     const inner = task({ name: 'inner', grace: '1m' }, () => new Promise<never>(() => undefined))
     const outer = task({ name: 'outer', timeout: '10s' }, () => inner())
     let future: ReturnType<typeof outer> | undefined
@@ -228,12 +183,12 @@ describe('a body whose host is lost', () => {
     await quiet()
     engine.clock.advance(11_000)
     await quiet()
-    taskRunner.lose(future?.id ?? '', false)
+    taskRunner.lose({ crashed: false, runId: future?.id })
     expect((await outcomeOf(engine, run)).error).toEqual(code('RUN_TIMED_OUT'))
     let again: ReturnType<typeof outer> | undefined
     const second = flow({ name: 'g', taskRunner }, () => (again = outer.with({ timeout: false })()))()
     await quiet()
-    taskRunner.lose(again?.id ?? '', false)
+    taskRunner.lose({ crashed: false, runId: again?.id })
     void again?.cancel()
     expect((await outcomeOf(engine, second)).state).toBe('Cancelled')
   })

@@ -12,7 +12,8 @@ import {
 import { describe, expect, it } from 'vitest'
 import { abandoned, or, silent } from '../hard/support.ts'
 import { Lives, rest } from '../replay/lives.ts'
-import { atFirst, counts, fails, Gauge, StagedRunner } from './limit-support.ts'
+import { atFirst, counts, fails, Gauge } from './limit-support.ts'
+import { StagedRunner } from './staged-runner.ts'
 import { code, deferred, errorOf, outcomeOf, quiet, statesOf, testEngine } from './support.ts'
 
 const one = { task: 'slot', concurrency: 1 } as const

@@ -1,14 +1,5 @@
 import type { TestEngine } from '@troupe/core/testing'
-import {
-  currentTaskRun,
-  sleep,
-  type Assignment,
-  type Duration,
-  type Engine,
-  type PoolHost,
-  type TaskPool,
-  type TaskRunner,
-} from '@troupe/core'
+import { currentTaskRun, sleep, type Duration, type Engine } from '@troupe/core'
 
 /** `held/waiting` of each limit, in the order in which they were set. */
 export function counts(engine: Engine): string {
@@ -56,67 +47,4 @@ export function atFirst<T>(first: () => T | Promise<T>, then: () => T | Promise<
 
 export const fails = (): never => {
   throw new Error('on purpose')
-}
-
-/** Does what the test says: begins bodies as soon as it has room, ends them, and loses them. */
-export class StagedRunner implements TaskRunner {
-  readonly name = 'staged'
-  readonly mode = 'parallel'
-  room: boolean
-  #host: PoolHost | undefined
-  readonly #queued: Assignment[] = []
-  readonly #running: Assignment[] = []
-
-  constructor({ room = true }: { room?: boolean } = {}) {
-    this.room = room
-  }
-
-  /** How many bodies were assigned and have not begun. */
-  get queued(): number {
-    return this.#queued.length
-  }
-
-  createPool(host: PoolHost): TaskPool {
-    this.#host = host
-    return {
-      lends: false,
-      assign: (assignment) => {
-        this.#queued.push(assignment)
-        queueMicrotask(() => this.start())
-      },
-      stop: () => undefined,
-      lend: () => undefined,
-      reclaim: (_assignment, resume) => resume(),
-      close: async () => undefined,
-    }
-  }
-
-  /** Begins what was assigned, where there is room. */
-  start(): void {
-    if (!this.room) return
-    for (const assignment of this.#queued.splice(0)) {
-      if (this.#host?.reports.started(assignment) !== true) continue
-      this.#running.push(assignment)
-      void this.#run(assignment)
-    }
-  }
-
-  async #run(assignment: Assignment): Promise<void> {
-    const result = await (async () => ({ value: await assignment.invoke() }))().catch((error: unknown) => ({
-      error,
-    }))
-    this.#host?.reports.finished(assignment, result)
-  }
-
-  /** The body that began last has ended, in this very turn. */
-  finish(value?: unknown): void {
-    const assignment = this.#running.pop()
-    if (assignment !== undefined) this.#host?.reports.finished(assignment, { value })
-  }
-
-  /** The place where the body that began last ran is gone. */
-  lose({ crashed }: { crashed: boolean }): void {
-    const assignment = this.#running.pop()
-    if (assignment !== undefined) this.#host?.reports.lost(assignment, { crashed, error: new Error('gone') })
-  }
 }

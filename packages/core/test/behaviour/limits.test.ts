@@ -1,7 +1,8 @@
 import { flow, inputs, sleep, task, waitAll, withTags, type Limit, type TaskRunner } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { or } from '../hard/support.ts'
-import { counts, Gauge, StagedRunner, times } from './limit-support.ts'
+import { counts, Gauge, times } from './limit-support.ts'
+import { StagedRunner } from './staged-runner.ts'
 import { all, deferred, outcomeOf, quiet, statesOf, testEngine } from './support.ts'
 
 describe('a concurrency limit', () => {

@@ -12,7 +12,8 @@ import { InProcessPool } from '@troupe/core/internal'
 import { describe, expect, it } from 'vitest'
 import { abandoned, or, pass, silent } from '../hard/support.ts'
 import { Lives, rest } from '../replay/lives.ts'
-import { counts, fails, Gauge, stamps, StagedRunner, times } from './limit-support.ts'
+import { counts, fails, Gauge, stamps, times } from './limit-support.ts'
+import { StagedRunner } from './staged-runner.ts'
 import { quiet, statesOf, testEngine } from './support.ts'
 
 const second = { count: 1, per: '1s' } as const

@@ -14,7 +14,8 @@ import { counts } from '../behaviour/limit-support.ts'
 import { code, deferred, quiet, testEngine } from '../behaviour/support.ts'
 import { Lives, rest } from '../replay/lives.ts'
 import { abandoned, cutOff, delayed, forever, later, or, pass, recovered, silent } from './support.ts'
-import { asyncSchema, FragileRunner } from './options-support.ts'
+import { StagedRunner } from '../behaviour/staged-runner.ts'
+import { asyncSchema } from './options-support.ts'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -46,7 +47,7 @@ describe('a run that is postponed by a pause', () => {
 describe('an attempt that is lost before its body began', () => {
   it('is not timed out by its first wait when its body has begun after all', async () => {
     await using engine = testEngine()
-    const runner = new FragileRunner({ room: false })
+    const runner = new StagedRunner({ room: false })
     const waits = task({ name: 'waits', waitTimeout: 1_000 }, () =>
       later(engine.clock, 5_000).then(() => 'done'),
     )
@@ -60,7 +61,7 @@ describe('an attempt that is lost before its body began', () => {
 
   it('does not use up its rate', async () => {
     await using engine = testEngine({ limits: [{ task: 'rated', rate: { count: 2, per: '1s' } }] })
-    const runner = new FragileRunner()
+    const runner = new StagedRunner()
     const rated = task('rated', () => 'done')
     const held = deferred()
     const first = task({ name: 'rated' }, () => held.promise)
@@ -91,7 +92,7 @@ describe('a body that was lost, and whose runs go on until its time limit', () =
     ['retryOnCrash: false', true, { retries: 1 }],
   ] as const)('does not run again against its options (%s)', async (_, crashed, options) => {
     await using engine = testEngine()
-    const runner = new FragileRunner()
+    const runner = new StagedRunner()
     let bodies = 0
     const child = flow({ name: 'child', grace: 5 }, forever)
     const outer = task({ name: 'outer', timeout: '1s', ...options }, async () => {

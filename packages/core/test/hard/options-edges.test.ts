@@ -5,7 +5,8 @@ import { atFirst, counts, Gauge } from '../behaviour/limit-support.ts'
 import { deferred, quiet, testEngine } from '../behaviour/support.ts'
 import { Lives, rest } from '../replay/lives.ts'
 import { abandoned, cutOff, delayed, forever, later, or, pass, rawHistory, recovered } from './support.ts'
-import { asyncSchema, FragileRunner } from './options-support.ts'
+import { StagedRunner } from '../behaviour/staged-runner.ts'
+import { asyncSchema } from './options-support.ts'
 
 describe('a cached call', () => {
   it('does not wait for a run whose own runs wait for a slot of its caller', async () => {
@@ -64,7 +65,7 @@ describe('a cached call', () => {
 
 describe('an attempt that is lost before its body began', () => {
   it.each([true, false])('is assigned again (crashed: %s)', async (crashed) => {
-    const taskRunner = new FragileRunner({ room: false })
+    const taskRunner = new StagedRunner({ room: false })
     await using engine = testEngine()
     const lost = task({ name: 'lost', retries: 1, retryOnCrash: true }, () => 'done')
     const run = abandoned(engine.run(flow({ name: 'loses', taskRunner }, () => lost())))

@@ -4,7 +4,8 @@ import { counts } from '../behaviour/limit-support.ts'
 import { deferred, quiet, testEngine } from '../behaviour/support.ts'
 import { Lives, rest } from '../replay/lives.ts'
 import { abandoned, cutOff, forever, later, or, pass, recovered } from './support.ts'
-import { asyncSchema, FragileRunner } from './options-support.ts'
+import { StagedRunner } from '../behaviour/staged-runner.ts'
+import { asyncSchema } from './options-support.ts'
 
 describe('a flow run that is paused and resumed while its next attempt is prepared', () => {
   it('has one body', async () => {
@@ -43,8 +44,8 @@ describe('a flow run that is paused and resumed while its next attempt is prepar
 })
 
 describe('a body that is lost', () => {
-  const pair = (): { runner: FragileRunner; inner: ReturnType<typeof deferred> } => ({
-    runner: new FragileRunner(),
+  const pair = (): { runner: StagedRunner; inner: ReturnType<typeof deferred> } => ({
+    runner: new StagedRunner(),
     inner: deferred(),
   })
 
