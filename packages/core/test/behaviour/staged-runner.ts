@@ -76,6 +76,7 @@ export class StagedRunner implements TaskRunner {
   }
 
   #lose(assignment: Assignment | undefined, crashed: boolean): void {
-    if (assignment !== undefined) this.#host?.reports.lost(assignment, { crashed, error: new Error('exit code 1') })
+    if (assignment !== undefined)
+      this.#host?.reports.lost(assignment, { crashed, error: new Error('exit code 1') })
   }
 }
