@@ -76,13 +76,13 @@ export {
   sleep,
   uuid,
   withTags,
-  type CurrentRun,
 } from './runs/context.ts'
 export { cancelled, completed, failed } from './runs/endings.ts'
 export { opaque, unmapped, type Unmapped, type Wrapped } from './runs/markers.ts'
 export type {
   Arg,
   Args,
+  CurrentRun,
   FlowControls,
   FlowRun,
   FlowRunHandle,

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { startRun } from '../engine/start.ts'
+import { startRun } from '../runs/start.ts'
 import type { Args, FlowRun, Settled } from '../runs/types.ts'
 import { callable, define, redefine, type DefineArguments } from './define.ts'
 import type { Definition } from './definition.ts'

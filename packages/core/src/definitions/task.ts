@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { UsageError } from '../base/errors.ts'
-import { startRun } from '../engine/start.ts'
+import { startRun } from '../runs/start.ts'
 import { Future } from '../runs/future.ts'
 import { Unmapped } from '../runs/markers.ts'
 import type { Args, MapArgs, Settled, TaskFuture } from '../runs/types.ts'

@@ -2,6 +2,8 @@ import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
 import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
+import { copy, type CurrentBody, type Target } from '../runs/current-body.ts'
+import { AttemptContext } from './attempt-context.ts'
 import { RecordedBody } from './recorded-body.ts'
 import { stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
@@ -21,13 +23,14 @@ import {
   poisonedError,
   timedOutError,
 } from './run-errors.ts'
-import type { Body, HandedOver, Run, RunHost } from './run.ts'
+import { Run, type Body, type HandedOver, type RunHost } from './run.ts'
 
 /**
  * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
  * order, its timers, its signal, its slot.
  */
-export class Attempt extends RecordedBody implements Body, Assignment {
+export class Attempt extends RecordedBody implements Body, Assignment, CurrentBody {
+  readonly copy = copy
   readonly host: RunHost
   readonly run: Run
   readonly number: number
@@ -73,6 +76,7 @@ export class Attempt extends RecordedBody implements Body, Assignment {
   #graceOver = false
   #gone = false
   #lentSlot: LentSlot | undefined
+  #context: AttemptContext | undefined
   #stopGrace: (() => void) | undefined
   /** Of a flow's body: attempts that may not begin while the flow run is paused. */
   #waitingToBegin: Set<Attempt> | undefined
@@ -328,7 +332,12 @@ export class Attempt extends RecordedBody implements Body, Assignment {
     else if (!this.#gone) item.deliver(() => undefined)
   }
 
-  waitsFor(run: Run): void {
+  get context(): AttemptContext {
+    return (this.#context ??= new AttemptContext(this))
+  }
+
+  awaits(run: Target): void {
+    if (!(run instanceof Run)) return
     if (this.run.descendsFrom(run)) {
       const whose = run === this.run ? 'its own run' : 'a run that it is part of'
       throw new UsageError(

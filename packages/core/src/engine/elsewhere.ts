@@ -1,7 +1,6 @@
 import type { Observable } from 'rxjs'
 import type { Clock } from '../ports/clock.ts'
 import type { RunState } from '../machines/states.ts'
-import type { Run } from './run.ts'
 import type { Transition } from '../streams/transition.ts'
 
 /** A run that this engine does not own, as the engine sees it: from its journal. */
@@ -28,7 +27,6 @@ abstract class Unsteered {
   readonly kind: 'flow' | 'task'
   readonly name: string
   readonly runName: string
-  readonly run: Run | undefined = undefined
   abstract state: RunState
   looked = true
 

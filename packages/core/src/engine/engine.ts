@@ -4,9 +4,8 @@ import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf, newRootId, runNameOf } from '../base/ids.ts'
 import { consoleLogger, type LogFields, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
-import { findDefinition } from '../definitions/registry.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
-import { isTerminal, stateTypes, type RunState } from '../machines/states.ts'
+import { stateTypes, type RunState } from '../machines/states.ts'
 import { memoryCache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal } from '../ports/journal.ts'
@@ -16,7 +15,7 @@ import { systemClock } from '../ports/system-clock.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { within } from '../runs/deadline.ts'
-import type { Target } from '../runs/future.ts'
+import type { Target } from '../runs/current-body.ts'
 import { callOutside } from '../base/context-store.ts'
 import { GuardedObservable, Hub } from '../streams/hub.ts'
 import { liveTransition } from '../streams/live.ts'
@@ -44,10 +43,13 @@ import { ResultCache } from './result-cache.ts'
 import { readEnd, readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
-import { conflictError, recoverRoot, subflowEnded, takeOverSubflow } from './roots.ts'
+import { recoverRoots } from './recover-roots.ts'
+import { conflictError, subflowEnded, takeOverSubflow } from './roots.ts'
 import { findLive, liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
+import type { Attempt } from './attempt.ts'
 import { Steering } from './steering.ts'
+import { submit } from './submit.ts'
 import { byReference, encoded, type ValueStore } from './value-store.ts'
 
 /** How long `close` waits for the journal at the least. */
@@ -245,6 +247,10 @@ export class Engine implements RunHost {
     this.#log(level, { ...ids, attempt: run.context.attempt, ...fields }, message)
   }
 
+  call(definition: Definition, args: readonly unknown[], caller: Body): Target {
+    return submit(this, { definition, args, caller: caller as Attempt })
+  }
+
   // --- for handles ------------------------------------------------------------------------------------------------
 
   watchRun(run: Run): Watched<Transition> {
@@ -342,41 +348,7 @@ export class Engine implements RunHost {
   /** Claims and goes on with every unfinished root of the journal that is not live here. */
   async recover(): Promise<Run[]> {
     this.checkOpen()
-    const recovered: Run[] = []
-    let after: string | undefined
-    for (;;) {
-      const page = await this.journal.list({
-        ended: false,
-        limit: 100,
-        ...(after === undefined ? undefined : { after }),
-      })
-      for (const { flowRunId, parentRunId } of page) {
-        if (parentRunId !== undefined) continue
-        // A run that was just started with this id is refused soon, for its journal is there.
-        const starting = this.#live.get(flowRunId)
-        if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
-        const run = this.#live.has(flowRunId) ? undefined : await this.#recoverOne(flowRunId)
-        if (run !== undefined) recovered.push(run)
-      }
-      after = page.at(-1)?.flowRunId
-      if (page.length < 100) return recovered
-    }
-  }
-
-  /** One that can't be recovered is reported, and does not hold up the others. */
-  async #recoverOne(flowRunId: string): Promise<Run | undefined> {
-    try {
-      const history = await readHistory(this.journal, flowRunId)
-      if (history === undefined || isTerminal(history.root.stateName) || this.closed) return undefined
-      const live = this.#live.get(flowRunId)
-      if (live !== undefined && live.ledger.position > 0) return live
-      const { runKind, name, version } = history.root.submitted
-      const definition: Definition = findDefinition(runKind, name, version)
-      return recoverRoot(this, history, definition)
-    } catch (error) {
-      this.report(error, undefined)
-      return undefined
-    }
+    return recoverRoots(this)
   }
 
   health(): EngineHealth {

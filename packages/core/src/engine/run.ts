@@ -15,7 +15,8 @@ import type { LogFields, Logger } from '../base/logger.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
-import type { Deadline } from '../runs/deadline.ts'
+import type { CurrentBody } from '../runs/current-body.ts'
+import type { Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
 import { startActor, type RunActor } from './run-actor.ts'
 import type { ValueStore } from './value-store.ts'
@@ -50,6 +51,8 @@ export interface RunHost extends LedgerHost {
   resume(run: Run): Promise<void>
   readonly limits: Limiter
   readonly results: Results
+  /** Takes a call that a body makes. @throws UsageError for misuse */
+  call(definition: Definition, args: readonly unknown[], caller: Body): Target
   /** Writes a log line with the run's ids. */
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void
 }
@@ -91,7 +94,7 @@ export interface Results {
 }
 
 /** The body of a run, as seen by the runs that it submitted, by what it waits for, and by what ends it. */
-export interface Body {
+export interface Body extends CurrentBody {
   readonly run: Run
   readonly number: number
   readonly arguments: readonly unknown[]
@@ -111,8 +114,6 @@ export interface Body {
   childEnded(child: Run): void
   /** Hands something over in its turn: the body sees it after all that came before it in the journal. */
   handOver(item: HandedOver): void
-  /** The body begins to wait for a run that it may not yet see the end of. @throws UsageError `DEADLOCK` */
-  waitsFor(run: Run): void
   /** The body is to see the end of a run it waits for: calls `go` when the body may go on. */
   wake(go: () => void): void
   /** The run is being cancelled. */
@@ -125,8 +126,6 @@ export interface Body {
   hold(): void
   /** The run is no longer paused. */
   goOn(): void
-  /** Waits for a time, which the journal remembers. */
-  deadlineAfter(ms: number): Deadline
 }
 
 /** Something that a body waits for: the end of a run, a timer. */

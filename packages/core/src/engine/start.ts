@@ -1,41 +1,32 @@
 import { UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
-import { twoCopies } from '../runs/dependencies.ts'
-import { Future } from '../runs/future.ts'
-import { currentBody, engineOfScope, tagsOfScope } from '../runs/run-context.ts'
+import type { CurrentBody, Target } from '../runs/current-body.ts'
+import { engineOfScope } from '../runs/run-context.ts'
+import { twoCopies } from '../runs/two-copies.ts'
 import { ambientEngine } from './ambient.ts'
 import { Attempt } from './attempt.ts'
 import { Engine } from './engine.ts'
 import { submit } from './submit.ts'
 
-/** Submits a task run, or starts a flow run, from where the call is made. @throws UsageError for misuse */
-export function startRun(definition: Definition, args: readonly unknown[]): Future {
-  const tags = tagsOfScope()
-  return new Future(start(tags === undefined ? definition : withMoreTags(definition, tags), args))
-}
-
-function withMoreTags(definition: Definition, tags: readonly string[]): Definition {
-  const { settings } = definition
-  return { ...definition, settings: { ...settings, tags: [...new Set([...(settings.tags ?? []), ...tags])] } }
-}
-
-function start(definition: Definition, args: readonly unknown[]): ReturnType<typeof submit> {
-  const caller = currentAttempt()
-  const engine = engineFor(definition, caller)
+/**
+ * Starts a run on the engine that its definition names, or from outside any run.
+ *
+ * @throws UsageError for misuse
+ */
+export function startOn(
+  definition: Definition,
+  args: readonly unknown[],
+  body: CurrentBody | undefined,
+): Target {
+  const engine = engineFor(definition, body)
   // A run of another engine is nobody's child.
-  return submit(engine, { definition, args, caller: caller?.host === engine ? caller : undefined })
+  const caller = body instanceof Attempt && body.host === engine ? body : undefined
+  return submit(engine, { definition, args, caller })
 }
 
-/** The body that makes the call. @throws UsageError `TWO_COPIES` where it is one of another copy of the package */
-export function currentAttempt(): Attempt | undefined {
-  const body: unknown = currentBody()
-  if (body === undefined || body instanceof Attempt) return body
-  throw twoCopies('the run that makes the call')
-}
-
-function engineFor({ settings, name }: Definition, caller: Attempt | undefined): Engine {
+function engineFor({ settings, name }: Definition, body: CurrentBody | undefined): Engine {
   const given = settings.engine
-  const own = caller?.host ?? engineOfScope()
+  const own = body instanceof Attempt ? body.host : engineOfScope()
   const engine = given === undefined ? (own ?? ambientEngine(() => new Engine({}))) : insideOf(given)
   if (engine instanceof Engine) return engine
   if (given === undefined) throw twoCopies('the engine that is open')

@@ -1,7 +1,7 @@
 import { UsageError } from '../base/errors.ts'
 import { newTaskRunId } from '../base/ids.ts'
 import type { Definition } from '../definitions/definition.ts'
-import type { Target } from '../runs/future.ts'
+import type { Target } from '../runs/current-body.ts'
 import type { Attempt } from './attempt.ts'
 import { prepare, submittedEntry, type Call, type Prepared } from './calls.ts'
 import { begin } from './life.ts'

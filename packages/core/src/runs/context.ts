@@ -1,29 +1,9 @@
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
-import { uuidV4 } from '../base/ids.ts'
-import { withFields, type RunLogger } from '../base/logger.ts'
-import type { Attempt } from '../engine/attempt.ts'
 import { inWords } from '../base/words.ts'
-import { currentAttempt } from '../engine/start.ts'
-import { runAs, runWithTags } from './run-context.ts'
-
-/** What a body can know of its run. @public */
-export interface CurrentRun {
-  readonly id: string
-  /** Name of the flow or the task. */
-  readonly name: string
-  readonly runName: string
-  readonly flowRunId: string
-  /** Attempt that is executing, from 1. */
-  readonly attempt: number
-  /** The arguments. */
-  readonly parameters: readonly unknown[]
-  readonly tags: readonly string[]
-  /** Fires when the body should stop: the run is being cancelled, or goes on without it. */
-  readonly signal: AbortSignal
-  /** Log lines with the run's ids. */
-  readonly logger: RunLogger
-}
+import type { BodyContext, CurrentBody } from './current-body.ts'
+import { ownBody, runAs, runWithTags } from './run-context.ts'
+import type { CurrentRun } from './types.ts'
 
 /**
  * The task run whose body is executing.
@@ -32,8 +12,8 @@ export interface CurrentRun {
  * @public
  */
 export function currentTaskRun(): CurrentRun {
-  const attempt = current('currentTaskRun')
-  if (attempt.run.definition.kind === 'task') return describe(attempt)
+  const { context } = current('currentTaskRun')
+  if (context.kind === 'task') return context.describe()
   throw new UsageError(
     'NO_RUN_CONTEXT',
     'currentTaskRun() was called in the body of a flow; currentFlowRun() tells of that',
@@ -47,10 +27,8 @@ export function currentTaskRun(): CurrentRun {
  * @public
  */
 export function currentFlowRun(): CurrentRun {
-  let attempt: Attempt | undefined = current('currentFlowRun')
-  while (attempt !== undefined && attempt.run.definition.kind === 'task')
-    attempt = attempt.run.caller as Attempt | undefined
-  if (attempt !== undefined) return describe(attempt)
+  const flow = current('currentFlowRun').context.describeFlow()
+  if (flow !== undefined) return flow
   throw new UsageError(
     'NO_RUN_CONTEXT',
     'currentFlowRun() was called in a task run that belongs to no flow run',
@@ -65,26 +43,22 @@ export function currentFlowRun(): CurrentRun {
  * @public
  */
 export function sleep(duration: Duration): Promise<void> {
-  const attempt = acting('sleep')
-  return attempt.timers.wait(attempt.host.clock.now() + toMilliseconds(duration, 'duration')).done
+  return acting('sleep').sleep(toMilliseconds(duration, 'duration'))
 }
 
 /** Wall time in milliseconds since 1970, the same when the body is replayed. @throws UsageError `NO_RUN_CONTEXT` @public */
 export function now(): number {
-  const attempt = acting('now')
-  return attempt.draws.draw('now', () => attempt.host.clock.now())
+  return acting('now').now()
 }
 
 /** A number x with 0 ≤ x < 1, the same when the body is replayed. @throws UsageError `NO_RUN_CONTEXT` @public */
 export function random(): number {
-  const attempt = acting('random')
-  return attempt.draws.draw('random', () => attempt.host.random.number())
+  return acting('random').random()
 }
 
 /** A random UUID, the same when the body is replayed. @throws UsageError `NO_RUN_CONTEXT` @public */
 export function uuid(): string {
-  const attempt = acting('uuid')
-  return attempt.draws.draw('uuid', () => uuidV4(attempt.host.random))
+  return acting('uuid').uuid()
 }
 
 /**
@@ -94,8 +68,8 @@ export function uuid(): string {
  * @public
  */
 export function bindRun<A extends unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
-  const attempt = current('bindRun')
-  return (...args) => runAs(attempt, () => fn(...args))
+  const body = current('bindRun')
+  return (...args) => runAs(body, () => fn(...args))
 }
 
 /**
@@ -115,9 +89,9 @@ export function withTags<T>(tags: readonly string[], fn: () => T): T {
   })
 }
 
-function current(what: string): Attempt {
-  const attempt = currentAttempt()
-  if (attempt !== undefined) return attempt
+function current(what: string): CurrentBody {
+  const body = ownBody()
+  if (body !== undefined) return body
   throw new UsageError(
     'NO_RUN_CONTEXT',
     `${what}() was called outside the body of a run; in a callback that lost the run context, wrap it in \`bindRun\``,
@@ -125,29 +99,8 @@ function current(what: string): Attempt {
 }
 
 /** For what changes the run's journal. */
-function acting(what: string): Attempt {
-  const attempt = current(what)
-  attempt.checkOpen(attempt.run.definition.settings.cleanup)
-  return attempt
-}
-
-function describe(attempt: Attempt): CurrentRun {
-  const { run, host, number } = attempt
-  const { definition } = run
-  return {
-    id: run.id,
-    name: definition.name,
-    runName: run.runName,
-    flowRunId: run.ledger.flowRunId,
-    attempt: number,
-    parameters: attempt.arguments,
-    tags: run.tags,
-    get signal() {
-      return attempt.signal
-    },
-    get logger() {
-      const fields = { flowRunId: run.ledger.flowRunId, runId: run.id, run: run.runName, attempt: number }
-      return withFields(host.logger, fields, (error) => host.report(error, run))
-    },
-  }
+function acting(what: string): BodyContext {
+  const { context } = current(what)
+  context.checkActing()
+  return context
 }

@@ -2,37 +2,14 @@ import { inspect } from 'node:util'
 import type { Observable } from 'rxjs'
 import { UsageError } from '../base/errors.ts'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
-import type { Body, Run } from '../engine/run.ts'
+import type { CurrentBody, Target } from './current-body.ts'
 import type { RunState } from '../machines/states.ts'
 import type { Transition } from '../streams/transition.ts'
-import type { Clock } from '../ports/clock.ts'
 import { deadlineAfter } from './deadline.ts'
 import { currentBody } from './run-context.ts'
 
 /** Marks futures of every copy of the package, so that a foreign one is noticed. */
 const brand = Symbol.for('@troupe/core/future')
-
-/** What a handle shows and steers: a run of this engine, or one that goes on elsewhere. */
-export interface Target {
-  readonly kind: 'flow' | 'task'
-  readonly id: string
-  readonly name: string
-  readonly runName: string
-  readonly state: RunState
-  looked: boolean
-  /** The run, where this engine owns it. */
-  readonly run: Run | undefined
-  /** Resolves with the value, or rejects with the error, when the body that asks may see it. Asking is looking. */
-  promise(asker: Body | undefined): Promise<unknown>
-  readonly clock: Clock
-  /** Resolves with the terminal state when the body that asks may see it. Asking is looking. */
-  untilEnd(asker: Body | undefined): Promise<RunState>
-  watch(): Observable<Transition>
-  watchStates(): Observable<RunState>
-  cancel(reason: string | undefined): Promise<RunState>
-  pause(): Promise<RunState>
-  resume(): Promise<RunState>
-}
 
 /** A handle: all that can be done with a run, but no `then`. */
 export class Handle {
@@ -117,8 +94,7 @@ export class Handle {
   }
 
   cancel(reason?: string): Promise<RunState> {
-    const { run } = this.target
-    if (run !== undefined && currentBody()?.run.descendsFrom(run) === true) {
+    if (currentBody()?.context.isPartOf(this.target) === true) {
       // From inside: the end can't come before the body that would wait for it.
       void this.target.cancel(reason)
       return Promise.resolve(this.target.state)
@@ -140,9 +116,9 @@ export class Handle {
   }
 
   /** The body that asks, if one does; it may lend its slot. @throws UsageError `DEADLOCK` where it waits for itself */
-  #waits(): Body | undefined {
+  #waits(): CurrentBody | undefined {
     const asker = currentBody()
-    if (this.target.run !== undefined) asker?.waitsFor(this.target.run)
+    asker?.awaits(this.target)
     return asker
   }
 }
@@ -171,26 +147,6 @@ export class Future extends Handle {
   finally(done?: (() => void) | null): Promise<unknown> {
     return this.asked().finally(done)
   }
-}
-
-/** Stands for a run where its future was encoded. */
-export class Reference {
-  readonly run: Run
-
-  constructor(run: Run) {
-    this.run = run
-  }
-}
-
-/** The run behind a future of this copy of the package. */
-export function runOfFuture(leaf: unknown): Run | undefined {
-  if (leaf instanceof Reference) return leaf.run
-  return leaf instanceof Future ? Handle.targetOf(leaf).run : undefined
-}
-
-/** The run behind a future or a bare handle: what a body returned. */
-export function runOfHandle(leaf: unknown): Run | undefined {
-  return leaf instanceof Handle ? Handle.targetOf(leaf).run : undefined
 }
 
 /** Whether the value is a future that another copy of the package made. */

@@ -1,14 +1,22 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import { contextStore, isScope, Scope } from '../base/context-store.ts'
-import type { Body } from '../engine/run.ts'
+import { copy, type CurrentBody } from './current-body.ts'
+import { twoCopies } from './two-copies.ts'
 
 /** The body that is executing, from its first line to everything that it awaits. */
-export const runContext = contextStore as AsyncLocalStorage<Body | Scope>
+export const runContext = contextStore as AsyncLocalStorage<CurrentBody | Scope>
 
 /** The body that makes a call. */
-export function currentBody(): Body | undefined {
+export function currentBody(): CurrentBody | undefined {
   const store = runContext.getStore()
-  return store !== undefined && isScope(store) ? (store.body as Body | undefined) : store
+  return store !== undefined && isScope(store) ? (store.body as CurrentBody | undefined) : store
+}
+
+/** The same, where it is one of this copy of the package. @throws UsageError `TWO_COPIES` where it is of another one */
+export function ownBody(): CurrentBody | undefined {
+  const body = currentBody()
+  if (body !== undefined && body.copy !== copy) throw twoCopies('the run that makes the call')
+  return body
 }
 
 /** What `withTags` adds to a call. */
@@ -28,7 +36,7 @@ export function runWithTags<T>(tags: readonly string[], fn: () => T): T {
 }
 
 /** Calls `fn` as if `body` did, with what `withTags` adds here. */
-export function runAs<T>(body: Body, fn: () => T): T {
+export function runAs<T>(body: CurrentBody, fn: () => T): T {
   const tags = tagsOfScope()
   return runContext.run(tags === undefined ? body : new Scope({ body, tags }), fn)
 }

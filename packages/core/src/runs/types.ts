@@ -1,3 +1,4 @@
+import type { RunLogger } from '../base/logger.ts'
 /**
  * What callers hold of runs, and how argument and result types follow from the types of functions.
  *
@@ -185,3 +186,21 @@ type SettledList<T extends readonly unknown[]> = T[number][] extends T
     ? Settled<T[number]>[]
     : readonly Settled<T[number]>[]
   : { [I in keyof T]: Settled<T[I]> }
+
+/** What a body can know of its run. @public */
+export interface CurrentRun {
+  readonly id: string
+  /** Name of the flow or the task. */
+  readonly name: string
+  readonly runName: string
+  readonly flowRunId: string
+  /** Attempt that is executing, from 1. */
+  readonly attempt: number
+  /** The arguments. */
+  readonly parameters: readonly unknown[]
+  readonly tags: readonly string[]
+  /** Fires when the body should stop: the run is being cancelled, or goes on without it. */
+  readonly signal: AbortSignal
+  /** Log lines with the run's ids. */
+  readonly logger: RunLogger
+}

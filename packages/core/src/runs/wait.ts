@@ -1,8 +1,9 @@
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
 import { deadlineAfter } from './deadline.ts'
-import { Future, Handle, isForeignFuture, type Target } from './future.ts'
-import { twoCopies } from './dependencies.ts'
+import type { Target } from './current-body.ts'
+import { Future, Handle, isForeignFuture } from './future.ts'
+import { twoCopies } from './two-copies.ts'
 import { AllowFailure, type Wrapped } from './markers.ts'
 import { currentBody } from './run-context.ts'
 import type { RunHandle } from './types.ts'
@@ -25,7 +26,7 @@ function targetsOf(futures: readonly unknown[], what: string): Target[] {
   const body = currentBody()
   for (const target of targets) {
     target.looked = true
-    if (target.run !== undefined) body?.waitsFor(target.run)
+    body?.awaits(target)
   }
   return targets
 }

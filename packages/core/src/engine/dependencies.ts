@@ -1,8 +1,10 @@
 import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
-import type { Run } from '../engine/run.ts'
-import { isForeignFuture, runOfFuture, runOfHandle } from './future.ts'
-import { AllowFailure, Opaque, Unmapped } from './markers.ts'
+import type { Run } from './run.ts'
+import { twoCopies } from '../runs/two-copies.ts'
+import { isForeignFuture } from '../runs/future.ts'
+import { runOfFuture, runOfHandle } from './handles.ts'
+import { AllowFailure, Opaque, Unmapped } from '../runs/markers.ts'
 
 /** Futures are looked for this deep in plain arrays, objects, maps and sets; what lies deeper is handed on as it is. */
 const deepest = 16
@@ -127,14 +129,6 @@ function refuse(leaf: object, path: string): void {
       details: { path },
     })
   }
-}
-
-export function twoCopies(where: string): UsageError {
-  return new UsageError(
-    'TWO_COPIES',
-    `${where} belongs to another copy of @troupe/core in this program; ` +
-      'make all packages use one (`npm ls @troupe/core` shows where they come from)',
-  )
 }
 
 /**

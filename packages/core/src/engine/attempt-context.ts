@@ -1,0 +1,89 @@
+import { uuidV4 } from '../base/ids.ts'
+import { withFields } from '../base/logger.ts'
+import type { Definition } from '../definitions/definition.ts'
+import type { BodyContext, Target } from '../runs/current-body.ts'
+import type { CurrentRun } from '../runs/types.ts'
+import type { BodyDraws } from './body-draws.ts'
+import type { BodyTimers } from './body-timers.ts'
+import { Run, type Body, type RunHost } from './run.ts'
+
+/** The attempt whose body acts. */
+interface Acting extends Body {
+  readonly host: RunHost
+  readonly signal: AbortSignal
+  readonly draws: BodyDraws
+  readonly timers: BodyTimers
+  checkOpen(cleanup: boolean): void
+}
+
+/** The run context of a body whose engine is in this process. */
+export class AttemptContext implements BodyContext {
+  readonly #attempt: Acting
+
+  constructor(attempt: Acting) {
+    this.#attempt = attempt
+  }
+
+  get kind(): 'flow' | 'task' {
+    return this.#attempt.run.kind
+  }
+
+  describe(): CurrentRun {
+    const attempt = this.#attempt
+    const { run, host, number } = attempt
+    const { flowRunId } = run.ledger
+    return {
+      id: run.id,
+      name: run.name,
+      runName: run.runName,
+      flowRunId,
+      attempt: number,
+      parameters: attempt.arguments,
+      tags: run.tags,
+      get signal() {
+        return attempt.signal
+      },
+      get logger() {
+        const fields = { flowRunId, runId: run.id, run: run.runName, attempt: number }
+        return withFields(host.logger, fields, (error) => host.report(error, run))
+      },
+    }
+  }
+
+  describeFlow(): CurrentRun | undefined {
+    if (this.kind === 'flow') return this.describe()
+    return this.#attempt.run.caller?.context.describeFlow()
+  }
+
+  call(definition: Definition, args: readonly unknown[]): Target {
+    return this.#attempt.host.call(definition, args, this.#attempt)
+  }
+
+  checkActing(): void {
+    this.#attempt.checkOpen(this.#attempt.run.definition.settings.cleanup)
+  }
+
+  now(): number {
+    const { draws, host } = this.#attempt
+    return draws.draw('now', () => host.clock.now())
+  }
+
+  random(): number {
+    const { draws, host } = this.#attempt
+    return draws.draw('random', () => host.random.number())
+  }
+
+  uuid(): string {
+    const { draws, host } = this.#attempt
+    return draws.draw('uuid', () => uuidV4(host.random))
+  }
+
+  sleep(ms: number): Promise<void> {
+    const { timers, host } = this.#attempt
+    return timers.wait(host.clock.now() + ms).done
+  }
+
+  isPartOf(run: Target): boolean {
+    return run instanceof Run && this.#attempt.run.descendsFrom(run)
+  }
+}
