@@ -14,6 +14,7 @@ export {
   type ErrorCode,
   type ErrorDetails,
 } from './base/errors.ts'
+export { isTaskThread } from './base/task-thread.ts'
 export type { LogFields, Logger, LogLine, RunLogger } from './base/logger.ts'
 export {
   flowParameters,
@@ -44,8 +45,9 @@ export {
   type RetryOn,
 } from './definitions/retrying.ts'
 export type { RunName } from './definitions/run-names.ts'
-export { task, type Task } from './definitions/task.ts'
+export { task, type AnyTask, type Task } from './definitions/task.ts'
 export { createEngine, type CloseOptions, type Engine, type ListOptions } from './engine/create-engine.ts'
+export type { Progress } from './engine/progress.ts'
 export type { EngineError, EngineHealth, EngineOptions } from './engine/engine-options.ts'
 export type { Limit, LimitState, LimitTarget } from './engine/limit.ts'
 export type { Limits } from './engine/limits.ts'
@@ -67,6 +69,18 @@ export type {
   TaskRunner,
 } from './ports/task-runner.ts'
 export { ConcurrentTaskRunner, type ConcurrentTaskRunnerOptions } from './runners/concurrent-task-runner.ts'
+export type {
+  Answer,
+  Ask,
+  BodyEvent,
+  BodyServer,
+  BodyStart,
+  ForeignBody,
+  Link,
+  Parcel,
+  Runtime,
+  Tell,
+} from './remote/protocol.ts'
 export {
   bindRun,
   currentFlowRun,
@@ -78,7 +92,7 @@ export {
   withTags,
 } from './runs/context.ts'
 export { cancelled, completed, failed } from './runs/endings.ts'
-export { opaque, unmapped, type Unmapped, type Wrapped } from './runs/markers.ts'
+export { opaque, transfer, unmapped, type Unmapped, type Wrapped } from './runs/markers.ts'
 export type {
   Arg,
   Args,

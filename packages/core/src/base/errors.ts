@@ -27,6 +27,8 @@ export type ErrorCode =
   | 'NOT_ENCODABLE'
   | 'UNKNOWN_DEFINITION'
   | 'AMBIGUOUS_NAME'
+  | 'TASK_NOT_FOUND'
+  | 'FLOW_STARTED_IN_WORKER'
   // what awaiting a run gives
   | 'INVALID_PARAMETERS'
   | 'RUN_FAILED'

@@ -66,6 +66,10 @@ const hookOption: Option = { expected: 'a function, or a list of functions', che
 const options: Readonly<Record<string, Option>> = {
   name: parsed,
   version: parsed,
+  module: {
+    expected: 'the URL of a module: `import.meta.url`',
+    check: (value) => typeof value === 'string' && URL.canParse(value),
+  },
   runName: {
     expected: 'a string that is not empty, or a function of the arguments',
     check: (value) => isText(value) || isFunction(value),

@@ -2,8 +2,10 @@ import { UsageError } from '../base/errors.ts'
 import type { Definition } from './definition.ts'
 import type { BodyFunction } from './functions.ts'
 import { compile } from './compile.ts'
+import { currentBody } from '../runs/run-context.ts'
 import type { AllOptions } from './options.ts'
-import { callerPlace, register } from './registry.ts'
+import { callerPlace, modulesOf } from './place.ts'
+import { register } from './registry.ts'
 
 /** What `task` and `flow` take: options or a name and a function, or a function with a name. */
 export type DefineArguments = readonly [AllOptions | string | BodyFunction, BodyFunction?]
@@ -35,14 +37,15 @@ export function define(
     )
   }
   const name = nameOf(kind, options.name ?? fn.name, fn)
-  const definition = {
-    kind,
-    name,
-    version: versionOf(options.version ?? '1'),
-    fn,
-    settings: compile(kind, options),
-  }
-  register(definition, callerPlace(below))
+  const version = versionOf(options.version ?? '1')
+  const settings = compile(kind, options)
+  const place = callerPlace(below)
+  const { module } = options
+  const modules = module === undefined ? modulesOf(below) : [module]
+  const insideRun = currentBody() !== undefined
+  const origin = { name, version, place, modules, insideRun }
+  const definition: Definition = { kind, name, version, fn, settings, origin, given: undefined }
+  register(definition, place)
   return definition
 }
 
@@ -63,7 +66,9 @@ export function redefine(
   const { kind, fn } = definition
   const name = nameOf(kind, options.name ?? definition.name, fn)
   const version = versionOf(options.version ?? definition.version)
-  const changed = { kind, name, version, fn, settings: compile(kind, options, definition.settings) }
+  const settings = compile(kind, options, definition.settings)
+  const given = { ...definition.given, ...options }
+  const changed: Definition = { kind, name, version, fn, settings, origin: definition.origin, given }
   if (name !== definition.name || version !== definition.version) register(changed, callerPlace(below))
   return changed
 }

@@ -52,6 +52,18 @@ export interface Settings {
   readonly engine: unknown
 }
 
+/** How a definition is found again in another thread: as it was defined, before any `with`. */
+export interface Origin {
+  readonly name: string
+  readonly version: string
+  /** The line that defined it. */
+  readonly place: string
+  /** URLs of modules that define it when they are loaded, the likeliest first. */
+  readonly modules: readonly string[]
+  /** Whether it was defined inside a run: then no module defines it when it is loaded. */
+  readonly insideRun: boolean
+}
+
 /** A flow or a task as the engine sees it. */
 export interface Definition {
   readonly kind: 'flow' | 'task'
@@ -60,4 +72,7 @@ export interface Definition {
   readonly version: string
   readonly fn: BodyFunction
   readonly settings: Settings
+  readonly origin: Origin
+  /** Options that `with` gave it since. */
+  readonly given: object | undefined
 }

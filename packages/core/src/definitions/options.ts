@@ -20,6 +20,11 @@ export interface RunOptions extends HookOptions {
   /** Version of the body, as part of the identity of its calls; default `'1'`. */
   readonly version?: string
   /**
+   * URL of the module that defines it when it is loaded: `import.meta.url`. Needed only where threads can't find it; by
+   * default it is read from the stack of the call.
+   */
+  readonly module?: string
+  /**
    * Name of each run for people: a text, in which `{0}` stands for the first argument and `{1.file}` for a property of the
    * second, or a function of the arguments. Default the name, with a number for task runs. Made once, when the arguments
    * are known.

@@ -1,10 +1,14 @@
 import { UsageError } from '../base/errors.ts'
-import type { Definition } from './definition.ts'
+import type { Runtime } from '../remote/protocol.ts'
+import { runtime } from '../remote/remote-body.ts'
+import type { Definition, Origin } from './definition.ts'
 
 interface Named {
   readonly definition: Definition
   /** Where it was defined, for messages. */
   readonly place: string
+  /** How a thread executes it: by the copy of the package that defined it. */
+  readonly runtime: Runtime
 }
 
 /** One of the two places with module-level state: the definitions of this process, by kind and name. */
@@ -19,7 +23,7 @@ const kept = 4
 export function register(definition: Definition, place: string): void {
   const name = `${definition.kind}:${definition.name}`
   const named = definitions.get(name) ?? []
-  definitions.set(name, [{ definition, place }, ...named].slice(0, kept))
+  definitions.set(name, [{ definition, place, runtime }, ...named].slice(0, kept))
 }
 
 /**
@@ -54,12 +58,38 @@ function sameCode(a: Named, b: Named): boolean {
   return a.place === b.place && a.definition.fn.toString() === b.definition.fn.toString()
 }
 
-/** The line that calls `below`, for messages. */
-export function callerPlace(below: (...args: never[]) => unknown): string {
-  const holder: { stack?: string } = {}
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 1
-  Error.captureStackTrace(holder, below)
-  Error.stackTraceLimit = limit
-  return holder.stack?.split('\n')[1]?.trim().replace(/^at /, '') ?? 'an unknown place'
+/** The definition that a body in another thread calls: that of the same line, else the only one of the name. */
+export function findCalled(kind: 'flow' | 'task', { name, version, place }: Omit<Origin, 'modules' | 'insideRun'>): Definition {
+  const named = definitions.get(`${kind}:${name}`) ?? []
+  const same = named.find(({ definition }) => definition.origin.place === place && definition.version === version)
+  return same?.definition ?? findDefinition(kind, name, version)
+}
+
+/**
+ * Whether a thread can find the task.
+ *
+ * @throws {@link UsageError} `TASK_NOT_FOUND`, `AMBIGUOUS_NAME`
+ */
+export function checkFindable({ name: shown, origin }: Definition): void {
+  const { name, version, modules, insideRun } = origin
+  if (insideRun || modules.length === 0) {
+    const why = insideRun
+      ? 'it is defined inside a run; define it at the top level of a module'
+      : 'the module that defines it is not known; say so: `module: import.meta.url`'
+    throw new UsageError('TASK_NOT_FOUND', `task ${shown} can't run in another thread: ${why}`, {
+      details: { name, version },
+    })
+  }
+  const named = definitions.get(`task:${name}`)
+  if (named === undefined || named.length < 2) return
+  const other = named.find(
+    ({ definition, place }) =>
+      definition.origin.version === version && definition.origin.name === name && place !== origin.place,
+  )
+  if (other === undefined) return
+  throw new UsageError(
+    'AMBIGUOUS_NAME',
+    `task ${name} is defined more than once: at ${origin.place} and at ${other.place}; give one another name, or another version`,
+    { details: { kind: 'task', name, places: [origin.place, other.place] } },
+  )
 }

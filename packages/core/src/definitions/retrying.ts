@@ -94,6 +94,11 @@ class SteeringError extends Error {
   }
 }
 
+/** Such an error, made again where a body threw it in another thread. */
+export function steering(error: unknown, delayMs: number | undefined): Error {
+  return new SteeringError(error, delayMs)
+}
+
 /**
  * To be thrown by a body: the run fails with `error` and is not tried again, whatever its options say.
  *

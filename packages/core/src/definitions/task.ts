@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
 import { startRun } from '../runs/start.ts'
 import { Future } from '../runs/future.ts'
 import { Unmapped } from '../runs/markers.ts'
@@ -56,6 +57,21 @@ export function task(...args: unknown[]): unknown {
   return taskOf(define('task', args as unknown as DefineArguments, task as BodyFunction))
 }
 
+/** Any task. @public */
+export interface AnyTask {
+  readonly name: string
+  with(options: TaskCallOptions): unknown
+  map(...args: never): unknown
+}
+
+const inside = Symbol('definition')
+
+/** The definition of a task. @throws UsageError `INVALID_OPTION` for anything that `task` did not make */
+export function definitionOf(task: AnyTask): Definition {
+  if (typeof task === 'function' && inside in task) return task[inside] as Definition
+  throw new UsageError('INVALID_OPTION', `expected a task, got ${inWords(task)}`)
+}
+
 /** The callable of a definition. */
 function taskOf(definition: Definition): unknown {
   const withOptions = (options: TaskCallOptions): unknown =>
@@ -63,6 +79,7 @@ function taskOf(definition: Definition): unknown {
   return callable(definition.name, (...args: unknown[]) => startRun(definition, args), {
     with: withOptions,
     map: (...args: unknown[]) => mapTask(definition, args),
+    [inside]: definition,
   })
 }
 

@@ -47,6 +47,7 @@ export class AttemptContext implements BodyContext {
         const fields = { flowRunId, runId: run.id, run: run.runName, attempt: number }
         return withFields(host.logger, fields, (error) => host.report(error, run))
       },
+      progress: (fraction, message) => host.progressed(run, fraction, message),
     }
   }
 

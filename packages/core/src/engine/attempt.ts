@@ -1,15 +1,14 @@
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
-import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
+import type { BodyResult, TaskPool } from '../ports/task-runner.ts'
 import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
-import { copy, type CurrentBody, type Target } from '../runs/current-body.ts'
-import { AttemptContext } from './attempt-context.ts'
-import { RecordedBody } from './recorded-body.ts'
+import type { Target } from '../runs/current-body.ts'
+import { AssignedBody } from './assigned-body.ts'
 import { stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
 import type { AttemptInit, Concluder, Cut } from './concluder.ts'
-import { pausedAbove } from './run-tree.ts'
+import { liveBelow, pausedAbove } from './run-tree.ts'
 import { recordNote } from './notes.ts'
 import { LentSlot } from './lent-slot.ts'
 import type { Replay } from './replay.ts'
@@ -23,14 +22,13 @@ import {
   poisonedError,
   timedOutError,
 } from './run-errors.ts'
-import { Run, type Body, type HandedOver, type RunHost } from './run.ts'
+import { Run, type HandedOver, type RunHost } from './run.ts'
 
 /**
  * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
  * order, its timers, its signal, its slot.
  */
-export class Attempt extends RecordedBody implements Body, Assignment, CurrentBody {
-  readonly copy = copy
+export class Attempt extends AssignedBody {
   readonly host: RunHost
   readonly run: Run
   readonly number: number
@@ -57,8 +55,6 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
   begun = false
   /** Whether the run goes on without this body: it ended, was tried again, or left this engine. */
   over = false
-  /** Why the body was told to stop. */
-  reason: unknown
   /** What ended it in place of its body. */
   cut: Cut | undefined
   /** Whether it is being asked if another attempt is to follow. */
@@ -69,14 +65,12 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
   readonly #gated: boolean
   #live = noRuns
   #handover: Handover | undefined
-  #controller: AbortController | undefined
   #isLeftover = false
   #settled = false
   #limit: TimeLimit | undefined
   #graceOver = false
   #gone = false
   #lentSlot: LentSlot | undefined
-  #context: AttemptContext | undefined
   #stopGrace: (() => void) | undefined
   /** Of a flow's body: attempts that may not begin while the flow run is paused. */
   #waitingToBegin: Set<Attempt> | undefined
@@ -104,33 +98,8 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     }
   }
 
-  get flowRunId(): string {
-    return this.run.ledger.flowRunId
-  }
-
-  get runId(): string {
-    return this.run.id
-  }
-
-  get attempt(): number {
-    return this.number
-  }
-
-  get task(): { readonly name: string; readonly version: string } {
-    return this.run.definition
-  }
-
-  get parentLease(): number | undefined {
-    const { caller } = this.run
-    return caller?.run.definition.kind === 'task' ? caller.lease : undefined
-  }
-
   get deadline(): number | undefined {
     return this.#limit?.deadline
-  }
-
-  get priority(): number {
-    return this.run.definition.settings.priority
   }
 
   /** What the body sees, in which order. */
@@ -144,22 +113,10 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     else this.handover.begin()
   }
 
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.reason !== undefined) this.#controller.abort(this.reason)
-    }
-    return this.#controller.signal
-  }
-
-  get lends(): boolean {
-    return this.pool?.lends === true
-  }
-
   // --- the body ---------------------------------------------------------------------------------------------------
 
   /** The body is about to begin. @returns Whether it may. */
-  begin(): boolean {
+  begin(host?: string): boolean {
     const { run } = this
     if (
       this.over ||
@@ -171,6 +128,7 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     )
       return false
     if (this.isPostponed()) return false
+    if (host !== undefined || run.rare?.host !== undefined) run.rarely.host = host
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
     if (run.stateName === 'Recovering') this.#recover()
     else if (run.stateName !== 'Retrying') run.move({ type: 'start' })
@@ -215,7 +173,7 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     this.cut = cut
     this.reason = reason
     this.result = { error: reason }
-    this.#controller?.abort(reason)
+    this.tellToStop(reason)
     this.endTimers(reason)
     this.#handover?.resume()
     if (unsettled && cut === 'timeOut') this.pool?.stop(this)
@@ -332,10 +290,6 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     else if (!this.#gone) item.deliver(() => undefined)
   }
 
-  get context(): AttemptContext {
-    return (this.#context ??= new AttemptContext(this))
-  }
-
   awaits(run: Target): void {
     if (!(run instanceof Run)) return
     if (this.run.descendsFrom(run)) {
@@ -374,7 +328,7 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     const { run, host } = this
     this.reason = cancelledError(run, reason)
     this.#limit?.stop()
-    this.#controller?.abort(this.reason)
+    this.tellToStop(this.reason)
     this.endTimers(this.reason)
     // A paused body is handed how its runs end after all.
     this.#handover?.resume()
@@ -396,7 +350,9 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
   #graceIsOver(reason: unknown): void {
     if (this.over) return
     this.#graceOver = true
-    if (this.result === undefined) this.#leaveBehind()
+    // Where its thread can be ended, the run is cancelled when it has.
+    if (this.result === undefined && this.pool?.stops === true) this.pool.stop(this)
+    else if (this.result === undefined) this.#leaveBehind()
     this.#cancelChildren(reason, true)
     this.tryEnd()
   }
@@ -430,7 +386,7 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     else this.#handover?.flush()
     this.replay = undefined
     // One that heeds its signal, or is handed the end of what it waits for, settles before the next turn.
-    if (this.cut === 'timeOut' && !this.#settled && !wasOver)
+    if (this.cut === 'timeOut' && !this.#settled && !wasOver && this.pool?.stops !== true)
       this.host.clock.turn(() => {
         if (!this.#settled) this.#isLeftBehind('its time limit')
       })
@@ -451,7 +407,7 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     if (!this.begun || this.result !== undefined) return
     // It may wait for ever for something of this engine: its slot goes to others.
     if (this.lends) this.pool?.lend(this)
-    this.#controller?.abort(reason)
+    this.tellToStop(reason)
   }
 
   /** The run is paused: nothing is handed to the body. */
@@ -459,6 +415,10 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     if (this.over) return
     this.handover.hold()
     this.#limit?.hold()
+    // Where bodies begin without asking, those that have not yet are taken back.
+    if (this.childPool.withdraw === undefined) return
+    for (const { body } of liveBelow(this.run))
+      if (body instanceof Attempt && body.isAdmitted && body.withdraw()) body.isPostponed()
   }
 
   /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
@@ -468,6 +428,12 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     this.#limit?.goOn()
     this.#launchWaiting()
     this.tryEnd()
+  }
+
+  /** Takes it back from its task runner. @returns Whether it has not begun */
+  withdraw(): boolean {
+    if (!this.begun) this.pool?.withdraw?.(this)
+    return !this.begun
   }
 
   #launchWaiting(): void {
@@ -486,6 +452,11 @@ export class Attempt extends RecordedBody implements Body, Assignment, CurrentBo
     }
     this.#isSettled()
     if (this.isOver || run.body !== this) return
+    if (run.stateName === 'Cancelling') {
+      this.result = { error: this.reason }
+      this.tryEnd()
+      return
+    }
     const what = crashed ? 'brought its host down' : 'lost its host'
     this.cutShort(crashed ? 'crash' : 'hostLost', crashedError(run, what, error))
     if (crashed && run.definition.settings.onBodyError === 'cancel')

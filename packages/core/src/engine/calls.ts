@@ -1,13 +1,15 @@
 import { UsageError } from '../base/errors.ts'
 import { derivedId } from '../base/ids.ts'
 import type { Definition } from '../definitions/definition.ts'
+import { checkFindable } from '../definitions/registry.ts'
+import type { Parcel } from '../remote/protocol.ts'
 import { isFixed, nameFor } from '../definitions/run-names.ts'
 import type { SubmittedEntry } from '../journal/entries.ts'
 import type { Dependency } from './dependencies.ts'
 import { findDependencies } from './dependencies.ts'
 import { runOutside } from '../runs/run-context.ts'
 import type { Attempt } from './attempt.ts'
-import { encodeArguments, identityOf } from './identity.ts'
+import { encodeArguments, identityOf, wrapArguments } from './identity.ts'
 import type { Run, RunHost } from './run.ts'
 import type { RecordedRun } from '../journal/history.ts'
 
@@ -24,6 +26,8 @@ export interface Prepared {
   readonly args: readonly unknown[]
   /** The arguments as the journal holds them, where it encodes: each attempt gets a copy of its own. */
   readonly inputs: Uint8Array | undefined
+  /** The arguments as another thread gets them, where the body runs in one and they hold no futures. */
+  readonly parcel: Parcel | undefined
   readonly dependencies: readonly Dependency[]
   /** Hash of the arguments or of the key, where the call may have to be found again. */
   readonly identity: string | undefined
@@ -39,6 +43,8 @@ export function prepare(host: RunHost, call: Call): Prepared {
   const dependencies = dependenciesOf(args, definition.settings.waitFor)
   for (const { run } of dependencies) checkDependency(host, run, call)
   const { encodes } = host.values
+  const inputs = encodes ? encodeArguments(args) : undefined
+  const parcel = isForeign(host, call) ? parcelOf(args, dependencies, inputs) : undefined
   // Whatever may be replayed or retried must be found again by its arguments.
   const findable =
     caller !== undefined &&
@@ -49,13 +55,33 @@ export function prepare(host: RunHost, call: Call): Prepared {
   const identity = findable ? identityOf(definition, args) : undefined
   return {
     args,
-    inputs: encodes ? encodeArguments(args) : undefined,
+    inputs,
+    parcel,
     dependencies,
     identity,
     derivedId:
       identity === undefined || caller === undefined ? undefined : derive(caller, definition, identity),
     order: host.next(),
   }
+}
+
+/** Whether the body runs in another thread. @throws UsageError `TASK_NOT_FOUND`, `AMBIGUOUS_NAME` where it can't */
+function isForeign(host: RunHost, { definition, caller }: Call): boolean {
+  if (definition.kind !== 'task') return false
+  const pool = caller === undefined ? host.pool(definition.settings.taskRunner) : caller.childPool
+  if (pool.encodes !== true) return false
+  checkFindable(definition)
+  return true
+}
+
+/** @throws CodecError `NOT_ENCODABLE`: at once, not only when the body is to begin */
+function parcelOf(
+  args: readonly unknown[],
+  dependencies: readonly Dependency[],
+  inputs: Uint8Array | undefined,
+): Parcel | undefined {
+  const parcel = inputs === undefined ? wrapArguments(args) : { bytes: inputs }
+  return dependencies.length === 0 ? parcel : undefined
 }
 
 function derive(caller: Attempt, { kind, name, version }: Definition, identity: string): string {

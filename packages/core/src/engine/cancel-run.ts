@@ -12,6 +12,8 @@ export function cancelRun(run: Run, reason: unknown): void {
     run.host.cancel(run, reason)
     return
   }
+  // It may have begun in another thread meanwhile.
+  if (run.body?.begun === false) run.body.withdraw()
   const error = cancelledError(run, reason)
   const moved = run.move({ type: 'cancel' }, error.message, { failure: run.host.values.saveError(error) })
   if (!moved) return

@@ -1,8 +1,12 @@
 import type { Observable } from 'rxjs'
 import type { Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
+import { taskThread } from '../base/task-thread.ts'
 import type { Flow } from '../definitions/flow.ts'
+import { definitionOf, type AnyTask } from '../definitions/task.ts'
+import type { TaskRunner } from '../ports/task-runner.ts'
 import type { Target } from '../runs/current-body.ts'
+import { refuseInThread } from '../runs/refuse-in-thread.ts'
 import { Handle } from '../runs/future.ts'
 import type { Args, FlowRun, FlowRunHandle, RunHandle } from '../runs/types.ts'
 import type { Transition } from '../streams/transition.ts'
@@ -10,6 +14,7 @@ import { checkWatch, type Watched, type WatchFilter, type WatchOptions } from '.
 import type { EngineError, EngineHealth, EngineOptions } from './engine-options.ts'
 import { openEngine, type Engine as Inside } from './engine.ts'
 import type { Limits } from './limits.ts'
+import type { Progress } from './progress.ts'
 import { inside } from './start.ts'
 
 /** @public */
@@ -36,6 +41,8 @@ export interface Engine {
   readonly transitions: Observable<Transition>
   /** Errors that no caller hears of. They go to the logger while nobody is subscribed. */
   readonly errors: Observable<EngineError>
+  /** How far bodies say they are; hot, and not recorded. */
+  readonly progress: Observable<Progress>
   /** How many runs there may be at once, and how often they may begin. */
   readonly limits: Limits
   /** Starts a flow run on this engine. @throws UsageError for misuse */
@@ -52,6 +59,13 @@ export interface Engine {
   list(options?: ListOptions): Promise<RunHandle<unknown>[]>
   /** Goes on with every unfinished run in the journal that is not live here: it is claimed and replayed. */
   recover(): Promise<FlowRunHandle<unknown>[]>
+  /**
+   * Makes a task runner ready for tasks, so that the first runs need not wait for it: threads are started, and load the
+   * modules of the tasks. Resolves when they have.
+   *
+   * @throws UsageError `INVALID_OPTION`, `ENGINE_CLOSED`
+   */
+  warm(runner: TaskRunner, tasks?: readonly AnyTask[]): Promise<void>
   health(): EngineHealth
   /**
    * Takes no more calls, waits for live runs as long as `grace` allows, and lets go of the rest. Awaiting a run that was
@@ -64,10 +78,12 @@ export interface Engine {
 /**
  * Opens an engine. While exactly one is open in a process, calls outside any run use it.
  *
- * @throws {@link UsageError} `INVALID_OPTION`
+ * @throws {@link UsageError} `INVALID_OPTION`; `FLOW_STARTED_IN_WORKER` in a thread that executes tasks
  * @public
  */
 export function createEngine(options: EngineOptions = {}): Engine {
+  const thread = taskThread()
+  if (thread !== undefined) throw refuseInThread(thread, 'createEngine()')
   return new EngineFace(openEngine(options))
 }
 
@@ -88,6 +104,10 @@ class EngineFace implements Engine {
 
   get errors(): Observable<EngineError> {
     return this[inside].errorHub.observable
+  }
+
+  get progress(): Observable<Progress> {
+    return this[inside].progressHub.observable
   }
 
   get limits(): Limits {
@@ -125,6 +145,13 @@ class EngineFace implements Engine {
   async recover(): Promise<FlowRunHandle<unknown>[]> {
     const recovered = await this[inside].recover()
     return recovered.map((run) => handle(run) as FlowRunHandle<unknown>)
+  }
+
+  async warm(runner: TaskRunner, tasks: readonly AnyTask[] = []): Promise<void> {
+    if (typeof runner?.createPool !== 'function') {
+      throw new UsageError('INVALID_OPTION', 'expected a task runner: engine.warm(runner, tasks)')
+    }
+    await this[inside].warm(runner, tasks.map(definitionOf))
   }
 
   health(): EngineHealth {

@@ -1,10 +1,9 @@
-import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import type { Run } from './run.ts'
-import { twoCopies } from '../runs/two-copies.ts'
+import { nativePromise, twoCopies, unmappedOutside } from '../runs/refused-arguments.ts'
 import { isForeignFuture } from '../runs/future.ts'
 import { runOfFuture, runOfHandle } from './handles.ts'
-import { AllowFailure, Opaque, Unmapped } from '../runs/markers.ts'
+import { AllowFailure, Moved, Opaque, Unmapped } from '../runs/markers.ts'
 
 /** Futures are looked for this deep in plain arrays, objects, maps and sets; what lies deeper is handed on as it is. */
 const deepest = 16
@@ -91,18 +90,27 @@ export function findDependencies(value: unknown, path: string): readonly Depende
   return found ?? nothing
 }
 
-/** The runs whose futures or handles stand in what a body returned. They are looked at. */
-export function findReturned(value: unknown): readonly Run[] {
-  if (typeof value !== 'object' || value === null) return []
+/** What stands in what a body returned. */
+export interface Returned {
+  /** The runs whose futures or handles do. They are looked at. */
+  readonly runs: readonly Run[]
+  /** Whether something is to be replaced. */
+  readonly marked: boolean
+}
+
+export function findReturned(value: unknown): Returned {
+  if (typeof value !== 'object' || value === null) return { runs: [], marked: false }
   const found: Run[] = []
+  let marked = false
   const visit: Visit = (leaf) => {
+    marked ||= leaf instanceof Moved
     const run = runOfHandle(leaf)
     if (run === undefined) return
     run.looked = true
     found.push(run)
   }
   new Search(visit).in(value, 'the returned value', 0)
-  return found
+  return { runs: found, marked: marked || found.length > 0 }
 }
 
 /** False for what most calls have: primitives, and lists of them. */
@@ -116,19 +124,9 @@ function mayHoldFutures(value: unknown): boolean {
 }
 
 function refuse(leaf: object, path: string): void {
-  if (leaf instanceof Promise) {
-    throw new UsageError(
-      'NATIVE_PROMISE',
-      `expected a value or a future at ${path}, got a native promise; await it, or call the task that makes it`,
-      { details: { path } },
-    )
-  }
+  if (leaf instanceof Promise) throw nativePromise(path)
   if (isForeignFuture(leaf)) throw twoCopies(path)
-  if (leaf instanceof Unmapped) {
-    throw new UsageError('INVALID_OPTION', `unmapped(…) at ${path} means something only in \`map\``, {
-      details: { path },
-    })
-  }
+  if (leaf instanceof Unmapped) throw unmappedOutside(path)
 }
 
 /**
@@ -194,7 +192,7 @@ class Replacing {
   }
 
   #leaf(leaf: object): unknown {
-    if (leaf instanceof Opaque) return leaf.value
+    if (leaf instanceof Opaque || leaf instanceof Moved) return leaf.value
     if (leaf instanceof AllowFailure) {
       const run = runOfFuture(leaf.future)
       return run === undefined ? allowing(this.#resolve, leaf.future) : this.#resolve(run, true)

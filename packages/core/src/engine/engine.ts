@@ -43,6 +43,7 @@ import { ResultCache } from './result-cache.ts'
 import { readEnd, readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
+import { progressOf, type Progress } from './progress.ts'
 import { recoverRoots } from './recover-roots.ts'
 import { conflictError, subflowEnded, takeOverSubflow } from './roots.ts'
 import { findLive, liveBelow } from './run-tree.ts'
@@ -70,6 +71,7 @@ export class Engine implements RunHost {
   closed = false
   readonly hub: Hub<Transition>
   readonly errorHub: Hub<EngineError>
+  readonly progressHub: Hub<Progress>
   readonly #ownsJournal: boolean
   readonly #pools = new Map<TaskRunner, TaskPool>()
   readonly #live = new Map<string, Run>()
@@ -100,6 +102,7 @@ export class Engine implements RunHost {
     this.errorHub = new Hub((error) =>
       this.#log('error', { err: error }, 'an observer of engine.errors threw'),
     )
+    this.progressHub = new Hub((error) => this.report(error, undefined))
     this.hub = new Hub((error) => this.report(error, undefined))
   }
 
@@ -245,6 +248,16 @@ export class Engine implements RunHost {
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
     const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
     this.#log(level, { ...ids, attempt: run.context.attempt, ...fields }, message)
+  }
+
+  progressed(run: Run, fraction: number, message: string | undefined): void {
+    this.progressHub.emit(progressOf(run, fraction, message, this.clock.now()))
+  }
+
+  /** Makes the task runner of a flow ready for tasks. */
+  async warm(runner: TaskRunner | undefined, tasks: readonly Definition[]): Promise<void> {
+    this.checkOpen()
+    await this.pool(runner).warm?.(tasks)
   }
 
   call(definition: Definition, args: readonly unknown[], caller: Body): Target {
@@ -393,6 +406,7 @@ export class Engine implements RunHost {
     for (const stop of this.#closers) stop()
     this.hub.complete()
     this.errorHub.complete()
+    this.progressHub.complete()
     if (this.#ownsJournal) await this.journal.close()
   }
 

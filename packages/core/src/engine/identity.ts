@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto'
 import { UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
-import { AllowFailure, Opaque } from '../runs/markers.ts'
+import { AllowFailure, Moved, Opaque } from '../runs/markers.ts'
 import { Reference, runOfFuture } from './handles.ts'
+import { movedError } from './run-errors.ts'
+import type { Run } from './run.ts'
+import type { Parcel } from '../remote/protocol.ts'
+import { wrap } from '../remote/wire.ts'
 import type { Dependency } from './dependencies.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
 import { canonicalHash } from '../values/canonical.ts'
@@ -12,13 +16,38 @@ function replaceLeaf(leaf: object): { tag: string; data: unknown } | undefined {
   const run = runOfFuture(leaf)
   if (run !== undefined) return { tag: 'run', data: run.id }
   if (leaf instanceof AllowFailure) return { tag: 'allowFailure', data: leaf.future }
-  if (leaf instanceof Opaque) return { tag: 'opaque', data: leaf.value }
+  if (leaf instanceof Opaque || leaf instanceof Moved) return { tag: 'opaque', data: leaf.value }
   return undefined
 }
 
 /** @throws CodecError `NOT_ENCODABLE` */
 export function encodeArguments(args: readonly unknown[]): Uint8Array {
   return encodeValue(args, { at: 'args', replace: replaceLeaf })
+}
+
+/**
+ * Arguments for a body in another thread. The futures in them are only checked: their values are known later.
+ *
+ * @throws CodecError `NOT_ENCODABLE`
+ */
+export function wrapArguments(args: readonly unknown[]): Parcel {
+  return wrap(args, 'args', { replace: replaceLeaf, revive: (_, data) => data })
+}
+
+/**
+ * What an attempt sends to the thread where its body runs.
+ *
+ * @param sent - Its arguments as they were encoded when the run was submitted, if they still are the same.
+ * @throws CodecError `NOT_ENCODABLE`; RunError `RUN_CRASHED` where a buffer that was moved is needed once more
+ */
+export function parcelFor(
+  { run, number, arguments: args }: { readonly run: Run; readonly number: number; readonly arguments: readonly unknown[] },
+  sent: Parcel | undefined,
+): Parcel {
+  const parcel = sent ?? wrapArguments(args)
+  if (parcel.buffers === undefined) return parcel
+  if (number > 1 && parcel.buffers.some(({ byteLength }) => byteLength === 0)) throw movedError(run)
+  return { ...parcel, keeps: run.definition.settings.retries > run.context.tries }
 }
 
 /** A fresh copy of encoded arguments, with the futures that stood in them. */

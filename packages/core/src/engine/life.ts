@@ -1,8 +1,9 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { InternalError, RunError } from '../base/errors.ts'
+import { InternalError, RunError, type TroupeError } from '../base/errors.ts'
 import type { Steer } from '../definitions/retrying.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
+import type { Parcel } from '../remote/protocol.ts'
 import { replaceFutures, type Dependency } from './dependencies.ts'
 import { runOutside } from '../runs/run-context.ts'
 import { Admission, mayGoOn, needsAdmission, RetryWait, type Admitting } from './admission.ts'
@@ -12,11 +13,12 @@ import { isNamedByCall, nameRun, type Prepared, type Recorded } from './calls.ts
 import { endedShort } from './divergence.ts'
 import { endChildren, endUncalled } from './ending.ts'
 import { runFlowBody } from './flow-body.ts'
-import { decodeArguments, hashArguments } from './identity.ts'
+import { decodeArguments, hashArguments, parcelFor } from './identity.ts'
 import { asError, judge, messageOf, type Verdict } from './outcome.ts'
 import { readAgain } from './read-again.ts'
 import { Replay } from './replay.ts'
 import { decideRetry, steerIn, type RetryDecision } from './retry.ts'
+import { invalidParametersError } from './run-errors.ts'
 import type { EndListener, Run } from './run.ts'
 
 /**
@@ -36,6 +38,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   // Copied from the call, of which no more is needed: a million runs may wait.
   readonly #args: readonly unknown[]
   readonly #inputs: Uint8Array | undefined
+  readonly #parcel: Parcel | undefined
   readonly #dependencies: readonly Dependency[]
   readonly #order: number
   readonly #recorded: Recorded | undefined
@@ -45,6 +48,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     this.#run = run
     this.#args = prepared.args
     this.#inputs = prepared.inputs
+    this.#parcel = prepared.parcel
     this.#dependencies = prepared.dependencies
     this.#order = prepared.order
     this.#recorded = recorded
@@ -115,13 +119,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
       else this.#invalid(new TypeError(`its value is no list of arguments, but ${inWords(result.value)}`))
       return
     }
-    // As plain data: libraries give objects of classes of their own, which no journal takes.
-    const issues = result.issues.map(({ message, path = [] }) => ({ message, path: path.map(keyOf) }))
-    const words = issues.map(({ message, path }) =>
-      path.length === 0 ? message : `${path.join('.')}: ${message}`,
-    )
-    const text = `invalid parameters of ${this.#run.definition.name}: ${words.join('; ')}`
-    this.#refuse(new RunError('INVALID_PARAMETERS', text, { details: { issues } }))
+    this.#refuse(invalidParametersError(this.#run, result.issues))
   }
 
   #invalid(error: unknown): void {
@@ -131,7 +129,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   /** The body does not begin, or not again. */
-  #refuse(error: RunError): void {
+  #refuse(error: TroupeError): void {
     const run = this.#run
     const outcome = { failure: run.host.values.saveError(error) }
     if (run.stateName === 'Recovering') {
@@ -255,11 +253,24 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
 
   admitted(attempt: Attempt): void {
     attempt.isAdmitted = true
+    if (attempt.pool?.encodes === true && !this.#wrap(attempt)) return
     if (attempt.pool !== undefined) attempt.pool.assign(attempt)
     else this.#run.host.clock.turn(() => runFlowBody(attempt))
   }
 
-  refused(attempt: Attempt, error: RunError): void {
+  /** Makes the arguments ready for another thread. @returns False where they can't be: then the run has ended */
+  #wrap(attempt: Attempt): boolean {
+    const { parameters } = this.#run.definition.settings
+    try {
+      attempt.parcel = parcelFor(attempt, parameters === undefined ? this.#parcel : undefined)
+      return true
+    } catch (error) {
+      this.refused(attempt, error as TroupeError)
+      return false
+    }
+  }
+
+  refused(attempt: Attempt, error: TroupeError): void {
     this.#refuse(error)
     attempt.finish()
   }
@@ -458,11 +469,6 @@ const abortion: Steer = { error: undefined, delayMs: undefined }
  */
 function mustNotRunTwice({ definition }: Run): boolean {
   return definition.settings.onHostLost === 'crash'
-}
-
-function keyOf(part: PropertyKey | StandardSchemaV1.PathSegment): string | number {
-  const key = typeof part === 'object' ? part.key : part
-  return typeof key === 'symbol' ? String(key) : key
 }
 
 /** The identity of a recorded call whose writer did not need one: its inputs lie in memory, by reference. */

@@ -5,7 +5,7 @@ import { Ending } from '../runs/endings.ts'
 import { findReturned, replaceFutures } from './dependencies.ts'
 import { runOfHandle } from './handles.ts'
 import { isError } from '../values/kinds.ts'
-import { runOfError } from './failed-runs.ts'
+import { runOfError } from '../runs/failed-runs.ts'
 import { Run } from './run.ts'
 
 /** What follows for a run from how its body ended and what became of the runs that it submitted. */
@@ -44,7 +44,7 @@ export function judge(evidence: Evidence): Verdict {
 
 /** The body returned a value, in which futures stand for their values. */
 function judgeValue({ run, failures, submitted }: Evidence, value: unknown): Verdict {
-  const returned = findReturned(value)
+  const { runs: returned, marked } = findReturned(value)
   const above = returned.find((found) => run.descendsFrom(found))
   if (above !== undefined) {
     const whose = above === run ? 'its own run' : above.runName
@@ -63,7 +63,7 @@ function judgeValue({ run, failures, submitted }: Evidence, value: unknown): Ver
   if (unseen[0] !== undefined) return unobserved(unseen, unseen[0], submitted)
   return {
     kind: 'complete',
-    value: returned.length === 0 ? value : replaceFutures(value, (found) => found.value, true),
+    value: marked ? replaceFutures(value, (found) => found.value, true) : value,
   }
 }
 

@@ -34,7 +34,8 @@ function ledgerOf(host: RunHost, history: History): Ledger<RunHost> {
 /** Stands for the definition of a run that is only to be ended: its body will not run. */
 export function endingDefinition({ submitted }: RecordedRun): Definition {
   const { runKind: kind, name, version } = submitted
-  return { kind, name, version, fn: () => undefined, settings: compile(kind, {}) }
+  const origin = { name, version, place: '', modules: [], insideRun: false }
+  return { kind, name, version, fn: () => undefined, settings: compile(kind, {}), origin, given: undefined }
 }
 
 /** A task run as its caller's journal tells of it. */

@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { RunError, UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import type { Run } from './run.ts'
@@ -30,12 +31,32 @@ export function waitedTooLongError(run: Run, waitTimeoutMs: number, what: string
   })
 }
 
+/** Its schema refuses its arguments. */
+export function invalidParametersError(run: Run, found: readonly StandardSchemaV1.Issue[]): RunError {
+  // As plain data: libraries give objects of classes of their own, which no journal takes.
+  const issues = found.map(({ message, path = [] }) => ({ message, path: path.map(keyOf) }))
+  const words = issues.map(({ message, path }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`))
+  const text = `invalid parameters of ${run.definition.name}: ${words.join('; ')}`
+  return new RunError('INVALID_PARAMETERS', text, { details: { issues } })
+}
+
+function keyOf(part: PropertyKey | StandardSchemaV1.PathSegment): string | number {
+  const key = typeof part === 'object' ? part.key : part
+  return typeof key === 'symbol' ? String(key) : key
+}
+
 /** The place where its body ran is gone. */
 export function crashedError(run: Run, how: string, cause: unknown): RunError {
   return new RunError('RUN_CRASHED', `the body of ${wordsFor(run)} ${how}: ${inWords(cause)}`, {
     cause,
     details: { runId: run.id },
   })
+}
+
+/** What it was given was moved to a host that was lost. */
+export function movedError(run: Run): RunError {
+  const message = `${wordsFor(run)} can't run again: \`transfer\` moved a buffer of its arguments to the host that was lost`
+  return new RunError('RUN_CRASHED', message, { details: { runId: run.id } })
 }
 
 /** It lost its host more often than its options allow. */

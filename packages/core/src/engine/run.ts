@@ -5,7 +5,7 @@ import type { Entry, Outcome, SubmittedEntry, TransitionEntry } from '../journal
 import { freshContext, type RunContextData, type RunEvent } from '../machines/run-machine.ts'
 import { isTerminal, stateTypes, type RunState, type StateName } from '../machines/states.ts'
 import { Audience } from './audience.ts'
-import { isFailureOf } from './failed-runs.ts'
+import { isFailureOf } from '../runs/failed-runs.ts'
 import { Rare, type Held } from './rare.ts'
 import type { Restored } from './restored.ts'
 import type { CommitSubject, Ledger, LedgerHost } from './ledger.ts'
@@ -53,6 +53,8 @@ export interface RunHost extends LedgerHost {
   readonly results: Results
   /** Takes a call that a body makes. @throws UsageError for misuse */
   call(definition: Definition, args: readonly unknown[], caller: Body): Target
+  /** A body says how far it is. @throws UsageError `INVALID_OPTION` */
+  progressed(run: Run, fraction: number, message: string | undefined): void
   /** Writes a log line with the run's ids. */
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void
 }
@@ -116,6 +118,8 @@ export interface Body extends CurrentBody {
   handOver(item: HandedOver): void
   /** The body is to see the end of a run it waits for: calls `go` when the body may go on. */
   wake(go: () => void): void
+  /** Takes it back from its task runner. @returns Whether it has not begun */
+  withdraw(): boolean
   /** The run is being cancelled. */
   cancel(reason: unknown): void
   /** The run has ended, or goes on without this body. */
@@ -280,7 +284,7 @@ export class Run implements CommitSubject, HandedOver {
     const { attempt } = context
     const entry: TransitionEntry = { kind: 'transition', at, run, to, seq, attempt, message, outcome }
     this.ledger.record(
-      this.rare?.isNewName === true || until !== undefined ? this.#withMore(entry, until) : entry,
+      this.rare?.isNewName === true || this.rare?.host !== undefined || until !== undefined ? this.#withMore(entry, until) : entry,
       this,
     )
     // What waits for its slots may begin only when the journal is told that it left.
@@ -299,6 +303,7 @@ export class Run implements CommitSubject, HandedOver {
       ...entry,
       ...named,
       ...(entry.to === 'AwaitingRetry' && until !== undefined ? { until } : undefined),
+      ...(rare.host === undefined ? undefined : { host: rare.host }),
     }
   }
 

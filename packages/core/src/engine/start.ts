@@ -1,8 +1,10 @@
 import { UsageError } from '../base/errors.ts'
+import { taskThread } from '../base/task-thread.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { CurrentBody, Target } from '../runs/current-body.ts'
 import { engineOfScope } from '../runs/run-context.ts'
-import { twoCopies } from '../runs/two-copies.ts'
+import { refuseInThread } from '../runs/refuse-in-thread.ts'
+import { twoCopies } from '../runs/refused-arguments.ts'
 import { ambientEngine } from './ambient.ts'
 import { Attempt } from './attempt.ts'
 import { Engine } from './engine.ts'
@@ -18,6 +20,8 @@ export function startOn(
   args: readonly unknown[],
   body: CurrentBody | undefined,
 ): Target {
+  const thread = taskThread()
+  if (thread !== undefined) throw refuseInThread(thread, `${definition.kind} ${definition.name}`)
   const engine = engineFor(definition, body)
   // A run of another engine is nobody's child.
   const caller = body instanceof Attempt && body.host === engine ? body : undefined

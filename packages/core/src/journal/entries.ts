@@ -67,6 +67,8 @@ export interface TransitionEntry extends At {
   readonly until?: number
   /** The name that the run's arguments gave it, with the first transition after they were known. */
   readonly runName?: string
+  /** Where the body runs, if not on the event loop of its engine. */
+  readonly host?: string
 }
 
 /** A call was answered by a run that an earlier attempt of the caller had completed. */

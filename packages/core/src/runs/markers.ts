@@ -1,3 +1,6 @@
+import { UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
+
 declare const wrapped: unique symbol
 
 /** A value that stands for a `T` in an argument position. @public */
@@ -21,6 +24,78 @@ export class Opaque {
   constructor(value: unknown) {
     this.value = value
   }
+}
+
+/** What can be moved without a copy. */
+type Movable = ArrayBuffer | ArrayBufferView
+
+const movable = {
+  ArrayBuffer: (buffer: ArrayBuffer): Movable => buffer,
+  Buffer: (buffer: ArrayBuffer): Movable => Buffer.from(buffer),
+  DataView: (buffer: ArrayBuffer): Movable => new DataView(buffer),
+  Int8Array: (buffer: ArrayBuffer): Movable => new Int8Array(buffer),
+  Uint8Array: (buffer: ArrayBuffer): Movable => new Uint8Array(buffer),
+  Uint8ClampedArray: (buffer: ArrayBuffer): Movable => new Uint8ClampedArray(buffer),
+  Int16Array: (buffer: ArrayBuffer): Movable => new Int16Array(buffer),
+  Uint16Array: (buffer: ArrayBuffer): Movable => new Uint16Array(buffer),
+  Int32Array: (buffer: ArrayBuffer): Movable => new Int32Array(buffer),
+  Uint32Array: (buffer: ArrayBuffer): Movable => new Uint32Array(buffer),
+  Float32Array: (buffer: ArrayBuffer): Movable => new Float32Array(buffer),
+  Float64Array: (buffer: ArrayBuffer): Movable => new Float64Array(buffer),
+  BigInt64Array: (buffer: ArrayBuffer): Movable => new BigInt64Array(buffer),
+  BigUint64Array: (buffer: ArrayBuffer): Movable => new BigUint64Array(buffer),
+} as const
+
+/** The view of that kind, of a whole buffer. */
+export function viewOf(buffer: ArrayBuffer, kind: Moved['kind']): Movable {
+  return movable[kind](buffer)
+}
+
+/** Marks a buffer that was given away: it reaches a body in another thread without a copy. */
+export class Moved {
+  readonly kind: keyof typeof movable
+  readonly buffer: ArrayBuffer
+
+  constructor(kind: keyof typeof movable, buffer: ArrayBuffer) {
+    this.kind = kind
+    this.buffer = buffer
+  }
+
+  get value(): Movable {
+    return viewOf(this.buffer, this.kind)
+  }
+}
+
+/**
+ * A buffer that is given away, as an argument or as what a body returns: where the body runs in another thread it gets
+ * there without a copy. It is detached here at once, on every task runner. Where another attempt may follow, or a journal
+ * stores the arguments, it is copied all the same.
+ *
+ * @param value - An ArrayBuffer, or a view that shows all of its buffer.
+ * @throws {@link UsageError} `INVALID_OPTION` for anything else, and for a buffer that can't be detached
+ * @public
+ */
+export function transfer<T extends ArrayBuffer | ArrayBufferView>(value: T): Wrapped<T> {
+  const isView = ArrayBuffer.isView(value)
+  const buffer: unknown = isView ? value.buffer : value
+  const kind = Object.prototype.toString.call(value).slice(8, -1)
+  if (!(buffer instanceof ArrayBuffer) || !(kind in movable)) {
+    throw refusedTransfer(`an ArrayBuffer or a view of one, got ${inWords(value)}`)
+  }
+  if (isView && value.byteLength !== buffer.byteLength) {
+    const shown = `${value.byteLength} of ${buffer.byteLength} bytes`
+    throw refusedTransfer(`a view of a whole buffer, got one of ${shown}; copy it first: \`value.slice()\``)
+  }
+  const known = isView && Buffer.isBuffer(value) ? 'Buffer' : (kind as keyof typeof movable)
+  try {
+    return new Moved(known, structuredClone(buffer, { transfer: [buffer] })) as unknown as Wrapped<T>
+  } catch (cause) {
+    throw refusedTransfer('a buffer that can be detached', cause)
+  }
+}
+
+function refusedTransfer(expected: string, cause?: unknown): UsageError {
+  return new UsageError('INVALID_OPTION', `transfer(value): expected ${expected}`, { cause })
 }
 
 /** Marks an argument of `map` that is the same for every call. @public */

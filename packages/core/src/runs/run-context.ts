@@ -1,7 +1,7 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import { contextStore, isScope, Scope } from '../base/context-store.ts'
 import { copy, type CurrentBody } from './current-body.ts'
-import { twoCopies } from './two-copies.ts'
+import { twoCopies } from './refused-arguments.ts'
 
 /** The body that is executing, from its first line to everything that it awaits. */
 export const runContext = contextStore as AsyncLocalStorage<CurrentBody | Scope>

@@ -1,4 +1,3 @@
-import type { RunLogger } from '../base/logger.ts'
 /**
  * What callers hold of runs, and how argument and result types follow from the types of functions.
  *
@@ -7,6 +6,7 @@ import type { RunLogger } from '../base/logger.ts'
  */
 
 import type { Observable } from 'rxjs'
+import type { RunLogger } from '../base/logger.ts'
 import type { Duration } from '../base/duration.ts'
 import type { RunState } from '../machines/states.ts'
 import type { Transition } from '../streams/transition.ts'
@@ -169,6 +169,8 @@ export type Settled<T> = T extends Leaf
     ? V
     : T extends Ending<infer V>
       ? Settled<V>
+      : T extends Wrapped<infer V>
+      ? V
       : T extends Map<infer K, infer V>
         ? Map<Settled<K>, Settled<V>>
         : T extends Set<infer U>
@@ -203,4 +205,11 @@ export interface CurrentRun {
   readonly signal: AbortSignal
   /** Log lines with the run's ids. */
   readonly logger: RunLogger
+  /**
+   * Says how far the body is, to `engine.progress`. It is not recorded: for a moment's display, not for deciding.
+   *
+   * @param fraction - From 0 to 1.
+   * @throws UsageError `INVALID_OPTION` for any other number
+   */
+  readonly progress: (fraction: number, message?: string) => void
 }

@@ -48,6 +48,7 @@ export function liveTransition(
     node: where.node,
   }
   if (kind === 'task') transition.task = name
+  if (!submitted && entry.host !== undefined) transition.host = entry.host
   if (run.caller !== undefined) transition.parentRunId = run.caller.run.id
   return transition
 }

@@ -54,11 +54,12 @@ export class TransitionReader {
       attempt: number
       at: number
       message?: string | undefined
+      host?: string
     },
   ): Transition {
     const root = this.#runs[0]?.submitted ?? submitted
     const parent = submitted.parentRunId ?? this.#runs[submitted.parent]?.submitted.runId
-    const { from, to, seq, attempt, at, message } = step
+    const { from, to, seq, attempt, at, message, host } = step
     return {
       flowRunId: this.#flowRunId,
       runId: submitted.runId,
@@ -73,6 +74,7 @@ export class TransitionReader {
       attempt,
       at,
       node: this.#node,
+      ...(host === undefined ? undefined : { host }),
       ...(parent === undefined ? undefined : { parentRunId: parent }),
     }
   }

@@ -27,6 +27,8 @@ export interface Transition {
   readonly at: number
   /** The node that recorded it. */
   readonly node: string
+  /** Where the body runs or ran, if not on the event loop of that node: `thread-2`, say. From its start on. */
+  readonly host?: string
   /** The run whose body submitted it. */
   readonly parentRunId?: string
 }

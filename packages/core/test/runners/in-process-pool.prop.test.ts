@@ -45,7 +45,11 @@ class Job implements Assignment {
   readonly priority = 0
   readonly runId = ''
   readonly attempt = 1
-  readonly task = { name: 'simulated', version: '1' }
+  readonly task = {
+    name: 'simulated',
+    version: '1',
+    origin: { name: 'simulated', version: '1', modules: [] },
+  }
   readonly arguments = []
   readonly deadline = undefined
   readonly ended: Promise<void>
@@ -54,6 +58,10 @@ class Job implements Assignment {
   #end: () => void = () => undefined
   #waits = 0
   #counted = false
+  serve(): never {
+    throw new Error('never served')
+  }
+
   done = false
   stopped = false
   begun = 0

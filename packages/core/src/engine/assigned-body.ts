@@ -1,0 +1,100 @@
+import type { Assignment, TaskPool } from '../ports/task-runner.ts'
+import type { BodyEvent, Parcel } from '../remote/protocol.ts'
+import { copy, type CurrentBody, type Target } from '../runs/current-body.ts'
+import { AttemptContext } from './attempt-context.ts'
+import { AttemptServer } from './attempt-server.ts'
+import { RecordedBody } from './recorded-body.ts'
+import type { Body, HandedOver, Run } from './run.ts'
+
+/** A body as its task runner sees it, in this thread or in another one. */
+export abstract class AssignedBody extends RecordedBody implements Body, Assignment, CurrentBody {
+  readonly copy = copy
+  abstract readonly arguments: readonly unknown[]
+  abstract readonly lease: number
+  abstract readonly order: number
+  /** Where the body runs, and where the tasks that it calls do. */
+  abstract readonly pool: TaskPool | undefined
+  abstract readonly childPool: TaskPool
+  abstract readonly begun: boolean
+  abstract readonly liveRuns: readonly Run[]
+  abstract readonly deadline: number | undefined
+  /** Why the body was told to stop. */
+  reason: unknown
+  /** Its arguments, encoded: where it is executed in another thread. */
+  parcel: Parcel = noParcel
+  #context: AttemptContext | undefined
+  #controller: AbortController | undefined
+  #server: AttemptServer | undefined
+
+  abstract invoke(): unknown
+  abstract awaits(target: Target): void
+  abstract childEnded(child: Run): void
+  abstract wake(go: () => void): void
+  abstract withdraw(): boolean
+  abstract cancel(reason: unknown): void
+  abstract finish(): void
+  abstract letGo(reason: unknown): void
+  abstract hold(): void
+  abstract goOn(): void
+  abstract override handOver(item: HandedOver): void
+  abstract checkOpen(cleanup: boolean): void
+
+  get flowRunId(): string {
+    return this.run.ledger.flowRunId
+  }
+
+  get runId(): string {
+    return this.run.id
+  }
+
+  get attempt(): number {
+    return this.number
+  }
+
+  get task(): Assignment['task'] {
+    return this.run.definition
+  }
+
+  get parentLease(): number | undefined {
+    const { caller } = this.run
+    return caller?.run.definition.kind === 'task' ? caller.lease : undefined
+  }
+
+  get priority(): number {
+    return this.run.definition.settings.priority
+  }
+
+  get lends(): boolean {
+    return this.pool?.lends === true
+  }
+
+  get context(): AttemptContext {
+    return (this.#context ??= new AttemptContext(this))
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.reason !== undefined) this.#controller.abort(this.reason)
+    }
+    return this.#controller.signal
+  }
+
+  /** Tells the body to stop, wherever it is. */
+  protected tellToStop(reason: unknown): void {
+    this.#controller?.abort(reason)
+    this.#server?.abort(reason)
+  }
+
+  serve(send: (event: BodyEvent) => void): AttemptServer {
+    this.#server = new AttemptServer(this, send)
+    return this.#server
+  }
+
+  protected endServing(): void {
+    this.#server?.close()
+  }
+}
+
+/** Of bodies that are executed here. */
+const noParcel: Parcel = { bytes: new Uint8Array() }

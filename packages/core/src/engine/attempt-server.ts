@@ -1,0 +1,201 @@
+import { InternalError } from '../base/errors.ts'
+import { redefine } from '../definitions/define.ts'
+import type { AllOptions } from '../definitions/options.ts'
+import { findCalled } from '../definitions/registry.ts'
+import type { BodyResult } from '../ports/task-runner.ts'
+import type { Answer, Ask, BodyEvent, BodyServer, BodyStart, FlowFacts, Parcel, Tell } from '../remote/protocol.ts'
+import { unwrap, unwrapResult, wrap, wrapError, type Leaves } from '../remote/wire.ts'
+import type { BodyContext, CurrentBody, Target } from '../runs/current-body.ts'
+import { Future, Handle } from '../runs/future.ts'
+import type { CurrentRun } from '../runs/types.ts'
+import type { LogFields } from '../base/logger.ts'
+import type { Observable } from 'rxjs'
+import { Run } from './run.ts'
+
+/** The attempt whose body is executed elsewhere. */
+interface Served extends CurrentBody {
+  readonly run: Run
+  readonly number: number
+  readonly parcel: Parcel
+}
+
+/** The engine's side of a body that is executed in another thread: does what the body asks, as if the body did it here. */
+export class AttemptServer implements BodyServer, Leaves {
+  readonly #attempt: Served
+  readonly #send: (event: BodyEvent) => void
+  /** The runs that the body submitted, by the numbers that it knows them by. */
+  readonly #targets: Target[] = []
+  readonly #stops = new Map<number, () => void>()
+
+  constructor(attempt: Served, send: (event: BodyEvent) => void) {
+    this.#attempt = attempt
+    this.#send = send
+  }
+
+  get #context(): BodyContext {
+    return this.#attempt.context
+  }
+
+  start(): BodyStart {
+    const { run, number, parcel } = this.#attempt
+    const { name, runName, tags } = run
+    return { runId: run.id, flowRunId: run.ledger.flowRunId, name, runName, attempt: number, tags, args: parcel }
+  }
+
+  /** The body is to stop. */
+  abort(reason: unknown): void {
+    this.#send({ abort: wrapError(reason) })
+  }
+
+  result(parcel: Parcel): BodyResult {
+    return unwrapResult(parcel, this)
+  }
+
+  // --- what it asks -----------------------------------------------------------------------------------------------
+
+  answer(ask: Ask): Answer {
+    try {
+      return { value: wrap(this.#answer(ask), 'answer') }
+    } catch (error) {
+      return { error: wrapError(error, this) }
+    }
+  }
+
+  #answer(ask: Ask): unknown {
+    const context = this.#context
+    switch (ask.ask) {
+      case 'call': {
+        const given = unwrap(ask.options, this) as AllOptions
+        const found = findCalled(ask.kind, ask)
+        const definition = Object.keys(given).length === 0 ? found : redefine(found, given, findCalled)
+        const target = context.call(definition, unwrap(ask.args, this) as readonly unknown[])
+        return { ref: this.#targets.push(target) - 1, id: target.id, runName: target.runName }
+      }
+      case 'draw':
+        context.checkActing()
+        return context[ask.draw]()
+      case 'flow':
+        return factsOf(context.describeFlow())
+      case 'state':
+        return this.#target(ask.ref).state
+      case 'sleep':
+        context.checkActing()
+        this.#answerLater(ask.ticket, context.sleep(ask.ms))
+        return undefined
+      case 'deadline': {
+        const deadline = this.#attempt.deadlineAfter(ask.ms)
+        this.#stops.set(ask.ticket, deadline.stop)
+        this.#answerLater(ask.ticket, deadline.done)
+        return undefined
+      }
+    }
+  }
+
+  #target(ref: number): Target {
+    const target = this.#targets[ref]
+    if (target !== undefined) return target
+    throw new InternalError(`a body asked for run ${ref}, which it did not submit`)
+  }
+
+  #answerLater(ticket: number, promise: Promise<unknown>): void {
+    promise.then(
+      (value) => this.#tell(ticket, value),
+      (error: unknown) => this.#send({ ticket, error: wrapError(error, this) }),
+    )
+  }
+
+  #tell(ticket: number, value: unknown): void {
+    let event: BodyEvent
+    try {
+      event = { ticket, value: wrap(value, 'value') }
+    } catch (error) {
+      event = { ticket, error: wrapError(error, this) }
+    }
+    this.#send(event)
+  }
+
+  // --- what it tells ----------------------------------------------------------------------------------------------
+
+  told(tell: Tell): void {
+    switch (tell.tell) {
+      case 'await':
+        this.#await(tell)
+        return
+      case 'steer':
+        this.#answerLater(tell.ticket, this.#steer(tell))
+        return
+      case 'look':
+        this.#target(tell.ref).looked = true
+        return
+      case 'watch':
+        this.#watch(tell)
+        return
+      case 'stop':
+        this.#stops.get(tell.ticket)?.()
+        this.#stops.delete(tell.ticket)
+        return
+      case 'log': {
+        const { logger } = this.#context.describe()
+        logger[tell.level](unwrap(tell.fields) as LogFields, tell.message)
+        return
+      }
+      case 'progress':
+        this.#context.describe().progress(tell.fraction, tell.message)
+        return
+    }
+  }
+
+  #await({ ref, ticket, what }: Tell & { tell: 'await' }): void {
+    const target = this.#target(ref)
+    this.#attempt.awaits(target)
+    const asker = this.#attempt
+    this.#answerLater(ticket, what === 'value' ? target.promise(asker) : target.untilEnd(asker))
+  }
+
+  #steer({ ref, what, reason }: Tell & { tell: 'steer' }): Promise<unknown> {
+    const target = this.#target(ref)
+    return what === 'cancel' ? target.cancel(reason) : target[what]()
+  }
+
+  #watch({ ref, ticket, what }: Tell & { tell: 'watch' }): void {
+    const target = this.#target(ref)
+    const watched: Observable<unknown> = what === 'states' ? target.watchStates() : target.watch()
+    const subscription = watched.subscribe({
+      next: (value) => this.#tell(ticket, value),
+      error: (error: unknown) => this.#send({ ticket, error: wrapError(error) }),
+      complete: () => this.#send({ ticket, complete: true }),
+    })
+    this.#stops.set(ticket, () => subscription.unsubscribe())
+  }
+
+  /** The body is gone: nothing is told to it any more. */
+  close(): void {
+    for (const stop of this.#stops.values()) stop()
+    this.#stops.clear()
+  }
+
+  // --- what stands in values --------------------------------------------------------------------------------------
+
+  replace(): undefined {
+    return undefined
+  }
+
+  revive(tag: string, data: unknown): unknown {
+    const target = this.#target(data as number)
+    if (tag === 'future') return new Future(target)
+    if (tag === 'handle') return new Handle(target)
+    return target instanceof Run ? target.error : undefined
+  }
+}
+
+function factsOf(flow: CurrentRun | undefined): FlowFacts | undefined {
+  if (flow === undefined) return undefined
+  const { id, name, runName, flowRunId, attempt, tags } = flow
+  const facts = { id, name, runName, flowRunId, attempt, tags }
+  try {
+    wrap(flow.parameters, 'parameters')
+    return { ...facts, parameters: { value: flow.parameters } }
+  } catch (error) {
+    return { ...facts, parameters: { error } }
+  }
+}

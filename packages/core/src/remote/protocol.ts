@@ -1,0 +1,133 @@
+import type { BodyFunction } from '../definitions/functions.ts'
+
+/**
+ * What a body and its engine say to each other where they are not in the same thread. Values are encoded; everything else
+ * is what a structured clone keeps.
+ */
+
+/** The version of what follows; both sides must have the same. */
+export const protocolVersion = 1
+
+/** A value that is encoded, and buffers that go beside it without a copy. */
+export interface Parcel {
+  readonly bytes: Uint8Array
+  readonly buffers?: readonly ArrayBuffer[]
+  /** Whether the buffers are needed again here: then they go as copies. */
+  readonly keeps?: boolean
+  /** Whether the value was thrown. */
+  readonly thrown?: boolean
+}
+
+/** What a body is started with. */
+export interface BodyStart {
+  readonly runId: string
+  readonly flowRunId: string
+  readonly name: string
+  readonly runName: string
+  readonly attempt: number
+  readonly tags: readonly string[]
+  readonly args: Parcel
+}
+
+/** What a body asks; it stands still until there is an answer. */
+export type Ask =
+  | {
+      readonly ask: 'call'
+      readonly kind: 'flow' | 'task'
+      /** How the definition is found. */
+      readonly name: string
+      readonly version: string
+      readonly place: string
+      /** Options that were given since. */
+      readonly options: Parcel
+      readonly args: Parcel
+    }
+  | { readonly ask: 'draw'; readonly draw: 'now' | 'random' | 'uuid' }
+  | { readonly ask: 'flow' }
+  | { readonly ask: 'state'; readonly ref: number }
+  | { readonly ask: 'sleep'; readonly ticket: number; readonly ms: number }
+  | { readonly ask: 'deadline'; readonly ticket: number; readonly ms: number }
+
+/** What a body tells. */
+export type Tell =
+  | { readonly tell: 'await'; readonly ref: number; readonly ticket: number; readonly what: 'value' | 'end' }
+  | {
+      readonly tell: 'steer'
+      readonly ref: number
+      readonly ticket: number
+      readonly what: 'cancel' | 'pause' | 'resume'
+      readonly reason?: string | undefined
+    }
+  | { readonly tell: 'look'; readonly ref: number }
+  | { readonly tell: 'watch'; readonly ref: number; readonly ticket: number; readonly what: 'states' | 'transitions' }
+  /** It waits no more. */
+  | { readonly tell: 'stop'; readonly ticket: number }
+  | {
+      readonly tell: 'log'
+      readonly level: 'debug' | 'info' | 'warn' | 'error'
+      readonly fields: Parcel
+      readonly message: string | undefined
+    }
+  | { readonly tell: 'progress'; readonly fraction: number; readonly message: string | undefined }
+
+/** The answer to what a body asked: what it is depends on the question. */
+export type Answer = { readonly value: Parcel } | { readonly error: Parcel }
+
+/** A run that the body submitted. */
+export interface Submitted {
+  readonly ref: number
+  readonly id: string
+  readonly runName: string
+}
+
+/** What a body may know of the flow run that it is part of. */
+export interface FlowFacts {
+  readonly id: string
+  readonly name: string
+  readonly runName: string
+  readonly flowRunId: string
+  readonly attempt: number
+  /** Or why they can't be sent. */
+  readonly parameters: { readonly value: readonly unknown[] } | { readonly error: unknown }
+  readonly tags: readonly string[]
+}
+
+/** What the engine tells a body. */
+export type BodyEvent =
+  /** What it waited for is there. */
+  | { readonly ticket: number; readonly value: Parcel }
+  | { readonly ticket: number; readonly error: Parcel }
+  | { readonly ticket: number; readonly complete: true }
+  /** It is to stop. */
+  | { readonly abort: Parcel }
+
+/** The way from a body to its engine. */
+export interface Link {
+  /** Blocks until there is an answer. */
+  ask(ask: Ask): Answer
+  tell(tell: Tell): void
+  /** The body has settled. @param asked - Whether it said anything on this way: its end must not overtake that. */
+  finished(result: Parcel, asked: boolean): void
+}
+
+/** A body that is executed for an engine elsewhere. */
+export interface ForeignBody {
+  event(event: BodyEvent): void
+}
+
+/** How a thread executes a definition: of the same copy of the package as the definition. */
+export interface Runtime {
+  readonly protocol: number
+  /** Calls the body. It has finished when the link is told so, before this returns or later. */
+  start(fn: BodyFunction, start: BodyStart, link: Link): ForeignBody
+}
+
+/** The engine's side of a body that is executed elsewhere. */
+export interface BodyServer {
+  /** @throws CodecError `NOT_ENCODABLE` */
+  start(): BodyStart
+  answer(ask: Ask): Answer
+  told(tell: Tell): void
+  /** What the body found. */
+  result(parcel: Parcel): { readonly value: unknown } | { readonly error: unknown }
+}

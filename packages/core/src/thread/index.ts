@@ -1,0 +1,21 @@
+/**
+ * What the main entry is in a thread that executes tasks: all that bodies and definitions need, and neither XState nor RxJS,
+ * which take longer to load than the thread takes to start. Chosen by the condition `@troupe/thread`; the types are those of
+ * the main entry.
+ */
+export { CodecError, InternalError, JournalError, RunError, TroupeError, UsageError } from '../base/errors.ts'
+export { isTaskThread } from '../base/task-thread.ts'
+export { flowParameters, inputs, runId, taskSource, version } from '../definitions/cache-policies.ts'
+export { flow } from '../definitions/flow.ts'
+export { abort, exponentialBackoff, retryAfter } from '../definitions/retrying.ts'
+export { task } from '../definitions/task.ts'
+export { memoryBlobs } from '../ports/blobs.ts'
+export { memoryCache } from '../ports/cache.ts'
+export { memoryJournal } from '../ports/memory-journal.ts'
+export { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
+export { bindRun, currentFlowRun, currentTaskRun, now, random, sleep, uuid, withTags } from '../runs/context.ts'
+export { cancelled, completed, failed } from '../runs/endings.ts'
+export { opaque, transfer, unmapped } from '../runs/markers.ts'
+export { allowFailure, asCompleted, waitAll } from '../runs/wait.ts'
+export { registerValue } from '../values/registry.ts'
+export { createEngine, flowRunMachine, taskRunMachine } from './engine.ts'
