@@ -1,2 +1,6 @@
 /** For sibling packages of Troupe only; changes without notice. */
+export { answerForGone, protocolVersion } from './remote/gone.ts'
+export { Fifo } from './base/fifo.ts'
+export { toMilliseconds } from './base/duration.ts'
+export { ReadyQueue } from './runners/ready-queue.ts'
 export { InProcessPool } from './runners/in-process-pool.ts'

@@ -5,3 +5,5 @@
  */
 export { ConcurrentTaskRunner, type ConcurrentTaskRunnerOptions } from '@troupe/core'
 export { SequentialTaskRunner } from './sequential-task-runner.ts'
+export { type WorkerThreadsTaskRunnerOptions } from './worker-threads/options.ts'
+export { WorkerThreadsTaskRunner } from './worker-threads/worker-threads-task-runner.ts'

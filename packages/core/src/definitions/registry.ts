@@ -59,9 +59,14 @@ function sameCode(a: Named, b: Named): boolean {
 }
 
 /** The definition that a body in another thread calls: that of the same line, else the only one of the name. */
-export function findCalled(kind: 'flow' | 'task', { name, version, place }: Omit<Origin, 'modules' | 'insideRun'>): Definition {
+export function findCalled(
+  kind: 'flow' | 'task',
+  { name, version, place }: Omit<Origin, 'modules' | 'insideRun'>,
+): Definition {
   const named = definitions.get(`${kind}:${name}`) ?? []
-  const same = named.find(({ definition }) => definition.origin.place === place && definition.version === version)
+  const same = named.find(
+    ({ definition }) => definition.origin.place === place && definition.version === version,
+  )
   return same?.definition ?? findDefinition(kind, name, version)
 }
 

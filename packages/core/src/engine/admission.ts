@@ -145,7 +145,7 @@ export class Admission implements Held, Claimant, Seeker {
   #waitedTooLong(ms: number): void {
     const { run } = this
     // Nothing may begin while its flow run is paused: its time begins anew with the end of that.
-    if (this.#attempt.isPostponed() || !this.#attempt.withdraw()) return
+    if (this.#attempt.isPostponed() || this.#attempt.beganElsewhere()) return
     const claim = this.#claim
     const what = claim?.granted === false ? claim.waitsFor : 'waits for its turn'
     if (run.stateName === 'Pending' || run.stateName === 'AwaitingRetry')

@@ -30,7 +30,7 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   abstract awaits(target: Target): void
   abstract childEnded(child: Run): void
   abstract wake(go: () => void): void
-  abstract withdraw(): boolean
+  abstract beganElsewhere(): boolean
   abstract cancel(reason: unknown): void
   abstract finish(): void
   abstract letGo(reason: unknown): void

@@ -3,7 +3,16 @@ import { redefine } from '../definitions/define.ts'
 import type { AllOptions } from '../definitions/options.ts'
 import { findCalled } from '../definitions/registry.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
-import type { Answer, Ask, BodyEvent, BodyServer, BodyStart, FlowFacts, Parcel, Tell } from '../remote/protocol.ts'
+import type {
+  Answer,
+  Ask,
+  BodyEvent,
+  BodyServer,
+  BodyStart,
+  FlowFacts,
+  Parcel,
+  Tell,
+} from '../remote/protocol.ts'
 import { unwrap, unwrapResult, wrap, wrapError, type Leaves } from '../remote/wire.ts'
 import type { BodyContext, CurrentBody, Target } from '../runs/current-body.ts'
 import { Future, Handle } from '../runs/future.ts'
@@ -39,7 +48,15 @@ export class AttemptServer implements BodyServer, Leaves {
   start(): BodyStart {
     const { run, number, parcel } = this.#attempt
     const { name, runName, tags } = run
-    return { runId: run.id, flowRunId: run.ledger.flowRunId, name, runName, attempt: number, tags, args: parcel }
+    return {
+      runId: run.id,
+      flowRunId: run.ledger.flowRunId,
+      name,
+      runName,
+      attempt: number,
+      tags,
+      args: parcel,
+    }
   }
 
   /** The body is to stop. */

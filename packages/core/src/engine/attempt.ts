@@ -152,6 +152,11 @@ export class Attempt extends AssignedBody {
     return true
   }
 
+  /** The body can't begin where its task runner would execute it. */
+  refuse(error: TroupeError): void {
+    if (!this.begun && !this.over && this.run.body === this) this.#life.refused(this, error)
+  }
+
   #limitTo(ms: number): void {
     const { clock } = this.host
     this.#limit = new TimeLimit(clock, (this.countsFrom ?? clock.now()) + ms, () => this.#timeOut(ms))
@@ -418,7 +423,8 @@ export class Attempt extends AssignedBody {
     // Where bodies begin without asking, those that have not yet are taken back.
     if (this.childPool.withdraw === undefined) return
     for (const { body } of liveBelow(this.run))
-      if (body instanceof Attempt && body.isAdmitted && body.withdraw()) body.isPostponed()
+      if (body instanceof Attempt && body.isAdmitted && !body.begun && !body.beganElsewhere())
+        body.isPostponed()
   }
 
   /** The run goes on: what waited for that begins, and the body is handed what came meanwhile. */
@@ -430,10 +436,8 @@ export class Attempt extends AssignedBody {
     this.tryEnd()
   }
 
-  /** Takes it back from its task runner. @returns Whether it has not begun */
-  withdraw(): boolean {
-    if (!this.begun) this.pool?.withdraw?.(this)
-    return !this.begun
+  beganElsewhere(): boolean {
+    return !this.begun && this.pool?.withdraw?.(this) === false
   }
 
   #launchWaiting(): void {

@@ -13,7 +13,7 @@ export function cancelRun(run: Run, reason: unknown): void {
     return
   }
   // It may have begun in another thread meanwhile.
-  if (run.body?.begun === false) run.body.withdraw()
+  run.body?.beganElsewhere()
   const error = cancelledError(run, reason)
   const moved = run.move({ type: 'cancel' }, error.message, { failure: run.host.values.saveError(error) })
   if (!moved) return

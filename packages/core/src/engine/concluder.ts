@@ -1,3 +1,4 @@
+import type { TroupeError } from '../base/errors.ts'
 import type { Run, RunHost } from './run.ts'
 
 /** What ended an attempt in place of its body. */
@@ -7,6 +8,8 @@ export type Cut = 'timeOut' | 'crash' | 'hostLost'
 export interface Concluder<Attempt> {
   /** Lets the body begin as soon as there is room. */
   launch(attempt: Attempt): void
+  /** The body can't begin. */
+  refused(attempt: Attempt, error: TroupeError): void
   conclude(attempt: Attempt): void
   /** Cancels what an earlier execution of the body had submitted. @returns Whether there was any. */
   endUncalled(attempt: Attempt): boolean

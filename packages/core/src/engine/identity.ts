@@ -41,7 +41,11 @@ export function wrapArguments(args: readonly unknown[]): Parcel {
  * @throws CodecError `NOT_ENCODABLE`; RunError `RUN_CRASHED` where a buffer that was moved is needed once more
  */
 export function parcelFor(
-  { run, number, arguments: args }: { readonly run: Run; readonly number: number; readonly arguments: readonly unknown[] },
+  {
+    run,
+    number,
+    arguments: args,
+  }: { readonly run: Run; readonly number: number; readonly arguments: readonly unknown[] },
   sent: Parcel | undefined,
 ): Parcel {
   const parcel = sent ?? wrapArguments(args)

@@ -185,8 +185,15 @@ function preparedAgain(host: RunHost, { submitted }: RecordedRun): Prepared {
   const inputs = host.values.encodes ? (submitted.inputs as Uint8Array) : undefined
   const args = inputs === undefined ? (submitted.inputs as readonly unknown[]) : decodeArguments(inputs, [])
   const dependencies = dependenciesOf(args, undefined)
-  return { args, inputs, dependencies, identity: undefined, parcel: undefined,
-    derivedId: undefined, order: host.next() }
+  return {
+    args,
+    inputs,
+    dependencies,
+    identity: undefined,
+    parcel: undefined,
+    derivedId: undefined,
+    order: host.next(),
+  }
 }
 
 /** Two starters of one id: the second gets the first one's run, if it asked for the same. */

@@ -35,7 +35,9 @@ export function waitedTooLongError(run: Run, waitTimeoutMs: number, what: string
 export function invalidParametersError(run: Run, found: readonly StandardSchemaV1.Issue[]): RunError {
   // As plain data: libraries give objects of classes of their own, which no journal takes.
   const issues = found.map(({ message, path = [] }) => ({ message, path: path.map(keyOf) }))
-  const words = issues.map(({ message, path }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`))
+  const words = issues.map(({ message, path }) =>
+    path.length === 0 ? message : `${path.join('.')}: ${message}`,
+  )
   const text = `invalid parameters of ${run.definition.name}: ${words.join('; ')}`
   return new RunError('INVALID_PARAMETERS', text, { details: { issues } })
 }

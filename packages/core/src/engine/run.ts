@@ -118,8 +118,12 @@ export interface Body extends CurrentBody {
   handOver(item: HandedOver): void
   /** The body is to see the end of a run it waits for: calls `go` when the body may go on. */
   wake(go: () => void): void
-  /** Takes it back from its task runner. @returns Whether it has not begun */
-  withdraw(): boolean
+  /**
+   * Takes a body that has not begun back from a task runner whose bodies begin without asking.
+   *
+   * @returns Whether it turns out to have begun
+   */
+  beganElsewhere(): boolean
   /** The run is being cancelled. */
   cancel(reason: unknown): void
   /** The run has ended, or goes on without this body. */
@@ -284,7 +288,9 @@ export class Run implements CommitSubject, HandedOver {
     const { attempt } = context
     const entry: TransitionEntry = { kind: 'transition', at, run, to, seq, attempt, message, outcome }
     this.ledger.record(
-      this.rare?.isNewName === true || this.rare?.host !== undefined || until !== undefined ? this.#withMore(entry, until) : entry,
+      this.rare?.isNewName === true || this.rare?.host !== undefined || until !== undefined
+        ? this.#withMore(entry, until)
+        : entry,
       this,
     )
     // What waits for its slots may begin only when the journal is told that it left.

@@ -1,3 +1,4 @@
+import type { TroupeError } from '../base/errors.ts'
 import type { BodyEvent, BodyServer } from '../remote/protocol.ts'
 
 /** What a body came to: a value, or what it threw. */
@@ -53,6 +54,8 @@ export interface TaskReports {
    * @returns False where the run has ended meanwhile: then the body must not begin, or is to be stopped.
    */
   started(assignment: Assignment, host?: string): boolean
+  /** The body can't begin where this pool would execute it: the run fails with `error`. Not after `started`. */
+  refused(assignment: Assignment, error: TroupeError): void
   /** The body has ended. */
   finished(assignment: Assignment, result: BodyResult): void
   /** The place where the body ran is gone; `cause` says how far that is known. */

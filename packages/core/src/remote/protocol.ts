@@ -59,7 +59,12 @@ export type Tell =
       readonly reason?: string | undefined
     }
   | { readonly tell: 'look'; readonly ref: number }
-  | { readonly tell: 'watch'; readonly ref: number; readonly ticket: number; readonly what: 'states' | 'transitions' }
+  | {
+      readonly tell: 'watch'
+      readonly ref: number
+      readonly ticket: number
+      readonly what: 'states' | 'transitions'
+    }
   /** It waits no more. */
   | { readonly tell: 'stop'; readonly ticket: number }
   | {
@@ -112,14 +117,15 @@ export interface Link {
 
 /** A body that is executed for an engine elsewhere. */
 export interface ForeignBody {
+  /** Calls the body. It has finished when the link is told so, before this returns or later. */
+  run(fn: BodyFunction): void
   event(event: BodyEvent): void
 }
 
 /** How a thread executes a definition: of the same copy of the package as the definition. */
 export interface Runtime {
   readonly protocol: number
-  /** Calls the body. It has finished when the link is told so, before this returns or later. */
-  start(fn: BodyFunction, start: BodyStart, link: Link): ForeignBody
+  body(start: BodyStart, link: Link): ForeignBody
 }
 
 /** The engine's side of a body that is executed elsewhere. */

@@ -18,8 +18,8 @@ import {
   type Ask,
   type BodyEvent,
   type BodyStart,
+  type ForeignBody,
   type Link,
-  type Parcel,
   type Runtime,
   type FlowFacts,
   type Submitted,
@@ -27,7 +27,7 @@ import {
 } from './protocol.ts'
 import { RemoteTarget } from './remote-target.ts'
 import { remoteLogger } from './remote-logger.ts'
-import { unwrap, unwrapArguments, wrap, wrapError, wrapResult, type Leaves } from './wire.ts'
+import { unwrap, unwrapArguments, wrap, wrapResult, type Leaves } from './wire.ts'
 
 /** Something that a body waits for. */
 interface Waiting {
@@ -37,7 +37,7 @@ interface Waiting {
 }
 
 /** A body whose engine is in another thread: what it does is asked and told there. */
-class RemoteBody implements CurrentBody, BodyContext, Leaves {
+class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
   readonly copy = copy
   readonly kind = 'task'
   readonly #start: BodyStart
@@ -286,14 +286,5 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Executes bodies for an engine that is in another thread. */
 export const runtime: Runtime = {
   protocol: protocolVersion,
-  start(fn, start, link) {
-    const body = new RemoteBody(start, link)
-    body.run(fn)
-    return body
-  },
-}
-
-/** For a thread that can't even begin: what it failed with. */
-export function refusal(error: unknown): Parcel {
-  return { ...wrapError(error), thrown: true }
+  body: (start, link) => new RemoteBody(start, link),
 }

@@ -19,7 +19,10 @@ function sendable(fields: LogFields): Parcel {
   try {
     return wrap(fields, 'fields')
   } catch {
-    return wrap(Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, asSendable(value)])), 'fields')
+    return wrap(
+      Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, asSendable(value)])),
+      'fields',
+    )
   }
 }
 

@@ -1,23 +1,15 @@
 import { Fifo } from '../base/fifo.ts'
-import { Heap } from '../base/heap.ts'
 import type { Assignment, BodyResult, PoolHost, TaskPool } from '../ports/task-runner.ts'
+import { ReadyQueue } from './ready-queue.ts'
 
 /** How many bodies are begun before the event loop gets its turn: I/O and timers are served between. */
 const startsPerTurn = 128
-
-/** An attempt that waits for a slot; `gone` once it was begun or withdrawn, for it may stand in two queues. */
-interface Waiting {
-  readonly assignment: Assignment
-  gone: boolean
-}
 
 interface Lane {
   free: number
   /** Leases of bodies that lent their slot and want it back; they go first, for they hold what others wait for. */
   readonly resuming: Fifo<number>
-  /** Ready children of bodies that lent their slot, then all others; each in order of submission. */
-  readonly children: Heap<Waiting>
-  readonly ready: Heap<Waiting>
+  readonly ready: ReadyQueue
 }
 
 /**
@@ -35,9 +27,6 @@ export class InProcessPool implements TaskPool {
   readonly #lent = new Set<number>()
   /** Of bodies that want their slot back: what to call then. One that waits for several runs may want it for each. */
   readonly #resumes = new Map<number, (() => void)[]>()
-  readonly #waiting = new Map<number, Waiting>()
-  /** Those that wait, by the lease of the body that submitted them, while that body has not lent its slot. */
-  readonly #byParent = new Map<number, Waiting[]>()
   readonly #starting = new Fifo<Assignment>()
   #closed = false
   #scheduled = false
@@ -62,29 +51,20 @@ export class InProcessPool implements TaskPool {
       return
     }
     const lane = this.#lane(assignment)
-    const waiting: Waiting = { assignment, gone: false }
-    this.#waiting.set(assignment.lease, waiting)
-    const parent = assignment.parentLease
-    if (parent !== undefined && this.#lent.has(parent)) lane.children.push(waiting)
-    else {
-      lane.ready.push(waiting)
-      if (parent !== undefined) this.#siblings(parent).push(waiting)
-    }
+    lane.ready.push(assignment)
     this.#grant(lane)
   }
 
-  stop({ lease }: Assignment): void {
+  stop(assignment: Assignment): void {
     // One without a slot to wait for asks the engine before it begins, soon; one that has begun has its signal.
-    this.#leave(this.#waiting.get(lease))
+    this.#lanes.get(this.#laneKey(assignment))?.ready.remove(assignment.lease)
   }
 
   lend(assignment: Assignment): void {
     if (this.#closed || this.#lent.has(assignment.lease)) return
     this.#lent.add(assignment.lease)
     const lane = this.#lane(assignment)
-    // Children that were ready before their parent began to wait go first now, too.
-    for (const child of this.#byParent.get(assignment.lease) ?? []) if (!child.gone) lane.children.push(child)
-    this.#byParent.delete(assignment.lease)
+    lane.ready.lent(assignment.lease)
     lane.free++
     this.#grant(lane)
   }
@@ -109,8 +89,6 @@ export class InProcessPool implements TaskPool {
     this.#closed = true
     this.#starting.clear()
     this.#lanes.clear()
-    this.#waiting.clear()
-    this.#byParent.clear()
     this.#lent.clear()
     this.#resumes.clear()
   }
@@ -126,8 +104,7 @@ export class InProcessPool implements TaskPool {
       lane = {
         free: this.#limit,
         resuming: new Fifo(),
-        children: new Heap(byOrder),
-        ready: new Heap(byOrder),
+        ready: new ReadyQueue((lease) => this.#lent.has(lease)),
       }
       this.#lanes.set(key, lane)
     }
@@ -143,12 +120,10 @@ export class InProcessPool implements TaskPool {
         this.#resume(resuming)
         continue
       }
-      const next = lane.children.pop() ?? lane.ready.pop()
+      const next = lane.ready.shift()
       if (next === undefined) return
-      if (next.gone) continue
-      this.#leave(next)
       lane.free--
-      this.#enqueue(next.assignment)
+      this.#enqueue(next)
     }
   }
 
@@ -156,21 +131,6 @@ export class InProcessPool implements TaskPool {
     const resumes = this.#resumes.get(lease)
     this.#resumes.delete(lease)
     for (const resume of resumes ?? []) resume()
-  }
-
-  #siblings(parent: number): Waiting[] {
-    let siblings = this.#byParent.get(parent)
-    if (siblings === undefined) {
-      siblings = []
-      this.#byParent.set(parent, siblings)
-    }
-    return siblings
-  }
-
-  #leave(waiting: Waiting | undefined): void {
-    if (waiting === undefined) return
-    waiting.gone = true
-    this.#waiting.delete(waiting.assignment.lease)
   }
 
   #enqueue(assignment: Assignment): void {
@@ -234,8 +194,8 @@ export class InProcessPool implements TaskPool {
 
   #release(assignment: Assignment): void {
     if (!this.lends || this.#closed) return
-    this.#byParent.delete(assignment.lease)
     const lane = this.#lane(assignment)
+    lane.ready.ended(assignment.lease)
     // A body that ended while it lent its slot has given it up already; whoever waits together with it goes on.
     if (this.#lent.delete(assignment.lease)) this.#resume(assignment.lease)
     else lane.free++
@@ -253,10 +213,5 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 function isIdle(lane: Lane, limit: number): boolean {
-  return lane.free === limit && lane.ready.size === 0 && lane.children.size === 0 && lane.resuming.size === 0
-}
-
-/** Ready runs start by priority and in order of submission, whatever the order in which they became ready. */
-function byOrder({ assignment: a }: Waiting, { assignment: b }: Waiting): boolean {
-  return a.priority === b.priority ? a.order < b.order : a.priority > b.priority
+  return lane.free === limit && lane.ready.size === 0 && lane.resuming.size === 0
 }

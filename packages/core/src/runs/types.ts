@@ -170,18 +170,18 @@ export type Settled<T> = T extends Leaf
     : T extends Ending<infer V>
       ? Settled<V>
       : T extends Wrapped<infer V>
-      ? V
-      : T extends Map<infer K, infer V>
-        ? Map<Settled<K>, Settled<V>>
-        : T extends Set<infer U>
-          ? Set<Settled<U>>
-          : T extends readonly unknown[]
-            ? SettledList<T>
-            : T extends object
-              ? Extract<T[keyof T], Fn> extends never
-                ? { [K in keyof T]: Settled<T[K]> }
+        ? V
+        : T extends Map<infer K, infer V>
+          ? Map<Settled<K>, Settled<V>>
+          : T extends Set<infer U>
+            ? Set<Settled<U>>
+            : T extends readonly unknown[]
+              ? SettledList<T>
+              : T extends object
+                ? Extract<T[keyof T], Fn> extends never
+                  ? { [K in keyof T]: Settled<T[K]> }
+                  : T
                 : T
-              : T
 
 type SettledList<T extends readonly unknown[]> = T[number][] extends T
   ? T extends unknown[]

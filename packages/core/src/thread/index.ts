@@ -13,7 +13,16 @@ export { memoryBlobs } from '../ports/blobs.ts'
 export { memoryCache } from '../ports/cache.ts'
 export { memoryJournal } from '../ports/memory-journal.ts'
 export { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
-export { bindRun, currentFlowRun, currentTaskRun, now, random, sleep, uuid, withTags } from '../runs/context.ts'
+export {
+  bindRun,
+  currentFlowRun,
+  currentTaskRun,
+  now,
+  random,
+  sleep,
+  uuid,
+  withTags,
+} from '../runs/context.ts'
 export { cancelled, completed, failed } from '../runs/endings.ts'
 export { opaque, transfer, unmapped } from '../runs/markers.ts'
 export { allowFailure, asCompleted, waitAll } from '../runs/wait.ts'

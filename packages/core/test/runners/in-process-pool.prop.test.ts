@@ -157,6 +157,7 @@ class Office {
         if ('error' in result) this.errors.push(result.error)
         ;(assignment as Job).finish()
       },
+      refused: () => undefined,
       lost: () => undefined,
     }
     this.pool = new InProcessPool({ reports, turn: (fn) => void setImmediate(fn) }, limit, perFlowRun)

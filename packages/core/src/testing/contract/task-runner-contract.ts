@@ -6,6 +6,11 @@ import type { Logger } from '../../base/logger.ts'
 import type { TaskRunner } from '../../ports/task-runner.ts'
 import type { ConformanceCase } from '../conformance.ts'
 import { createTestEngine } from '../test-engine.ts'
+import { createEngine } from '../../engine/create-engine.ts'
+import { memoryJournal } from '../../ports/memory-journal.ts'
+import { seededRandom } from '../../ports/random.ts'
+import { systemClock } from '../../ports/system-clock.ts'
+import { span } from './bodies.ts'
 import { cancelling } from './cancelling.ts'
 import { closing } from './closing.ts'
 import { dependencies } from './dependencies.ts'
@@ -30,6 +35,8 @@ export interface TaskRunnerContractOptions {
   readonly openEngine?: (options: { readonly logger: Logger }) => ContractEngine
   /** How long a short wait of the bodies is, in milliseconds; default 10. Longer where starting a body takes real time. */
   readonly tick?: number
+  /** For runners whose bodies take real time: the engine runs on this machine's clock. Default false. */
+  readonly realTime?: boolean
 }
 
 const cases: readonly Case[] = [
@@ -52,6 +59,24 @@ const silent: Logger = {
   error: () => undefined,
 }
 
+function openRealTime({ logger }: { readonly logger: Logger }): ContractEngine {
+  const clock = systemClock()
+  const journal = memoryJournal()
+  const engine = createEngine({
+    strictValues: true,
+    node: 'test',
+    logger,
+    clock,
+    journal,
+    random: seededRandom(1),
+  })
+  return Object.assign(engine, {
+    clock,
+    journal,
+    settle: <T>(promise: PromiseLike<T>) => Promise.resolve(promise),
+  })
+}
+
 /**
  * What every task runner is held to: choosing a runner changes where and when bodies run, and nothing else.
  *
@@ -66,11 +91,12 @@ export function taskRunnerContract(
   {
     mode,
     limit = Number.POSITIVE_INFINITY,
-    openEngine = createTestEngine,
-    tick = 10,
+    realTime = false,
+    openEngine = realTime ? openRealTime : createTestEngine,
+    tick = realTime ? 30 : 10,
   }: TaskRunnerContractOptions,
 ): ConformanceCase[] {
-  const facts: Facts = { mode, slots: mode === 'sequential' ? 1 : limit }
+  const facts: Facts = { mode, slots: mode === 'sequential' ? 1 : limit, restMs: realTime ? 100 : 0 }
   const apply = ({ modes, when }: Case): boolean => (modes?.includes(mode) ?? true) && (when?.(facts) ?? true)
   return cases.filter(apply).map(({ name, test }) => ({
     name,
@@ -80,6 +106,7 @@ export function taskRunnerContract(
       try {
         const runner = make()
         assert.equal(runner.mode, mode)
+        await engine.warm(runner, [span])
         const world = new World({ ...facts, engine, runner, tick, folder })
         await test(world)
         await world.check()

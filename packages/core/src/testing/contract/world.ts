@@ -28,6 +28,8 @@ export interface Facts {
   readonly mode: TaskRunner['mode']
   /** How many bodies run at once: of a sequential runner in one flow run, of any other over all. */
   readonly slots: number
+  /** How long bodies take to come to rest where time is real, in milliseconds; 0 on virtual time. */
+  readonly restMs: number
 }
 
 export interface Case {
@@ -55,6 +57,7 @@ export class World implements Facts {
   readonly tick: number
   readonly transitions: Transition[] = []
   readonly errors: unknown[] = []
+  readonly restMs: number
   readonly #folder: string
 
   constructor(init: Facts & { engine: ContractEngine; runner: TaskRunner; tick: number; folder: string }) {
@@ -62,6 +65,7 @@ export class World implements Facts {
     this.runner = init.runner
     this.mode = init.mode
     this.slots = init.slots
+    this.restMs = init.restMs
     this.tick = init.tick
     this.#folder = init.folder
     this.engine.transitions.subscribe((transition) => this.transitions.push(transition))
@@ -120,8 +124,15 @@ export class World implements Facts {
 
   /** Turns the event loop until the engine is at rest; no virtual time passes. */
   async rest(): Promise<void> {
+    // Threads come to rest in real time, and nobody is told when.
+    if (this.restMs > 0) await this.#passed(this.restMs)
     for (let i = 0; i < turnsToRest; i++)
       await new Promise<void>((resolve) => this.engine.clock.turn(resolve))
+  }
+
+  #passed(ms: number): Promise<void> {
+    const { clock } = this.engine
+    return new Promise((resolve) => void clock.at(clock.now() + ms, resolve))
   }
 
   /** The states that a run went through, as `Pending → Running → Completed`. */
@@ -162,6 +173,8 @@ export class World implements Facts {
 
   /** All slots are free: a flow run can use the whole limit. */
   async #checkSlots(): Promise<void> {
+    // A thread that was ended must not be missed while its successor starts.
+    await this.engine.warm(this.runner, [span])
     const count = Math.min(this.slots, 8)
     await this.run(() =>
       Array.from({ length: count }, (_, n) => span(this.file('slots'), `${n}`, 2 * this.tick)),

@@ -1,0 +1,4 @@
+/** What a thread loads first. */
+import { startThread } from './thread.ts'
+
+startThread()

@@ -1,0 +1,375 @@
+import { MessageChannel, type Worker } from 'node:worker_threads'
+import { RunError, type Assignment, type BodyEvent, type BodyServer, type Parcel } from '@troupe/core'
+import { answerForGone } from '@troupe/core/internal'
+import type { Settings } from './options.ts'
+import { ResultReader, ringBytes } from './results.ts'
+import { spawn } from './spawn.ts'
+import {
+  controlWords,
+  mark,
+  slots,
+  state,
+  word,
+  type FromThread,
+  type Order,
+  type Refusal,
+  type TaskAddress,
+  type ToThread,
+} from './wires.ts'
+
+/** A body that was given to a thread. */
+export interface Placed {
+  readonly assignment: Assignment
+  readonly thread: PoolThread
+  readonly slot: number
+  readonly server: BodyServer
+  /** Whether the engine knows that it has begun. */
+  isReported: boolean
+  /** Whether it waits for another run, and does not count. */
+  isLent: boolean
+  /** Takes back that its thread is ended soon. */
+  stopKilling: (() => void) | undefined
+}
+
+/** What a thread tells the pool of. */
+export interface ThreadEvents {
+  begun(placed: Placed): void
+  finished(placed: Placed, result: Parcel): void
+  refused(placed: Placed, refusal: Refusal): void
+  warmed(thread: PoolThread): void
+  /** There is more room. */
+  changed(): void
+  /** It is gone, and all its bodies with it. */
+  exited(thread: PoolThread, exit: Exit): void
+}
+
+/** How a thread ended, and what it leaves. */
+export interface Exit {
+  /** Bodies that had not begun. */
+  readonly queued: readonly Placed[]
+  readonly begun: readonly Placed[]
+  /** The body that ended it, where that is known. */
+  readonly culprit: Placed | undefined
+  /** One whose module ended it while it was loaded. */
+  readonly loading: Placed | undefined
+  readonly error: unknown
+}
+
+/** Bodies of this many microseconds follow each other without a gap: more are given ahead. */
+const aheadMicros = 1_000
+/** Of bodies that take longer only one at a time is given. */
+const longMicros = 20_000
+const mostAhead = 64
+
+/** Values larger than this are moved and not copied, in bytes. */
+const movedFrom = 32 * 1024
+
+/** A thread, and what was given to it. */
+export class PoolThread {
+  readonly worker: Worker
+  readonly placed = new Map<number, Placed>()
+  /** Bodies that were begun here, over all time. */
+  begunCount = 0
+  /** Bodies that wait for other runs. */
+  lentCount = 0
+  /** Whether it is being ended. */
+  isEnding = false
+  /** Whether it gets nothing more, and is ended when it is empty. */
+  isRetiring = false
+  /** When it had nothing to do any more, by the monotonic clock. */
+  idleSince: number | undefined
+  readonly #events: ThreadEvents
+  readonly #control = new Int32Array(new SharedArrayBuffer(controlWords * 4))
+  readonly #answers = new MessageChannel()
+  readonly #results: ResultReader
+  readonly #free: number[] = []
+  readonly #outbox: Order[] = []
+  readonly #transfers: ArrayBuffer[] = []
+  readonly #known: Map<TaskAddress, number> = new Map()
+  readonly #newTasks: (readonly [number, TaskAddress])[] = []
+  readonly #bodies: number
+  #nextSlot = 0
+  #finishedCount = 0
+  #finishedBefore = -1
+  #micros: number | undefined
+  #error: unknown
+  #isRef = false
+  readonly exited: Promise<void>
+
+  constructor(events: ThreadEvents, settings: Settings, modules: readonly string[]) {
+    this.#events = events
+    this.#bodies = settings.bodiesPerThread
+    const memory = new SharedArrayBuffer(ringBytes)
+    this.#results = new ResultReader(this.#control, memory)
+    const { port1, port2 } = this.#answers
+    port1.unref()
+    const data = {
+      troupe: mark,
+      control: this.#control,
+      results: memory,
+      answers: port2,
+      bodies: this.#bodies,
+    } as const
+    this.worker = spawn(data, { settings, modules, transfer: [port2] })
+    this.worker.on('message', (message: FromThread) => this.#told(message))
+    this.worker.on('error', (error) => (this.#error = error))
+    this.exited = new Promise((resolve) => {
+      this.worker.once('exit', (code) => {
+        port1.close()
+        resolve()
+        this.#isGone(code)
+      })
+    })
+    this.name = `thread-${this.worker.threadId}`
+  }
+
+  /** Name for people. */
+  readonly name: string
+
+  // --- room -------------------------------------------------------------------------------------------------------
+
+  /** Bodies that were given to it and count. */
+  get load(): number {
+    return this.placed.size - this.lentCount
+  }
+
+  /** How many of the slots of the pool it takes up. */
+  get taken(): number {
+    return Math.min(this.load, this.#bodies)
+  }
+
+  /** How many bodies it should have at the most: those that it executes, and some ahead where they are short. */
+  get window(): number {
+    if (this.lentCount > 0) return this.#bodies
+    const micros = this.#micros
+    if (micros === undefined || micros >= longMicros) return this.#bodies
+    return this.#bodies + Math.min(1 + Math.floor(aheadMicros / Math.max(micros, 1)), mostAhead)
+  }
+
+  get canTake(): boolean {
+    return !this.isEnding && !this.isRetiring && this.placed.size < slots / 2
+  }
+
+  // --- giving -----------------------------------------------------------------------------------------------------
+
+  /** @param beside - Whether it begins at once, whatever else is there. */
+  place(assignment: Assignment, beside: boolean): Placed {
+    const { lease } = assignment
+    const slot = this.#free.pop() ?? this.#nextSlot++
+    const server = assignment.serve((event) => this.#send(lease, event))
+    const placed: Placed = {
+      assignment,
+      thread: this,
+      slot,
+      server,
+      isReported: false,
+      isLent: false,
+      stopKilling: undefined,
+    }
+    Atomics.store(this.#control, word.slots + slot, state.queued(lease))
+    this.placed.set(lease, placed)
+    this.idleSince = undefined
+    const start = server.start()
+    const { buffers = [], keeps } = start.args
+    if (keeps !== true) this.#transfers.push(...buffers)
+    this.#outbox.push({ lease, slot, task: this.#taskNumber(assignment.task.origin), beside, start })
+    if (this.#outbox.length === 1) queueMicrotask(() => this.#flush())
+    this.#keepAlive()
+    return placed
+  }
+
+  #taskNumber({ name, version, modules }: TaskAddress & object): number {
+    const address = addressOf(name, version, modules)
+    let number = this.#known.get(address)
+    if (number === undefined) {
+      number = this.#known.size
+      this.#known.set(address, number)
+      this.#newTasks.push([number, address])
+    }
+    return number
+  }
+
+  #flush(): void {
+    const orders = this.#outbox.splice(0)
+    const tasks = this.#newTasks.splice(0)
+    if (orders.length > 0) this.#post({ to: 'orders', tasks, orders }, this.#transfers.splice(0))
+  }
+
+  warm(tasks: readonly TaskAddress[]): void {
+    for (const task of tasks) this.#taskNumber(task)
+    this.#newTasks.length = 0
+    this.#post({ to: 'warm', tasks: [...this.#known].map(([address, number]) => [number, address] as const) })
+    this.#keepAlive(true)
+  }
+
+  #post(message: ToThread, transfer: readonly ArrayBuffer[] = []): void {
+    this.worker.postMessage(message, transfer as ArrayBuffer[])
+  }
+
+  #send(lease: number, event: BodyEvent): void {
+    if (!this.placed.has(lease)) return
+    const value = 'value' in event ? event.value.bytes : undefined
+    const isMoved =
+      value !== undefined && value.byteLength >= movedFrom && value.buffer instanceof ArrayBuffer
+    this.#post({ to: 'event', lease, event }, isMoved ? [value.buffer] : [])
+  }
+
+  /** Takes a body back. @returns False where it has begun; then that is known */
+  withdraw(placed: Placed): boolean {
+    const { lease } = placed.assignment
+    const at = word.slots + placed.slot
+    const queued = state.queued(lease)
+    if (Atomics.compareExchange(this.#control, at, queued, state.withdrawn(lease)) === queued) {
+      this.#remove(placed)
+      return true
+    }
+    this.#read()
+    return false
+  }
+
+  /** Bodies that have not begun, the newest first. */
+  queued(): Placed[] {
+    return [...this.placed.values()].filter((placed) => !placed.isReported).toReversed()
+  }
+
+  /** A body that waits is given up. */
+  drop(placed: Placed): void {
+    this.#remove(placed)
+  }
+
+  /** Whether nothing has ended since this was asked last, though something waits. */
+  hasStoodStill(): boolean {
+    const stood = this.#finishedCount === this.#finishedBefore
+    this.#finishedBefore = this.#finishedCount
+    return stood && this.load > this.#bodies
+  }
+
+  #remove(placed: Placed): void {
+    const { lease } = placed.assignment
+    if (!this.placed.delete(lease)) return
+    if (placed.isLent) this.lentCount--
+    placed.stopKilling?.()
+    this.#free.push(placed.slot)
+    if (this.placed.size === 0) this.#keepAlive()
+  }
+
+  /** It keeps the process alive while there is something in it, as any pending work does. */
+  #keepAlive(isWarming = false): void {
+    const keeps = isWarming || this.placed.size > 0
+    if (keeps === this.#isRef) return
+    this.#isRef = keeps
+    if (keeps) this.worker.ref()
+    else this.worker.unref()
+  }
+
+  // --- what it tells ----------------------------------------------------------------------------------------------
+
+  #told(message: FromThread): void {
+    this.#read()
+    if (message === null) {
+      this.#events.changed()
+      return
+    }
+    switch (message.from) {
+      case 'warmed':
+        this.#keepAlive()
+        this.#events.warmed(this)
+        return
+      case 'flow':
+        return
+      case 'finished':
+        this.#isFinished(message.lease, message.result, message.micros)
+        this.#events.changed()
+        return
+      case 'refused': {
+        const placed = this.placed.get(message.lease)
+        if (placed === undefined) return
+        this.#remove(placed)
+        this.#events.refused(placed, message.refusal)
+        this.#events.changed()
+        return
+      }
+      case 'ask': {
+        const answer = this.placed.get(message.lease)?.server.answer(message.ask) ?? answerForGone()
+        this.#answers.port1.postMessage(answer)
+        Atomics.add(this.#control, word.answered, 1)
+        Atomics.notify(this.#control, word.answered)
+        return
+      }
+      case 'tell':
+        this.placed.get(message.lease)?.server.told(message.tell)
+        return
+    }
+  }
+
+  /** Reads what is new in the shared memory. */
+  #read(): void {
+    Atomics.store(this.#control, word.pinged, 0)
+    for (;;) {
+      const result = this.#results.next()
+      if (result === undefined) break
+      const { lease, bytes, thrown, micros } = result
+      this.#isFinished(lease, { bytes, thrown }, micros)
+    }
+    for (const placed of this.placed.values()) this.#hasBegun(placed)
+  }
+
+  #hasBegun(placed: Placed): void {
+    if (placed.isReported) return
+    const { lease } = placed.assignment
+    if (Atomics.load(this.#control, word.slots + placed.slot) !== state.begun(lease)) return
+    placed.isReported = true
+    this.begunCount++
+    this.#events.begun(placed)
+  }
+
+  #isFinished(lease: number, result: Parcel, micros: number): void {
+    this.#finishedCount++
+    this.#micros = this.#micros === undefined ? micros : 0.8 * this.#micros + 0.2 * micros
+    const placed = this.placed.get(lease)
+    if (placed === undefined) return
+    this.#hasBegun(placed)
+    this.#remove(placed)
+    this.#events.finished(placed, result)
+  }
+
+  // --- its end ----------------------------------------------------------------------------------------------------
+
+  /** Ends the thread, whatever it does. */
+  end(): Promise<void> {
+    this.isEnding = true
+    void this.worker.terminate()
+    return this.exited
+  }
+
+  #isGone(code: number): void {
+    this.isEnding = true
+    this.#read()
+    const culprit = Atomics.load(this.#control, word.culprit)
+    const loading = Atomics.load(this.#control, word.loading)
+    const left = [...this.placed.values()]
+    const at = (slot: number): Placed | undefined => left.find((placed) => placed.slot === slot - 1)
+    for (const placed of left) this.#remove(placed)
+    const begun = left.filter(({ isReported }) => isReported)
+    const blamed = culprit > 0 ? at(culprit) : culprit < 0 || begun.length > 1 ? undefined : begun[0]
+    this.#events.exited(this, {
+      queued: left.filter(({ isReported }) => !isReported),
+      begun,
+      culprit: blamed,
+      loading: loading > 0 ? at(loading) : undefined,
+      error: this.#error ?? new RunError('RUN_CRASHED', `its thread ended with exit code ${code}`),
+    })
+  }
+}
+
+const addresses = new WeakMap<readonly string[], TaskAddress>()
+
+/** The same object for the same definition. */
+function addressOf(name: string, version: string, modules: readonly string[]): TaskAddress {
+  let address = addresses.get(modules)
+  if (address === undefined) {
+    address = { name, version, modules }
+    addresses.set(modules, address)
+  }
+  return address
+}

@@ -1,0 +1,384 @@
+import {
+  RunError,
+  UsageError,
+  type Assignment,
+  type Parcel,
+  type PoolHost,
+  type TaskPool,
+} from '@troupe/core'
+import { Fifo, ReadyQueue } from '@troupe/core/internal'
+import type { Settings } from './options.ts'
+import { PoolThread, type Exit, type Placed, type ThreadEvents } from './pool-thread.ts'
+import type { Refusal } from './wires.ts'
+
+/** How often it is looked whether bodies wait behind a long one, in milliseconds. */
+const lookMs = 5
+
+/**
+ * Runs bodies on threads.
+ *
+ * A slot counts a body that is running and waits for no other run; there are as many as threads × bodies per thread. A body
+ * that waits lends its slot and keeps its thread to itself, so that nobody suffers where either must be ended: another
+ * thread takes its place, while there may be more. Short bodies are given to a thread ahead; those that have not begun can
+ * be taken back at any moment.
+ */
+export class ThreadPool implements TaskPool, ThreadEvents {
+  readonly lends = true
+  readonly encodes = true
+  readonly stops = true
+  readonly #host: PoolHost
+  readonly #settings: Settings
+  readonly #limit: number
+  readonly #threads = new Set<PoolThread>()
+  readonly #placed = new Map<number, Placed>()
+  readonly #ready = new ReadyQueue((lease) => this.#placed.get(lease)?.isLent === true)
+  readonly #resuming = new Fifo<number>()
+  readonly #resumes = new Map<number, (() => void)[]>()
+  readonly #warming = new Map<PoolThread, () => void>()
+  #isClosed = false
+  #isFilling = false
+  #isScheduled = false
+  #look: NodeJS.Timeout | undefined
+  #idle: NodeJS.Timeout | undefined
+
+  constructor(host: PoolHost, settings: Settings) {
+    this.#host = host
+    this.#settings = settings
+    this.#limit = settings.threads * settings.bodiesPerThread
+  }
+
+  // --- for the engine ---------------------------------------------------------------------------------------------
+
+  assign(assignment: Assignment): void {
+    if (this.#isClosed) return
+    this.#ready.push(assignment)
+    this.#schedule()
+  }
+
+  withdraw(assignment: Assignment): boolean {
+    const { lease } = assignment
+    if (this.#ready.remove(lease)) return true
+    const placed = this.#placed.get(lease)
+    if (placed === undefined) return true
+    if (placed.isReported || !placed.thread.withdraw(placed)) return false
+    this.#placed.delete(lease)
+    this.#schedule()
+    return true
+  }
+
+  stop(assignment: Assignment): void {
+    if (this.withdraw(assignment)) return
+    const placed = this.#placed.get(assignment.lease)
+    if (placed === undefined || placed.stopKilling !== undefined) return
+    if (placed.isLent) this.#abandon(placed)
+    else this.#killSoon(placed)
+  }
+
+  /** One that waits needs no force: what it waits for never comes. Its thread goes when the others in it have ended. */
+  #abandon(placed: Placed): void {
+    placed.thread.isRetiring = true
+    placed.thread.drop(placed)
+    this.#isOut(placed)
+    this.#host.reports.lost(placed.assignment, {
+      crashed: false,
+      error: new RunError('RUN_CRASHED', 'it was stopped while it waited'),
+    })
+    this.#retire(placed.thread)
+    this.#schedule()
+  }
+
+  #killSoon(placed: Placed): void {
+    const timer = setTimeout(() => void placed.thread.end(), this.#settings.patienceMs)
+    placed.stopKilling = () => clearTimeout(timer)
+  }
+
+  lend(assignment: Assignment): void {
+    const placed = this.#placed.get(assignment.lease)
+    // One that is to be ended soon may wait for what never comes: it gives its slot back by its end.
+    if (placed === undefined || placed.isLent || placed.stopKilling !== undefined || this.#isClosed) return
+    const { thread } = placed
+    placed.isLent = true
+    thread.lentCount++
+    this.#takeBack(thread)
+    this.#ready.lent(assignment.lease)
+    this.#schedule()
+  }
+
+  reclaim(assignment: Assignment, resume: () => void): void {
+    const { lease } = assignment
+    if (this.#placed.get(lease)?.isLent !== true) {
+      resume()
+      return
+    }
+    const others = this.#resumes.get(lease)
+    if (others !== undefined) {
+      others.push(resume)
+      return
+    }
+    this.#resumes.set(lease, [resume])
+    this.#resuming.push(lease)
+    this.#fill()
+  }
+
+  async warm(tasks: readonly Assignment['task'][]): Promise<void> {
+    const addresses = tasks.map(({ origin }) => origin)
+    const modules = addresses.flatMap((address) => address.modules)
+    while (this.#threads.size < this.#settings.threads) this.#startThread(modules)
+    const warmed = [...this.#threads].map(
+      (thread) =>
+        new Promise<void>((resolve) => {
+          this.#warming.set(thread, resolve)
+          thread.warm(addresses)
+        }),
+    )
+    await Promise.all(warmed)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#ready.clear()
+    this.#resumes.clear()
+    clearInterval(this.#look)
+    clearTimeout(this.#idle)
+    for (const thread of this.#threads) this.#takeBack(thread)
+    this.#ready.clear()
+    await this.#settled()
+    await Promise.all([...this.#threads].map((thread) => thread.end()))
+  }
+
+  /** Bodies that run have been told to stop; they may do so, and are ended if they don't. */
+  async #settled(): Promise<void> {
+    const running = [...this.#threads].filter((thread) => thread.load > 0)
+    if (running.length === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#settings.patienceMs)
+      this.#whenEmpty = () => {
+        if ([...this.#threads].some((thread) => thread.load > 0)) return
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #whenEmpty: () => void = () => undefined
+
+  // --- giving bodies to threads -----------------------------------------------------------------------------------
+
+  /** Not at once: the caller is in the middle of its own work, and submits more. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#isClosed) return
+    this.#isScheduled = true
+    queueMicrotask(() => {
+      this.#isScheduled = false
+      this.#fill()
+    })
+  }
+
+  get #taken(): number {
+    let taken = 0
+    for (const thread of this.#threads) taken += thread.taken
+    return taken
+  }
+
+  #fill(): void {
+    if (this.#isFilling || this.#isClosed) return
+    this.#isFilling = true
+    try {
+      this.#resumeSome()
+      this.#beginSome()
+      this.#giveAhead()
+    } finally {
+      this.#isFilling = false
+    }
+    this.#watch()
+  }
+
+  /** Bodies that want their slot back go first, for they hold what others wait for. */
+  #resumeSome(): void {
+    while (this.#resuming.size > 0 && this.#taken < this.#limit) {
+      const lease = this.#resuming.shift()
+      const placed = lease === undefined ? undefined : this.#placed.get(lease)
+      if (lease === undefined) return
+      if (placed?.isLent === true) {
+        placed.isLent = false
+        placed.thread.lentCount--
+      }
+      this.#resume(lease)
+    }
+  }
+
+  #resume(lease: number): void {
+    const resumes = this.#resumes.get(lease)
+    this.#resumes.delete(lease)
+    for (const resume of resumes ?? []) resume()
+  }
+
+  /** Free slots are for bodies that begin at once. */
+  #beginSome(): void {
+    while (this.#resuming.size === 0 && this.#taken < this.#limit) {
+      const assignment = this.#ready.shift() ?? this.#steal()
+      if (assignment === undefined) return
+      const thread = this.#threadFor(assignment)
+      this.#place(assignment, thread, true)
+    }
+  }
+
+  /** A thread with room: one that has nothing else to do, else a new one, else one in which bodies only wait. */
+  #threadFor({ task }: Assignment): PoolThread {
+    const threads = [...this.#threads].filter((thread) => thread.canTake)
+    const { bodiesPerThread, threads: limit, extraThreads } = this.#settings
+    const withRoom = threads.filter((thread) => thread.lentCount === 0 && thread.load < bodiesPerThread)
+    const [least] = withRoom.toSorted((a, b) => a.load - b.load)
+    const isFull = this.#threads.size >= limit + extraThreads
+    const busy = threads.filter((thread) => thread.load > 0 || thread.lentCount === 0).length
+    if (least !== undefined && (least.load === 0 || isFull || busy >= limit)) return least
+    const [waiting] = threads.toSorted((a, b) => a.load - b.load || a.lentCount - b.lentCount)
+    return isFull && waiting !== undefined ? waiting : this.#startThread(task.origin.modules)
+  }
+
+  /** Threads whose bodies are short have some ahead, so that they need not wait for the next. */
+  #giveAhead(): void {
+    if (this.#resuming.size > 0) return
+    for (const thread of this.#threads) {
+      while (thread.canTake && thread.lentCount === 0 && thread.load > 0 && thread.load < thread.window) {
+        const assignment = this.#ready.shift()
+        if (assignment === undefined) return
+        this.#place(assignment, thread, false)
+      }
+    }
+  }
+
+  #place(assignment: Assignment, thread: PoolThread, beside: boolean): void {
+    this.#placed.set(assignment.lease, thread.place(assignment, beside))
+    if (thread.begunCount + thread.load >= this.#settings.maxTasksPerThread) thread.isRetiring = true
+  }
+
+  /** What waits in one thread while another has nothing to do. */
+  #steal(): Assignment | undefined {
+    for (const thread of this.#threads) {
+      if (thread.load <= this.#settings.bodiesPerThread) continue
+      for (const placed of thread.queued()) {
+        if (!thread.withdraw(placed)) continue
+        this.#placed.delete(placed.assignment.lease)
+        return placed.assignment
+      }
+    }
+    return undefined
+  }
+
+  /** What has not begun in a thread waits for another one. */
+  #takeBack(thread: PoolThread): void {
+    for (const placed of thread.queued()) {
+      if (!thread.withdraw(placed)) continue
+      this.#placed.delete(placed.assignment.lease)
+      this.#ready.push(placed.assignment)
+    }
+  }
+
+  #startThread(modules: readonly string[]): PoolThread {
+    const thread = new PoolThread(this, this.#settings, modules)
+    this.#threads.add(thread)
+    return thread
+  }
+
+  // --- what threads tell ------------------------------------------------------------------------------------------
+
+  begun(placed: Placed): void {
+    if (!this.#host.reports.started(placed.assignment, placed.thread.name)) this.#killSoon(placed)
+  }
+
+  finished(placed: Placed, result: Parcel): void {
+    this.#isOut(placed)
+    this.#host.reports.finished(placed.assignment, placed.server.result(result))
+  }
+
+  refused(placed: Placed, { code, message, cause }: Refusal): void {
+    this.#isOut(placed)
+    const { name, version, modules } = placed.assignment.task.origin
+    const details = { name, version, modules }
+    this.#host.reports.refused(placed.assignment, new UsageError(code, message, { cause, details }))
+  }
+
+  /** A body is not in its thread any more. */
+  #isOut(placed: Placed): void {
+    const { lease } = placed.assignment
+    this.#placed.delete(lease)
+    this.#ready.ended(lease)
+    // Whoever waits together with it goes on.
+    if (placed.isLent) this.#resume(lease)
+  }
+
+  warmed(thread: PoolThread): void {
+    this.#warming.get(thread)?.()
+    this.#warming.delete(thread)
+  }
+
+  changed(): void {
+    for (const thread of this.#threads) if (thread.isRetiring) this.#retire(thread)
+    if (this.#isClosed) this.#whenEmpty()
+    else this.#fill()
+  }
+
+  #retire(thread: PoolThread): void {
+    if (thread.placed.size === 0 && !thread.isEnding) void thread.end()
+  }
+
+  exited(thread: PoolThread, { queued, begun, culprit, loading, error }: Exit): void {
+    this.#threads.delete(thread)
+    this.warmed(thread)
+    for (const placed of [...queued, ...begun]) this.#isOut(placed)
+    for (const placed of queued) {
+      if (placed === loading) this.#endedWhileLoading(placed, error)
+      else if (!this.#isClosed) this.#ready.push(placed.assignment)
+    }
+    for (const placed of begun) {
+      // One that was being stopped did not bring it down.
+      const crashed = placed === culprit && placed.stopKilling === undefined
+      this.#host.reports.lost(placed.assignment, { crashed, error })
+    }
+    this.changed()
+  }
+
+  #endedWhileLoading(placed: Placed, error: unknown): void {
+    const { name, modules } = placed.assignment.task.origin
+    const message = `the thread ended while it loaded ${modules.join(', ')} for task ${name}`
+    this.#host.reports.refused(placed.assignment, new UsageError('TASK_NOT_FOUND', message, { cause: error }))
+  }
+
+  // --- time -------------------------------------------------------------------------------------------------------
+
+  /** Bodies that wait behind one that turns out to be long are taken back; threads with nothing to do are ended. */
+  #watch(): void {
+    const hasQueued = [...this.#threads].some((thread) => thread.load > this.#settings.bodiesPerThread)
+    if (!hasQueued) {
+      clearInterval(this.#look)
+      this.#look = undefined
+    } else {
+      this.#look ??= setInterval(() => this.#takeBackFromLong(), lookMs).unref()
+    }
+    this.#watchIdle()
+  }
+
+  #takeBackFromLong(): void {
+    for (const thread of this.#threads) if (thread.hasStoodStill()) this.#takeBack(thread)
+    this.#fill()
+  }
+
+  #watchIdle(): void {
+    const idle = [...this.#threads].filter((thread) => thread.placed.size === 0 && !thread.isEnding)
+    for (const thread of idle) thread.idleSince ??= performance.now()
+    if (idle.length <= this.#settings.keepThreads || this.#idle !== undefined) return
+    const oldest = Math.min(...idle.map((thread) => thread.idleSince ?? 0))
+    const wait = Math.max(oldest + this.#settings.idleMs - performance.now(), 1)
+    this.#idle = setTimeout(() => this.#endIdle(), Math.min(wait, 2 ** 31 - 1)).unref()
+  }
+
+  #endIdle(): void {
+    this.#idle = undefined
+    const idle = [...this.#threads].filter((thread) => thread.placed.size === 0 && !thread.isEnding)
+    const due = performance.now() - this.#settings.idleMs
+    const surplus = idle.slice(this.#settings.keepThreads)
+    for (const thread of surplus) if ((thread.idleSince ?? due + 1) <= due) void thread.end()
+    this.#watchIdle()
+  }
+}
