@@ -6,6 +6,7 @@ import type { Benchmark } from './lib/benchmark.ts'
 import { memory } from './memory.ts'
 import { overhead } from './overhead.ts'
 import { scale } from './scale.ts'
+import { threads } from './threads.ts'
 
 /** All of them, in the order in which they run. */
 export const benchmarks: readonly Benchmark[] = [
@@ -15,5 +16,6 @@ export const benchmarks: readonly Benchmark[] = [
   memory,
   latency,
   featureCosts,
+  threads,
   commits,
 ]

@@ -4,7 +4,7 @@ interface MeasureModule {
   readonly measures: Readonly<Record<string, Measure>>
 }
 
-type ModuleName = 'bare' | 'task-runs' | 'memory' | 'latency' | 'limits'
+type ModuleName = 'bare' | 'task-runs' | 'memory' | 'latency' | 'limits' | 'threads'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -13,6 +13,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   memory: () => import('../cases/memory.ts'),
   latency: () => import('../cases/latency.ts'),
   limits: () => import('../cases/limits.ts'),
+  threads: () => import('../cases/threads.ts'),
 }
 
 /** `<module>/<measurement>`. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { Worker, type MessagePort } from 'node:worker_threads'
+import { Worker, type MessagePort, type WorkerOptions } from 'node:worker_threads'
 import { startThread } from './thread.ts'
 import type { Settings } from './options.ts'
 import type { ThreadData } from './wires.ts'
@@ -24,7 +24,7 @@ export function spawn(
   }: { settings: Settings; modules: readonly string[]; transfer: readonly MessagePort[] },
 ): Worker {
   const entry = entryFile()
-  const worker = new Worker(entry ?? bootstrap, {
+  const options: WorkerOptions = {
     eval: entry === undefined,
     workerData:
       entry === undefined
@@ -33,13 +33,25 @@ export function spawn(
     transferList: [...transfer],
     // What the program was started with; a module that reads its arguments finds them.
     argv: process.argv.slice(2),
-    execArgv: [...withoutSource(process.execArgv), threadCondition],
+    execArgv: [...argumentsOfThread(process.execArgv, ofLoading), threadCondition],
     name: 'troupe',
     ...(settings.env === undefined ? undefined : { env: settings.env }),
     ...(settings.resourceLimits === undefined ? undefined : { resourceLimits: settings.resourceLimits }),
-  })
+  }
+  const worker = create(entry ?? bootstrap, options)
   worker.unref()
   return worker
+}
+
+function create(entry: URL | string, options: WorkerOptions): Worker {
+  try {
+    return new Worker(entry, options)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_INVALID_EXEC_ARGV') throw error
+    // Which options are for the whole process depends on the version of Node.
+    const least = argumentsOfThread(process.execArgv, ofModules)
+    return new Worker(entry, { ...options, execArgv: [...least, threadCondition] })
+  }
 }
 
 /** URL of this code; undefined in a bundle in CommonJS. */
@@ -56,21 +68,36 @@ function entryFile(): URL | undefined {
   return existsSync(fileURLToPath(entry)) ? entry : undefined
 }
 
-function withoutSource(args: readonly string[]): string[] {
+/**
+ * Options of the process that say how modules are loaded: a thread gets these. Others a thread may not have, or they are
+ * not for it, as `--inspect`.
+ *
+ * @see https://nodejs.org/api/worker_threads.html#new-workerfilename-options
+ */
+const ofModules = /^(--import|--require|-r|--loader|--experimental-loader|--conditions|-C)(=|$)/
+const ofLoading = new RegExp(
+  `${ofModules.source}|^--(enable-source-maps|preserve-symlinks|(no-)?experimental-[a-z-]+|(no-)?warnings|(no-)?deprecation|disable-warning|trace-[a-z-]+|unhandled-rejections|stack-trace-limit)(=|$)`,
+)
+const withValue = new Set([
+  '--import',
+  '--require',
+  '-r',
+  '--loader',
+  '--experimental-loader',
+  '--conditions',
+  '-C',
+  '--disable-warning',
+])
+
+function argumentsOfThread(args: readonly string[], wanted: RegExp): string[] {
   const kept: string[] = []
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? ''
-    const isPair = arg === '--conditions' || arg === '-C'
-    if (isPair && args[i + 1] === sourceCondition) i++
-    else if (isPair) kept.push(`--conditions=${args[++i]}`)
-    else if (arg !== `--conditions=${sourceCondition}`) kept.push(arg)
+    const taken = withValue.has(arg) ? [arg, args[++i] ?? ''] : [arg]
+    if (wanted.test(arg) && !taken.join('=').endsWith(`=${sourceCondition}`)) kept.push(...taken)
   }
-  return kept.filter((arg) => !isOfProcess.test(arg))
+  return kept
 }
-
-/** Options that a thread may not have, or that run the program once more in it. */
-const isOfProcess =
-  /^(--inspect|--title|--max-|--stack-|--expose|--test|-e$|--eval|-p$|--print|-i$|--interactive|--input-type)/
 
 /** Where a module of a bundle says how it executes bodies in a thread. */
 const key = Symbol.for('@troupe/runners/start-thread')

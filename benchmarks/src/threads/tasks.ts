@@ -1,0 +1,6 @@
+import { task, transfer } from '@troupe/core'
+import { work } from './work.ts'
+
+export const bodies = { compute: task('compute', work.compute), small: task('small', work.small) }
+export const touchMoved = task('touch-moved', (buffer: ArrayBuffer) => transfer(work.touch(buffer)))
+export const touchCopied = task('touch-copied', work.touch)
