@@ -63,14 +63,20 @@ export function redefine(
   if (typeof options !== 'object' || options === null) {
     throw new UsageError('INVALID_OPTION', `expected options: ${definition.name}.with({ … })`)
   }
+  const changed = withOptions(definition, options)
+  const { name, version } = changed
+  if (name !== definition.name || version !== definition.version) register(changed, callerPlace(below))
+  return changed
+}
+
+/** The definition with other options, not remembered. @throws UsageError as `define` */
+export function withOptions(definition: Definition, options: AllOptions): Definition {
   const { kind, fn } = definition
   const name = nameOf(kind, options.name ?? definition.name, fn)
   const version = versionOf(options.version ?? definition.version)
   const settings = compile(kind, options, definition.settings)
   const given = { ...definition.given, ...options }
-  const changed: Definition = { kind, name, version, fn, settings, origin: definition.origin, given }
-  if (name !== definition.name || version !== definition.version) register(changed, callerPlace(below))
-  return changed
+  return { kind, name, version, fn, settings, origin: definition.origin, given }
 }
 
 function nameOf(kind: 'flow' | 'task', name: unknown, fn: BodyFunction): string {

@@ -31,7 +31,9 @@ export function modulesOf(below: (...args: never[]) => unknown): readonly string
     Error.stackTraceLimit = frames
     Error.prepareStackTrace = (_, sites) => sites
     Error.captureStackTrace(holder, below)
-    const names = (holder.stack ?? []).map((site) => urlOf(site.getFileName()))
+    // What awaits the module is another one: its frames are no calls.
+    const calls = (holder.stack ?? []).filter((site) => !(site as AsyncSite).isAsync())
+    const names = calls.map((site) => urlOf(site.getFileName()))
     const urls = [...new Set(names.filter((url) => url !== undefined))]
     const own = urls.filter((url) => !url.includes('/node_modules/'))
     return (own.length > 0 ? own : urls).slice(0, most)
@@ -39,6 +41,11 @@ export function modulesOf(below: (...args: never[]) => unknown): readonly string
     Error.prepareStackTrace = prepareStackTrace
     Error.stackTraceLimit = stackTraceLimit
   }
+}
+
+/** A frame as V8 gives it; the types of Node leave this out. */
+interface AsyncSite extends NodeJS.CallSite {
+  isAsync(): boolean
 }
 
 /** CommonJS gives paths; what is no file, as the insides of Node, can't be loaded. */

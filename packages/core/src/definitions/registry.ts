@@ -16,14 +16,17 @@ const key = Symbol.for('@troupe/core/definitions')
 const shared = globalThis as { [key]?: Map<string, Named[]> }
 const definitions: Map<string, Named[]> = (shared[key] ??= new Map())
 
-/** The newest of a name are kept: enough to tell one from several. */
+/** The newest of a name are kept, of those that `with` made and of the others: enough to tell one from several. */
 const kept = 4
 
 /** Remembers a definition, for runs that must be found by name. */
 export function register(definition: Definition, place: string): void {
   const name = `${definition.kind}:${definition.name}`
   const named = definitions.get(name) ?? []
-  definitions.set(name, [{ definition, place, runtime }, ...named].slice(0, kept))
+  const isMade = ({ given }: Definition): boolean => given !== undefined
+  const alike = named.filter((each) => isMade(each.definition) === isMade(definition))
+  const dropped = alike.slice(kept - 1)
+  definitions.set(name, [{ definition, place, runtime }, ...named.filter((each) => !dropped.includes(each))])
 }
 
 /**
@@ -88,13 +91,27 @@ export function checkFindable({ name: shown, origin }: Definition): void {
   const named = definitions.get(`task:${name}`)
   if (named === undefined || named.length < 2) return
   const other = named.find(
-    ({ definition, place }) =>
-      definition.origin.version === version && definition.origin.name === name && place !== origin.place,
+    ({ definition }) =>
+      definition.origin.version === version &&
+      definition.origin.name === name &&
+      !isSamePlace(definition.origin, origin),
   )
   if (other === undefined) return
   throw new UsageError(
     'AMBIGUOUS_NAME',
-    `task ${name} is defined more than once: at ${origin.place} and at ${other.place}; give one another name, or another version`,
-    { details: { kind: 'task', name, places: [origin.place, other.place] } },
+    `task ${name} is defined more than once: ${placeOf(origin)} and ${placeOf(other.definition.origin)}; give one another name, or another version`,
+    { details: { kind: 'task', name, places: [placeOf(origin), placeOf(other.definition.origin)] } },
   )
+}
+
+function isSamePlace(a: Origin, b: Origin): boolean {
+  return a === b || (a.place === b.place && a.modules.join() === b.modules.join())
+}
+
+/** Where it is defined, also where a helper does it for several modules. */
+function placeOf({ place, modules }: Origin): string {
+  const [nearest, next] = modules
+  const isHelper =
+    nearest !== undefined && next !== undefined && place.includes(nearest.replace('file://', ''))
+  return isHelper ? `at ${place}, called by ${next}` : `at ${place}`
 }

@@ -20,6 +20,8 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   abstract readonly deadline: number | undefined
   /** Why the body was told to stop. */
   reason: unknown
+  /** Where it runs, if not on this event loop. */
+  place: string | undefined
   /** Its arguments, encoded: where it is executed in another thread. */
   parcel: Parcel = noParcel
   #context: AttemptContext | undefined

@@ -1,5 +1,5 @@
 import { InternalError } from '../base/errors.ts'
-import { redefine } from '../definitions/define.ts'
+import { withOptions } from '../definitions/define.ts'
 import type { AllOptions } from '../definitions/options.ts'
 import { findCalled } from '../definitions/registry.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
@@ -33,8 +33,8 @@ export class AttemptServer implements BodyServer, Leaves {
   readonly #attempt: Served
   readonly #send: (event: BodyEvent) => void
   /** The runs that the body submitted, by the numbers that it knows them by. */
-  readonly #targets: Target[] = []
-  readonly #stops = new Map<number, () => void>()
+  #targets: Target[] | undefined
+  #stops: Map<number, () => void> | undefined
 
   constructor(attempt: Served, send: (event: BodyEvent) => void) {
     this.#attempt = attempt
@@ -65,7 +65,12 @@ export class AttemptServer implements BodyServer, Leaves {
   }
 
   result(parcel: Parcel): BodyResult {
-    return unwrapResult(parcel, this)
+    try {
+      return unwrapResult(parcel, this)
+    } catch (error) {
+      // Of a class that is not registered here, say.
+      return { error }
+    }
   }
 
   // --- what it asks -----------------------------------------------------------------------------------------------
@@ -84,9 +89,9 @@ export class AttemptServer implements BodyServer, Leaves {
       case 'call': {
         const given = unwrap(ask.options, this) as AllOptions
         const found = findCalled(ask.kind, ask)
-        const definition = Object.keys(given).length === 0 ? found : redefine(found, given, findCalled)
+        const definition = Object.keys(given).length === 0 ? found : withOptions(found, given)
         const target = context.call(definition, unwrap(ask.args, this) as readonly unknown[])
-        return { ref: this.#targets.push(target) - 1, id: target.id, runName: target.runName }
+        return { ref: (this.#targets ??= []).push(target) - 1, id: target.id, runName: target.runName }
       }
       case 'draw':
         context.checkActing()
@@ -101,7 +106,7 @@ export class AttemptServer implements BodyServer, Leaves {
         return undefined
       case 'deadline': {
         const deadline = this.#attempt.deadlineAfter(ask.ms)
-        this.#stops.set(ask.ticket, deadline.stop)
+        this.#stopBy(ask.ticket, deadline.stop)
         this.#answerLater(ask.ticket, deadline.done)
         return undefined
       }
@@ -109,7 +114,7 @@ export class AttemptServer implements BodyServer, Leaves {
   }
 
   #target(ref: number): Target {
-    const target = this.#targets[ref]
+    const target = this.#targets?.[ref]
     if (target !== undefined) return target
     throw new InternalError(`a body asked for run ${ref}, which it did not submit`)
   }
@@ -134,6 +139,15 @@ export class AttemptServer implements BodyServer, Leaves {
   // --- what it tells ----------------------------------------------------------------------------------------------
 
   told(tell: Tell): void {
+    try {
+      this.#told(tell)
+    } catch (error) {
+      if ('ticket' in tell) this.#send({ ticket: tell.ticket, error: wrapError(error, this) })
+      else this.#attempt.run.host.report(error, this.#attempt.run)
+    }
+  }
+
+  #told(tell: Tell): void {
     switch (tell.tell) {
       case 'await':
         this.#await(tell)
@@ -148,8 +162,8 @@ export class AttemptServer implements BodyServer, Leaves {
         this.#watch(tell)
         return
       case 'stop':
-        this.#stops.get(tell.ticket)?.()
-        this.#stops.delete(tell.ticket)
+        this.#stops?.get(tell.ticket)?.()
+        this.#stops?.delete(tell.ticket)
         return
       case 'log': {
         const { logger } = this.#context.describe()
@@ -182,13 +196,17 @@ export class AttemptServer implements BodyServer, Leaves {
       error: (error: unknown) => this.#send({ ticket, error: wrapError(error) }),
       complete: () => this.#send({ ticket, complete: true }),
     })
-    this.#stops.set(ticket, () => subscription.unsubscribe())
+    this.#stopBy(ticket, () => subscription.unsubscribe())
   }
 
   /** The body is gone: nothing is told to it any more. */
   close(): void {
-    for (const stop of this.#stops.values()) stop()
-    this.#stops.clear()
+    for (const stop of this.#stops?.values() ?? []) stop()
+    this.#stops = undefined
+  }
+
+  #stopBy(ticket: number, stop: () => void): void {
+    ;(this.#stops ??= new Map()).set(ticket, stop)
   }
 
   // --- what stands in values --------------------------------------------------------------------------------------

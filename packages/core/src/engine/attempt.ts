@@ -127,8 +127,9 @@ export class Attempt extends AssignedBody {
       run.ledger.lost
     )
       return false
-    if (this.isPostponed()) return false
-    if (host !== undefined || run.rare?.host !== undefined) run.rarely.host = host
+    // Where it has begun already, in another thread, it runs as others do that were running.
+    if (host === undefined && this.isPostponed()) return false
+    this.place = host
     // A first attempt of a try moves its run here; a retry at once was moved when the last attempt failed.
     if (run.stateName === 'Recovering') this.#recover()
     else if (run.stateName !== 'Retrying') run.move({ type: 'start' })

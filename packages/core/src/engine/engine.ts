@@ -116,7 +116,11 @@ export class Engine implements RunHost {
     const description = runner ?? this.#defaultRunner
     let pool = this.#pools.get(description)
     if (pool === undefined) {
-      pool = description.createPool({ reports: poolReports, turn: (fn) => this.clock.turn(fn) })
+      pool = description.createPool({
+        reports: poolReports,
+        turn: (fn) => this.clock.turn(fn),
+        report: (error) => this.report(error, undefined),
+      })
       this.#pools.set(description, pool)
     }
     return pool

@@ -1,5 +1,4 @@
-import { UsageError } from '../base/errors.ts'
-import { inWords } from '../base/words.ts'
+import { checkFraction } from '../runs/fraction.ts'
 import type { Run } from './run.ts'
 
 /** How far a body is, as it says itself. @public */
@@ -17,9 +16,7 @@ export interface Progress {
 
 /** @throws UsageError `INVALID_OPTION` */
 export function progressOf(run: Run, fraction: number, message: string | undefined, at: number): Progress {
-  if (typeof fraction !== 'number' || !(fraction >= 0 && fraction <= 1)) {
-    throw new UsageError('INVALID_OPTION', `expected progress from 0 to 1, got ${inWords(fraction)}`)
-  }
+  checkFraction(fraction)
   const { id: runId, runName } = run
   const { flowRunId } = run.ledger
   const { attempt } = run.context

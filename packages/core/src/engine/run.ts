@@ -108,6 +108,8 @@ export interface Body extends CurrentBody {
   readonly liveRuns: readonly Run[]
   /** Whether the body has been let begin. */
   readonly begun: boolean
+  /** Where it runs, if not on this event loop. */
+  readonly place: string | undefined
   /** Whether the run goes on without this body. */
   readonly over: boolean
   /** Whether what the body drew is safe. */
@@ -286,13 +288,14 @@ export class Run implements CommitSubject, HandedOver {
     const at = this.host.clock.now()
     const { index: run, seq } = this
     const { attempt } = context
-    const entry: TransitionEntry = { kind: 'transition', at, run, to, seq, attempt, message, outcome }
-    this.ledger.record(
-      this.rare?.isNewName === true || this.rare?.host !== undefined || until !== undefined
-        ? this.#withMore(entry, until)
-        : entry,
-      this,
-    )
+    const host = this.body?.place
+    // Written out: this is made for each transition, and spreads are slow.
+    const entry: TransitionEntry =
+      host === undefined
+        ? { kind: 'transition', at, run, to, seq, attempt, message, outcome }
+        : { kind: 'transition', at, run, to, seq, attempt, message, outcome, host }
+    const hasMore = this.rare?.isNewName === true || until !== undefined
+    this.ledger.record(hasMore ? this.#withMore(entry, until) : entry, this)
     // What waits for its slots may begin only when the journal is told that it left.
     if (terminal || to === 'AwaitingRetry') this.giveBack()
     // A subflow's end counts for its caller when it is safe: two journals have no common order before.
@@ -309,7 +312,6 @@ export class Run implements CommitSubject, HandedOver {
       ...entry,
       ...named,
       ...(entry.to === 'AwaitingRetry' && until !== undefined ? { until } : undefined),
-      ...(rare.host === undefined ? undefined : { host: rare.host }),
     }
   }
 

@@ -100,6 +100,8 @@ export interface PoolHost {
   readonly reports: TaskReports
   /** See `Clock.turn`. */
   turn(fn: () => void): void
+  /** Something went wrong that no run is told of. */
+  report(error: unknown): void
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Deadline } from '../runs/deadline.ts'
 import { isFailureOf, runOfError } from '../runs/failed-runs.ts'
 import { Future, Handle, isForeignFuture } from '../runs/future.ts'
 import { Unmapped } from '../runs/markers.ts'
+import { checkFraction } from '../runs/fraction.ts'
 import { nativePromise, twoCopies, unmappedOutside } from '../runs/refused-arguments.ts'
 import { runContext } from '../runs/run-context.ts'
 import type { CurrentRun } from '../runs/types.ts'
@@ -20,6 +21,7 @@ import {
   type BodyStart,
   type ForeignBody,
   type Link,
+  type Parcel,
   type Runtime,
   type FlowFacts,
   type Submitted,
@@ -88,7 +90,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
   event(event: BodyEvent): void {
     if ('abort' in event) {
       this.#isAborted = true
-      this.#reason = unwrap(event.abort)
+      this.#reason = readable(() => unwrap(event.abort))
       this.#controller?.abort(this.#reason)
       return
     }
@@ -96,8 +98,20 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     if (waiting === undefined) return
     if (waiting.complete === undefined || 'complete' in event) this.#waiting.delete(event.ticket)
     if ('complete' in event) waiting.complete?.()
-    else if ('error' in event) waiting.error(unwrap(event.error, this))
-    else waiting.value(unwrap(event.value, this))
+    else if ('error' in event) waiting.error(readable(() => unwrap(event.error, this)))
+    else this.#give(waiting, event.value)
+  }
+
+  #give(waiting: Waiting, parcel: Parcel): void {
+    let value: unknown
+    try {
+      value = unwrap(parcel, this)
+    } catch (error) {
+      // Of a class that is not registered here, say.
+      waiting.error(error)
+      return
+    }
+    waiting.value(value)
   }
 
   /** @returns A number that what it waits for comes with. */
@@ -167,7 +181,10 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
         return signal()
       },
       logger: remoteLogger((tell) => this.tell(tell)),
-      progress: (fraction, message) => this.tell({ tell: 'progress', fraction, message }),
+      progress: (fraction, message) => {
+        checkFraction(fraction)
+        this.tell({ tell: 'progress', fraction, message })
+      },
     }
   }
 
@@ -269,6 +286,15 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
   /** What is thrown for it is known as the failure of that run when it comes back. */
   isFailure(error: unknown, target: RemoteTarget): unknown {
     isFailureOf(error, target)
+    return error
+  }
+}
+
+/** An error that can't be read here stands for itself. */
+function readable(read: () => unknown): unknown {
+  try {
+    return read()
+  } catch (error) {
     return error
   }
 }

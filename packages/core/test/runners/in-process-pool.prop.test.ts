@@ -160,7 +160,11 @@ class Office {
       refused: () => undefined,
       lost: () => undefined,
     }
-    this.pool = new InProcessPool({ reports, turn: (fn) => void setImmediate(fn) }, limit, perFlowRun)
+    this.pool = new InProcessPool(
+      { reports, turn: (fn) => void setImmediate(fn), report: () => undefined },
+      limit,
+      perFlowRun,
+    )
   }
 
   next(): number {

@@ -10,7 +10,7 @@ interface Definition {
   readonly name: string
   readonly version: string
   readonly fn: (...args: unknown[]) => unknown
-  readonly origin: { readonly name: string; readonly version: string }
+  readonly origin: { readonly name: string; readonly version: string; readonly modules: readonly string[] }
 }
 
 interface Named {
@@ -92,21 +92,27 @@ function registry(): Map<string, readonly Named[]> {
 }
 
 /** Its definitions, each body once. */
-function find({ name, version }: TaskAddress): Named[] {
+function find({ name, version, modules }: TaskAddress): Named[] {
   const bodies = new Set<unknown>()
   return (registry().get(`task:${name}`) ?? []).filter(({ definition }) => {
     const { origin, fn } = definition
     if (origin.name !== name || origin.version !== version || bodies.has(fn)) return false
+    // Another module may define a task of that name through the same helper. Under CommonJS there are more frames elsewhere.
+    if (origin.modules[0] !== modules[0] || !origin.modules.every((url) => modules.includes(url)))
+      return false
     bodies.add(fn)
     return true
   })
 }
 
 function notFound({ name, version, modules }: TaskAddress, cause: unknown): Refusal {
-  const known = [...registry().keys()]
-    .filter((id) => id.startsWith('task:'))
-    .map((id) => id.slice('task:'.length))
-  const has = known.length === 0 ? 'defines no task' : `defines ${known.join(', ')}`
+  const here = [...registry()].flatMap(([id, named]) => {
+    const isHere = named.some(({ definition: { origin } }) =>
+      origin.modules.some((url) => modules.includes(url)),
+    )
+    return id.startsWith('task:') && isHere ? [id.slice('task:'.length)] : []
+  })
+  const has = here.length === 0 ? 'defines no task' : `defines ${here.join(', ')}`
   const why =
     cause === undefined
       ? `${modules.join(', ')} ${has}; define the task at the top level of a module, which runs whenever it is loaded`

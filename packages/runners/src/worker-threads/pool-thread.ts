@@ -1,5 +1,12 @@
 import { MessageChannel, type Worker } from 'node:worker_threads'
-import { RunError, type Assignment, type BodyEvent, type BodyServer, type Parcel } from '@troupe/core'
+import {
+  RunError,
+  type Answer,
+  type Assignment,
+  type BodyEvent,
+  type BodyServer,
+  type Parcel,
+} from '@troupe/core'
 import { answerForGone } from '@troupe/core/internal'
 import type { Settings } from './options.ts'
 import { ResultReader, ringBytes } from './results.ts'
@@ -39,6 +46,8 @@ export interface ThreadEvents {
   warmed(thread: PoolThread): void
   /** There is more room. */
   changed(): void
+  /** What it said could not be understood. */
+  failed(error: unknown): void
   /** It is gone, and all its bodies with it. */
   exited(thread: PoolThread, exit: Exit): void
 }
@@ -52,6 +61,10 @@ export interface Exit {
   readonly culprit: Placed | undefined
   /** One whose module ended it while it was loaded. */
   readonly loading: Placed | undefined
+  /** What its code was told that wanted to start a flow there. */
+  readonly refusal: string | undefined
+  /** What it threw. */
+  readonly failure: unknown
   readonly error: unknown
 }
 
@@ -76,6 +89,8 @@ export class PoolThread {
   isEnding = false
   /** Whether it gets nothing more, and is ended when it is empty. */
   isRetiring = false
+  /** Whether a body takes so long that nothing is to wait behind it. */
+  isLong = false
   /** When it had nothing to do any more, by the monotonic clock. */
   idleSince: number | undefined
   readonly #events: ThreadEvents
@@ -84,7 +99,6 @@ export class PoolThread {
   readonly #results: ResultReader
   readonly #free: number[] = []
   readonly #outbox: Order[] = []
-  readonly #transfers: ArrayBuffer[] = []
   readonly #known: Map<TaskAddress, number> = new Map()
   readonly #newTasks: (readonly [number, TaskAddress])[] = []
   readonly #bodies: number
@@ -93,6 +107,8 @@ export class PoolThread {
   #finishedBefore = -1
   #micros: number | undefined
   #error: unknown
+  /** A flow was to be started where only tasks are executed. */
+  #refusal: string | undefined
   #isRef = false
   readonly exited: Promise<void>
 
@@ -111,7 +127,14 @@ export class PoolThread {
       bodies: this.#bodies,
     } as const
     this.worker = spawn(data, { settings, modules, transfer: [port2] })
-    this.worker.on('message', (message: FromThread) => this.#told(message))
+    this.worker.on('message', (message: FromThread) => {
+      try {
+        this.#told(message)
+      } catch (error) {
+        // Thrown here it would end the process.
+        this.#events.failed(error)
+      }
+    })
     this.worker.on('error', (error) => (this.#error = error))
     this.exited = new Promise((resolve) => {
       this.worker.once('exit', (code) => {
@@ -140,7 +163,7 @@ export class PoolThread {
 
   /** How many bodies it should have at the most: those that it executes, and some ahead where they are short. */
   get window(): number {
-    if (this.lentCount > 0) return this.#bodies
+    if (this.lentCount > 0 || this.isLong) return this.#bodies
     const micros = this.#micros
     if (micros === undefined || micros >= longMicros) return this.#bodies
     return this.#bodies + Math.min(1 + Math.floor(aheadMicros / Math.max(micros, 1)), mostAhead)
@@ -170,9 +193,14 @@ export class PoolThread {
     this.placed.set(lease, placed)
     this.idleSince = undefined
     const start = server.start()
-    const { buffers = [], keeps } = start.args
-    if (keeps !== true) this.#transfers.push(...buffers)
-    this.#outbox.push({ lease, slot, task: this.#taskNumber(assignment.task.origin), beside, start })
+    const { buffers, ...args } = start.args
+    // Buffers are moved when the body has begun: until then it may be taken back.
+    const order = { lease, slot, task: this.#taskNumber(assignment.task.origin), beside }
+    this.#outbox.push({
+      ...order,
+      start: buffers === undefined ? start : { ...start, args },
+      moves: buffers !== undefined,
+    })
     if (this.#outbox.length === 1) queueMicrotask(() => this.#flush())
     this.#keepAlive()
     return placed
@@ -192,7 +220,7 @@ export class PoolThread {
   #flush(): void {
     const orders = this.#outbox.splice(0)
     const tasks = this.#newTasks.splice(0)
-    if (orders.length > 0) this.#post({ to: 'orders', tasks, orders }, this.#transfers.splice(0))
+    if (orders.length > 0) this.#post({ to: 'orders', tasks, orders })
   }
 
   warm(tasks: readonly TaskAddress[]): void {
@@ -212,6 +240,11 @@ export class PoolThread {
     const isMoved =
       value !== undefined && value.byteLength >= movedFrom && value.buffer instanceof ArrayBuffer
     this.#post({ to: 'event', lease, event }, isMoved ? [value.buffer] : [])
+  }
+
+  /** Whether the module of its task is being loaded. */
+  isLoading({ slot }: Placed): boolean {
+    return Atomics.load(this.#control, word.loading) === slot + 1
   }
 
   /** Takes a body back. @returns False where it has begun; then that is known */
@@ -276,6 +309,7 @@ export class PoolThread {
         this.#events.warmed(this)
         return
       case 'flow':
+        this.#refusal = message.message
         return
       case 'finished':
         this.#isFinished(message.lease, message.result, message.micros)
@@ -291,15 +325,24 @@ export class PoolThread {
       }
       case 'ask': {
         const answer = this.placed.get(message.lease)?.server.answer(message.ask) ?? answerForGone()
-        this.#answers.port1.postMessage(answer)
-        Atomics.add(this.#control, word.answered, 1)
-        Atomics.notify(this.#control, word.answered)
+        this.#answer(answer, [])
+        return
+      }
+      case 'buffers': {
+        const { buffers = [], keeps } = this.placed.get(message.lease)?.server.start().args ?? {}
+        this.#answer([...buffers], keeps === true ? [] : buffers)
         return
       }
       case 'tell':
         this.placed.get(message.lease)?.server.told(message.tell)
         return
     }
+  }
+
+  #answer(answer: Answer | readonly ArrayBuffer[], transfer: readonly ArrayBuffer[]): void {
+    this.#answers.port1.postMessage(answer, transfer as ArrayBuffer[])
+    Atomics.add(this.#control, word.answered, 1)
+    Atomics.notify(this.#control, word.answered)
   }
 
   /** Reads what is new in the shared memory. */
@@ -325,6 +368,7 @@ export class PoolThread {
 
   #isFinished(lease: number, result: Parcel, micros: number): void {
     this.#finishedCount++
+    this.isLong = false
     this.#micros = this.#micros === undefined ? micros : 0.8 * this.#micros + 0.2 * micros
     const placed = this.placed.get(lease)
     if (placed === undefined) return
@@ -357,6 +401,8 @@ export class PoolThread {
       begun,
       culprit: blamed,
       loading: loading > 0 ? at(loading) : undefined,
+      refusal: this.#refusal,
+      failure: this.#error,
       error: this.#error ?? new RunError('RUN_CRASHED', `its thread ended with exit code ${code}`),
     })
   }

@@ -1,4 +1,5 @@
 import {
+  abort,
   RunError,
   UsageError,
   type Assignment,
@@ -34,7 +35,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   readonly #ready = new ReadyQueue((lease) => this.#placed.get(lease)?.isLent === true)
   readonly #resuming = new Fifo<number>()
   readonly #resumes = new Map<number, (() => void)[]>()
-  readonly #warming = new Map<PoolThread, () => void>()
+  readonly #warming = new Map<PoolThread, (() => void)[]>()
   #isClosed = false
   #isFilling = false
   #isScheduled = false
@@ -60,7 +61,12 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     if (this.#ready.remove(lease)) return true
     const placed = this.#placed.get(lease)
     if (placed === undefined) return true
-    if (placed.isReported || !placed.thread.withdraw(placed)) return false
+    if (placed.isReported) return false
+    const { thread } = placed
+    const isLoading = thread.isLoading(placed)
+    if (!thread.withdraw(placed)) return false
+    // Its module may hang, and nothing else would begin there.
+    if (isLoading) void thread.end()
     this.#placed.delete(lease)
     this.#schedule()
     return true
@@ -69,7 +75,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   stop(assignment: Assignment): void {
     if (this.withdraw(assignment)) return
     const placed = this.#placed.get(assignment.lease)
-    if (placed === undefined || placed.stopKilling !== undefined) return
+    if (placed === undefined) return
     if (placed.isLent) this.#abandon(placed)
     else this.#killSoon(placed)
   }
@@ -88,6 +94,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   }
 
   #killSoon(placed: Placed): void {
+    if (placed.stopKilling !== undefined) return
     const timer = setTimeout(() => void placed.thread.end(), this.#settings.patienceMs)
     placed.stopKilling = () => clearTimeout(timer)
   }
@@ -127,7 +134,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     const warmed = [...this.#threads].map(
       (thread) =>
         new Promise<void>((resolve) => {
-          this.#warming.set(thread, resolve)
+          this.#warming.set(thread, [...(this.#warming.get(thread) ?? []), resolve])
           thread.warm(addresses)
         }),
     )
@@ -283,6 +290,10 @@ export class ThreadPool implements TaskPool, ThreadEvents {
 
   // --- what threads tell ------------------------------------------------------------------------------------------
 
+  failed(error: unknown): void {
+    this.#host.report(error)
+  }
+
   begun(placed: Placed): void {
     if (!this.#host.reports.started(placed.assignment, placed.thread.name)) this.#killSoon(placed)
   }
@@ -296,7 +307,10 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.#isOut(placed)
     const { name, version, modules } = placed.assignment.task.origin
     const details = { name, version, modules }
-    this.#host.reports.refused(placed.assignment, new UsageError(code, message, { cause, details }))
+    this.#host.reports.refused(
+      placed.assignment,
+      new UsageError(code, message, cause === undefined ? { details } : { cause, details }),
+    )
   }
 
   /** A body is not in its thread any more. */
@@ -309,8 +323,8 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   }
 
   warmed(thread: PoolThread): void {
-    this.#warming.get(thread)?.()
-    this.#warming.delete(thread)
+    // Threads answer in the order in which they are asked.
+    this.#warming.get(thread)?.shift()?.()
   }
 
   changed(): void {
@@ -323,15 +337,24 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     if (thread.placed.size === 0 && !thread.isEnding) void thread.end()
   }
 
-  exited(thread: PoolThread, { queued, begun, culprit, loading, error }: Exit): void {
+  exited(thread: PoolThread, exit: Exit): void {
+    const { queued, begun, culprit, loading, error } = exit
     this.#threads.delete(thread)
-    this.warmed(thread)
+    for (const resolve of this.#warming.get(thread) ?? []) resolve()
+    this.#warming.delete(thread)
     for (const placed of [...queued, ...begun]) this.#isOut(placed)
     for (const placed of queued) {
-      if (placed === loading) this.#endedWhileLoading(placed, error)
+      if (placed === loading) this.#endedWhileLoading(placed, exit)
       else if (!this.#isClosed) this.#ready.push(placed.assignment)
     }
+    if (exit.failure !== undefined && culprit === undefined) this.#host.report(exit.failure)
     for (const placed of begun) {
+      if (exit.refusal !== undefined && placed.stopKilling === undefined) {
+        // Not the body's doing, and the next attempt would end alike.
+        const refused = new UsageError('FLOW_STARTED_IN_WORKER', exit.refusal)
+        this.#host.reports.finished(placed.assignment, { error: abort(refused) })
+        continue
+      }
       // One that was being stopped did not bring it down.
       const crashed = placed === culprit && placed.stopKilling === undefined
       this.#host.reports.lost(placed.assignment, { crashed, error })
@@ -339,10 +362,17 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.changed()
   }
 
-  #endedWhileLoading(placed: Placed, error: unknown): void {
-    const { name, modules } = placed.assignment.task.origin
-    const message = `the thread ended while it loaded ${modules.join(', ')} for task ${name}`
-    this.#host.reports.refused(placed.assignment, new UsageError('TASK_NOT_FOUND', message, { cause: error }))
+  #endedWhileLoading(placed: Placed, { error, refusal }: Exit): void {
+    if (refusal !== undefined) {
+      const refused = new UsageError('FLOW_STARTED_IN_WORKER', refusal)
+      this.#host.reports.refused(placed.assignment, refused)
+      return
+    }
+    const { name, version, modules } = placed.assignment.task.origin
+    const why = error instanceof Error ? error.message : String(error)
+    const message = `the thread ended while it loaded ${modules.join(', ')} for task ${name}: ${why}`
+    const options = { cause: error, details: { name, version, modules } }
+    this.#host.reports.refused(placed.assignment, new UsageError('TASK_NOT_FOUND', message, options))
   }
 
   // --- time -------------------------------------------------------------------------------------------------------
@@ -360,7 +390,11 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   }
 
   #takeBackFromLong(): void {
-    for (const thread of this.#threads) if (thread.hasStoodStill()) this.#takeBack(thread)
+    for (const thread of this.#threads) {
+      if (!thread.hasStoodStill()) continue
+      thread.isLong = true
+      this.#takeBack(thread)
+    }
     this.#fill()
   }
 
@@ -377,7 +411,9 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.#idle = undefined
     const idle = [...this.#threads].filter((thread) => thread.placed.size === 0 && !thread.isEnding)
     const due = performance.now() - this.#settings.idleMs
-    const surplus = idle.slice(this.#settings.keepThreads)
+    // Those that were used last are kept.
+    const oldestFirst = idle.toSorted((a, b) => (a.idleSince ?? due) - (b.idleSince ?? due))
+    const surplus = oldestFirst.slice(0, Math.max(idle.length - this.#settings.keepThreads, 0))
     for (const thread of surplus) if ((thread.idleSince ?? due + 1) <= due) void thread.end()
     this.#watchIdle()
   }

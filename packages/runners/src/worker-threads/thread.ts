@@ -154,7 +154,7 @@ class BodyThread {
     if (address !== undefined) this.#found.set(task, await this.#loader.load(address))
   }
 
-  #begin({ lease, slot, start }: Order, found: Found | Refusal): void {
+  #begin({ lease, slot, start, moves }: Order, found: Found | Refusal): void {
     if ('code' in found) {
       this.#refuse(lease, found)
       return
@@ -167,7 +167,8 @@ class BodyThread {
     ping(control, () => this.#post(null))
     this.#active++
     const link = this.#link(lease)
-    const open: Open = { lease, slot, begunAt: performance.now(), body: found.runtime.body(start, link) }
+    const whole = moves ? { ...start, args: { ...start.args, buffers: this.#buffers(lease) } } : start
+    const open: Open = { lease, slot, begunAt: performance.now(), body: found.runtime.body(whole, link) }
     this.#open.set(lease, open)
     open.body.run(found.fn)
   }
@@ -193,11 +194,20 @@ class BodyThread {
   }
 
   #ask(lease: number, ask: Ask): Answer {
+    return this.#answerTo({ from: 'ask', lease, ask }) as Answer
+  }
+
+  #buffers(lease: number): readonly ArrayBuffer[] {
+    return this.#answerTo({ from: 'buffers', lease }) as readonly ArrayBuffer[]
+  }
+
+  /** Blocks until there is an answer. */
+  #answerTo(question: FromThread): unknown {
     const { control, answers } = this.#data
     const seen = Atomics.load(control, word.answered)
-    this.#post({ from: 'ask', lease, ask })
+    this.#post(question)
     for (;;) {
-      const received = receiveMessageOnPort(answers) as { readonly message: Answer } | undefined
+      const received = receiveMessageOnPort(answers) as { readonly message: unknown } | undefined
       if (received !== undefined) return received.message
       Atomics.wait(control, word.answered, seen)
     }
@@ -229,8 +239,10 @@ class BodyThread {
   #isEnding(): void {
     const key = Symbol.for('@troupe/core/run-context')
     const current = (globalThis as { [key]?: { getStore(): unknown } })[key]?.getStore()
-    if (typeof current !== 'object' || current === null) return
-    const body: unknown = 'body' in current ? current.body : current
+    const isKnown = Atomics.load(this.#control, word.culprit) !== 0
+    if (isKnown) return
+    const isScope = typeof current === 'object' && current !== null && 'body' in current
+    const body: unknown = isScope ? current.body : current
     const open = [...this.#open.values()].find((one) => one.body === body)
     Atomics.store(this.#control, word.culprit, open === undefined ? -1 : open.slot + 1)
   }

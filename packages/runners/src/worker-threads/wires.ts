@@ -20,6 +20,8 @@ export interface Order {
   /** Whether it begins at once, whatever else is there. */
   readonly beside: boolean
   readonly start: BodyStart
+  /** Whether it asks for the buffers of its arguments when it begins. */
+  readonly moves: boolean
 }
 
 export type ToThread =
@@ -43,6 +45,7 @@ export type FromThread =
   /** There is news in the shared memory. */
   | null
   | { readonly from: 'ask'; readonly lease: number; readonly ask: Ask }
+  | { readonly from: 'buffers'; readonly lease: number }
   | { readonly from: 'tell'; readonly lease: number; readonly tell: Tell }
   | { readonly from: 'finished'; readonly lease: number; readonly result: Parcel; readonly micros: number }
   | { readonly from: 'refused'; readonly lease: number; readonly refusal: Refusal }
