@@ -29,6 +29,7 @@ export type ErrorCode =
   | 'AMBIGUOUS_NAME'
   | 'TASK_NOT_FOUND'
   | 'FLOW_STARTED_IN_WORKER'
+  | 'NO_THREAD'
   // what awaiting a run gives
   | 'INVALID_PARAMETERS'
   | 'RUN_FAILED'
@@ -74,8 +75,9 @@ export class TroupeError extends Error {
     Object.defineProperty(this, marker, { value: true })
   }
 
+  /** Written out in each class: minifiers change the names of classes. */
   override get name(): string {
-    return this.constructor.name
+    return 'TroupeError'
   }
 
   /** Whether `value` is an error of any copy of Troupe, and of `code` where one is given. */
@@ -86,19 +88,39 @@ export class TroupeError extends Error {
 }
 
 /** A definition, an option or a call that can never work; thrown synchronously, and no run is created. @public */
-export class UsageError extends TroupeError {}
+export class UsageError extends TroupeError {
+  override get name(): string {
+    return 'UsageError'
+  }
+}
 
 /** What awaiting a run that did not complete rejects with, where the body itself threw no error. @public */
-export class RunError extends TroupeError {}
+export class RunError extends TroupeError {
+  override get name(): string {
+    return 'RunError'
+  }
+}
 
 /** A value that can't be written to a journal, or bytes that can't be read back. `details.path` names the place. @public */
-export class CodecError extends TroupeError {}
+export class CodecError extends TroupeError {
+  override get name(): string {
+    return 'CodecError'
+  }
+}
 
 /** A journal refused or could not do what was asked of it. @public */
-export class JournalError extends TroupeError {}
+export class JournalError extends TroupeError {
+  override get name(): string {
+    return 'JournalError'
+  }
+}
 
 /** A broken invariant of Troupe: please report it, with the message and the journal of the run. @public */
 export class InternalError extends TroupeError {
+  override get name(): string {
+    return 'InternalError'
+  }
+
   constructor(message: string, cause?: unknown) {
     super('INTERNAL', `${message}; this is a defect of Troupe, please report it`, { cause })
   }

@@ -50,7 +50,8 @@ interface AsyncSite extends NodeJS.CallSite {
 
 /** CommonJS gives paths; what is no file, as the insides of Node, can't be loaded. */
 function urlOf(file: string | null | undefined): string | undefined {
-  if (file == null) return undefined
+  // Code of `node --eval` and of standard input is in no file.
+  if (file == null || /\[(eval|stdin)\d*\]$/.test(file)) return undefined
   if (file.startsWith('file:')) return file
   return isAbsolute(file) ? pathToFileURL(file).href : undefined
 }

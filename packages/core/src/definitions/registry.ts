@@ -1,6 +1,7 @@
 import { UsageError } from '../base/errors.ts'
 import type { Runtime } from '../remote/protocol.ts'
 import { runtime } from '../remote/remote-body.ts'
+import { checkLoadable } from './loadable.ts'
 import type { Definition, Origin } from './definition.ts'
 
 interface Named {
@@ -79,15 +80,8 @@ export function findCalled(
  * @throws {@link UsageError} `TASK_NOT_FOUND`, `AMBIGUOUS_NAME`
  */
 export function checkFindable({ name: shown, origin }: Definition): void {
-  const { name, version, modules, insideRun } = origin
-  if (insideRun || modules.length === 0) {
-    const why = insideRun
-      ? 'it is defined inside a run; define it at the top level of a module'
-      : 'the module that defines it is not known; say so: `module: import.meta.url`'
-    throw new UsageError('TASK_NOT_FOUND', `task ${shown} can't run in another thread: ${why}`, {
-      details: { name, version },
-    })
-  }
+  checkLoadable(shown, origin)
+  const { name, version } = origin
   const named = definitions.get(`task:${name}`)
   if (named === undefined || named.length < 2) return
   const other = named.find(

@@ -29,6 +29,7 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   #server: AttemptServer | undefined
 
   abstract invoke(): unknown
+  abstract rested(): void
   abstract awaits(target: Target): void
   abstract childEnded(child: Run): void
   abstract wake(go: () => void): void

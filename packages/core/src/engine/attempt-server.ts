@@ -26,6 +26,8 @@ interface Served extends CurrentBody {
   readonly run: Run
   readonly number: number
   readonly parcel: Parcel
+  /** The body waits again. */
+  rested(): void
 }
 
 /** The engine's side of a body that is executed in another thread: does what the body asks, as if the body did it here. */
@@ -154,6 +156,9 @@ export class AttemptServer implements BodyServer, Leaves {
         return
       case 'steer':
         this.#answerLater(tell.ticket, this.#steer(tell))
+        return
+      case 'rest':
+        this.#attempt.rested()
         return
       case 'look':
         this.#target(tell.ref).looked = true

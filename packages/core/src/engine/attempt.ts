@@ -318,6 +318,10 @@ export class Attempt extends AssignedBody {
     else this.#slot.reclaim(go)
   }
 
+  rested(): void {
+    this.#lentSlot?.rested()
+  }
+
   get #slot(): LentSlot {
     return (this.#lentSlot ??= new LentSlot(this))
   }

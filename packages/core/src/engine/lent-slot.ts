@@ -30,9 +30,14 @@ export class LentSlot {
       go()
       if (this.#waits === 0) return
       // It still waits for others: it lends its slot again when it has come to rest.
-      lender.host.clock.turn(() => {
-        if (this.#waits > 0 && !lender.isOver) lender.pool?.lend(lender)
-      })
+      if (lender.pool?.encodes === true) return
+      lender.host.clock.turn(() => this.rested())
     })
+  }
+
+  /** The body does nothing but wait. */
+  rested(): void {
+    const lender = this.#lender
+    if (this.#waits > 0 && !lender.isOver) lender.pool?.lend(lender)
   }
 }

@@ -1,19 +1,14 @@
-import { createRequire } from 'node:module'
-import type { Observable } from 'rxjs'
+import { Observable } from 'rxjs'
 
-interface Sink {
+export interface Sink {
   value(value: unknown): void
   error(error: unknown): void
   complete(): void
 }
 
-/**
- * An observable in a thread. RxJS is loaded when the first is asked for: loading it takes longer than starting the thread,
- * and bodies that watch runs are rare.
- */
+/** An observable in a thread; where the light entry was loaded, `thread/observe.ts` is in place of this. */
 export function observe(subscribe: (sink: Sink) => () => void): Observable<unknown> {
-  const rx = createRequire(import.meta.url)('rxjs') as typeof import('rxjs')
-  return new rx.Observable((observer) =>
+  return new Observable((observer) =>
     subscribe({
       value: (value) => observer.next(value),
       error: (error) => observer.error(error),

@@ -58,6 +58,8 @@ export type Tell =
       readonly what: 'cancel' | 'pause' | 'resume'
       readonly reason?: string | undefined
     }
+  /** It has come to rest, and waits. */
+  | { readonly tell: 'rest' }
   | { readonly tell: 'look'; readonly ref: number }
   | {
       readonly tell: 'watch'
@@ -113,6 +115,8 @@ export interface Link {
   tell(tell: Tell): void
   /** The body has settled. @param asked - Whether it said anything on this way: its end must not overtake that. */
   finished(result: Parcel, asked: boolean): void
+  /** Calls `fn` in a later turn of the event loop. */
+  turn(fn: () => void): void
 }
 
 /** A body that is executed for an engine elsewhere. */

@@ -1,6 +1,7 @@
 import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import type { Definition } from '../definitions/definition.ts'
+import { checkLoadable } from '../definitions/loadable.ts'
 import type { BodyFunction } from '../definitions/functions.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
 import { copy, type BodyContext, type CurrentBody, type Target } from '../runs/current-body.ts'
@@ -97,6 +98,11 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     const waiting = this.#waiting.get(event.ticket)
     if (waiting === undefined) return
     if (waiting.complete === undefined || 'complete' in event) this.#waiting.delete(event.ticket)
+    // Whether it waits for more is known when it has come to rest.
+    if (this.#waiting.size > 0)
+      this.#link.turn(() => {
+        if (this.#waiting.size > 0) this.tell({ tell: 'rest' })
+      })
     if ('complete' in event) waiting.complete?.()
     else if ('error' in event) waiting.error(readable(() => unwrap(event.error, this)))
     else this.#give(waiting, event.value)
@@ -218,6 +224,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
 
   call(definition: Definition, args: readonly unknown[]): Target {
     const { kind, origin, given, settings } = definition
+    if (kind === 'task') checkLoadable(definition.name, origin)
     const { name, version, place } = origin
     // `withTags` adds to the settings alone.
     const options = { ...given, ...(settings.tags === undefined ? undefined : { tags: settings.tags }) }

@@ -1,3 +1,4 @@
+import { observe } from '#observe'
 import type { Observable } from 'rxjs'
 import type { RunState } from '../machines/states.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -5,7 +6,6 @@ import { systemClock } from '../ports/system-clock.ts'
 import type { Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
 import type { Ask, Submitted, Tell } from './protocol.ts'
-import { observe } from './observe.ts'
 
 /** The body that submitted it. */
 interface Submitter {

@@ -195,7 +195,6 @@ export class InProcessPool implements TaskPool {
   #release(assignment: Assignment): void {
     if (!this.lends || this.#closed) return
     const lane = this.#lane(assignment)
-    lane.ready.ended(assignment.lease)
     // A body that ended while it lent its slot has given it up already; whoever waits together with it goes on.
     if (this.#lent.delete(assignment.lease)) this.#resume(assignment.lease)
     else lane.free++

@@ -16,7 +16,7 @@ export class ReadyQueue {
   readonly #ready = new Heap<Waiting>(byOrder)
   readonly #waiting = new Map<number, Waiting>()
   /** Those that wait, by the lease of the body that submitted them, while that body has not lent its slot. */
-  readonly #byParent = new Map<number, Waiting[]>()
+  readonly #byParent = new Map<number, Set<Waiting>>()
   readonly #isLent: (lease: number) => boolean
 
   /** @param isLent - Whether the body of that lease waits for another run. */
@@ -35,7 +35,7 @@ export class ReadyQueue {
     if (parent !== undefined && this.#isLent(parent)) this.#children.push(waiting)
     else {
       this.#ready.push(waiting)
-      if (parent !== undefined) this.#siblings(parent).push(waiting)
+      if (parent !== undefined) this.#siblings(parent).add(waiting)
     }
   }
 
@@ -44,6 +44,9 @@ export class ReadyQueue {
     const waiting = this.#waiting.get(lease)
     if (waiting === undefined) return false
     waiting.gone = true
+    const parent = waiting.assignment.parentLease
+    const siblings = parent === undefined ? undefined : this.#byParent.get(parent)
+    if (siblings?.delete(waiting) === true && siblings.size === 0) this.#byParent.delete(parent ?? 0)
     return this.#waiting.delete(lease)
   }
 
@@ -59,12 +62,7 @@ export class ReadyQueue {
 
   /** A body lends its slot: its children that were ready before it began to wait go first now, too. */
   lent(lease: number): void {
-    for (const child of this.#byParent.get(lease) ?? []) if (!child.gone) this.#children.push(child)
-    this.#byParent.delete(lease)
-  }
-
-  /** A body has ended. */
-  ended(lease: number): void {
+    for (const child of this.#byParent.get(lease) ?? []) this.#children.push(child)
     this.#byParent.delete(lease)
   }
 
@@ -74,10 +72,10 @@ export class ReadyQueue {
     this.#byParent.clear()
   }
 
-  #siblings(parent: number): Waiting[] {
+  #siblings(parent: number): Set<Waiting> {
     let siblings = this.#byParent.get(parent)
     if (siblings === undefined) {
-      siblings = []
+      siblings = new Set()
       this.#byParent.set(parent, siblings)
     }
     return siblings

@@ -253,7 +253,7 @@ describe('two copies of the package', () => {
     await cp(join(core, 'dist'), join(folder, 'dist'), { recursive: true })
     const manifest = JSON.parse(await readFile(join(core, 'package.json'), 'utf8')) as object
     // As it would be without the source: the condition of these tests leads there.
-    const imports = { '#start': './dist/engine/start.js' }
+    const imports = { '#start': './dist/engine/start.js', '#observe': './dist/remote/observe.js' }
     await writeFile(join(folder, 'package.json'), JSON.stringify({ ...manifest, imports }))
     for (const name of ['node_modules', 'src']) await symlink(join(core, name), join(folder, name))
     const url = pathToFileURL(join(folder, 'dist/index.js')).href

@@ -19,6 +19,10 @@ interface Named {
   readonly runtime: Runtime
 }
 
+/** How long a module that was loaded may take to define its tasks, and how often it is looked. */
+const latestMs = 1_000
+const lookAgainMs = 10
+
 /** A task that was found, and how to execute it. */
 export interface Found {
   readonly fn: (...args: unknown[]) => unknown
@@ -30,6 +34,7 @@ export class Loader {
   readonly #found = new Map<string, Promise<Found | Refusal>>()
   /** Flows that modules wanted to start when they were loaded, by what was said. */
   readonly #refusals: string[] = []
+  #early: string | undefined
   readonly #protocol: number
 
   constructor(protocol: number) {
@@ -39,6 +44,11 @@ export class Loader {
   /** A module wanted to start a flow. */
   refused(message: string): void {
     this.#refusals.push(message)
+  }
+
+  /** The module with this code in it did: all that it defines is of no use. */
+  refusedEarly(message: string): void {
+    this.#early ??= message
   }
 
   load(address: TaskAddress): Promise<Found | Refusal> {
@@ -52,21 +62,32 @@ export class Loader {
   }
 
   async #load(address: TaskAddress): Promise<Found | Refusal> {
-    const failures: unknown[] = []
     const before = this.#refusals.length
     for (const url of address.modules) {
+      let failure: { readonly cause: unknown } | undefined
       try {
         await importModule(url)
-      } catch (error) {
-        failures.push(error)
+      } catch (cause) {
+        failure = { cause }
       }
-      const [refusal] = this.#refusals.slice(before)
+      const refusal = this.#early ?? this.#refusals[before]
       if (refusal !== undefined) return { code: 'FLOW_STARTED_IN_WORKER', message: refusal }
-      if (failures.length > 0) continue
+      // A module that imports this one fails as well, and says less of why.
+      if (failure !== undefined) return notFound(address, failure.cause)
       const named = find(address)
       if (named.length > 0) return this.#only(address, named)
     }
-    return notFound(address, failures[0])
+    return this.#later(address)
+  }
+
+  /** Under CommonJS a module may define tasks only after it was loaded, when it has imported Troupe. */
+  async #later(address: TaskAddress): Promise<Found | Refusal> {
+    for (let waited = 0; waited < latestMs; waited += lookAgainMs) {
+      await new Promise((resolve) => setTimeout(resolve, lookAgainMs))
+      const named = find(address)
+      if (named.length > 0) return this.#only(address, named)
+    }
+    return notFound(address, undefined)
   }
 
   #only({ name }: TaskAddress, named: readonly Named[]): Found | Refusal {
@@ -124,8 +145,20 @@ function notFound({ name, version, modules }: TaskAddress, cause: unknown): Refu
 }
 
 async function importModule(url: string): Promise<void> {
-  if (/\.[cm]?tsx?$/.test(new URL(url).pathname)) await readyForTypes(url)
+  const isTyped = /\.[cm]?tsx?$/.test(new URL(url).pathname)
+  if (isTyped || (tsxFlag !== undefined && tsxLeavesThreads())) await readyForTypes(url)
   await import(url)
+}
+
+/** The option that loads tsx, where the program was started with one. */
+const tsxFlag = [...process.execArgv, ...(process.env['NODE_OPTIONS']?.split(/\s+/) ?? [])].find((arg) =>
+  /(^|[/\\=])tsx([/\\]|$)/.test(arg),
+)
+
+/** Where a preloaded module can't tell that it is in a thread of Node's own, tsx registers itself in no thread at all. */
+function tsxLeavesThreads(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  return major < 22 || (major === 22 && minor < 14)
 }
 
 let typesAreReady: Promise<void> | undefined
@@ -136,12 +169,14 @@ let typesAreReady: Promise<void> | undefined
  */
 function readyForTypes(url: string): Promise<void> {
   const { typescript } = process.features as { typescript?: string | false }
-  if (typescript !== undefined && typescript !== false) return Promise.resolve()
+  const canNode = typescript !== undefined && typescript !== false
+  const hasTsx = tsxFlag !== undefined && !tsxLeavesThreads()
+  if (canNode || hasTsx) return Promise.resolve()
   return (typesAreReady ??= registerTsx(url))
 }
 
 async function registerTsx(url: string): Promise<void> {
-  const flag = process.execArgv.find((arg) => /tsx[\\/]dist[\\/](loader|preflight)\.[cm]js$/.test(arg))
+  const flag = tsxFlag !== undefined && /[/\\]dist[/\\][a-z]+\.[cm]js$/.test(tsxFlag) ? tsxFlag : undefined
   for (const kind of ['esm', 'cjs'] as const) {
     const api = (await import(apiOf(kind, flag, url))) as { register(): unknown }
     api.register()

@@ -48,6 +48,8 @@ export interface ThreadEvents {
   changed(): void
   /** What it said could not be understood. */
   failed(error: unknown): void
+  /** A thread can take bodies. */
+  ready(): void
   /** It is gone, and all its bodies with it. */
   exited(thread: PoolThread, exit: Exit): void
 }
@@ -61,6 +63,8 @@ export interface Exit {
   readonly culprit: Placed | undefined
   /** One whose module ended it while it was loaded. */
   readonly loading: Placed | undefined
+  /** Whether it could take bodies at all. */
+  readonly hasStarted: boolean
   /** What its code was told that wanted to start a flow there. */
   readonly refusal: string | undefined
   /** What it threw. */
@@ -110,6 +114,11 @@ export class PoolThread {
   /** A flow was to be started where only tasks are executed. */
   #refusal: string | undefined
   #isRef = false
+  #isReady = false
+  /** Whether the pool ended it. */
+  #wasEnded = false
+  /** Bodies that have begun and not ended. */
+  #begunNow = 0
   readonly exited: Promise<void>
 
   constructor(events: ThreadEvents, settings: Settings, modules: readonly string[]) {
@@ -158,7 +167,8 @@ export class PoolThread {
 
   /** How many of the slots of the pool it takes up. */
   get taken(): number {
-    return Math.min(this.load, this.#bodies)
+    // More than it should have execute something where several of them waited for runs that have ended.
+    return Math.max(Math.min(this.load, this.#bodies), this.#begunNow - this.lentCount)
   }
 
   /** How many bodies it should have at the most: those that it executes, and some ahead where they are short. */
@@ -243,8 +253,8 @@ export class PoolThread {
   }
 
   /** Whether the module of its task is being loaded. */
-  isLoading({ slot }: Placed): boolean {
-    return Atomics.load(this.#control, word.loading) === slot + 1
+  isLoading({ assignment: { lease } }: Placed): boolean {
+    return Atomics.load(this.#control, word.loading) === lease
   }
 
   /** Takes a body back. @returns False where it has begun; then that is known */
@@ -281,6 +291,7 @@ export class PoolThread {
     const { lease } = placed.assignment
     if (!this.placed.delete(lease)) return
     if (placed.isLent) this.lentCount--
+    if (placed.isReported) this.#begunNow--
     placed.stopKilling?.()
     this.#free.push(placed.slot)
     if (this.placed.size === 0) this.#keepAlive()
@@ -307,6 +318,10 @@ export class PoolThread {
       case 'warmed':
         this.#keepAlive()
         this.#events.warmed(this)
+        return
+      case 'ready':
+        this.#isReady = true
+        this.#events.ready()
         return
       case 'flow':
         this.#refusal = message.message
@@ -363,6 +378,7 @@ export class PoolThread {
     if (Atomics.load(this.#control, word.slots + placed.slot) !== state.begun(lease)) return
     placed.isReported = true
     this.begunCount++
+    this.#begunNow++
     this.#events.begun(placed)
   }
 
@@ -382,6 +398,7 @@ export class PoolThread {
   /** Ends the thread, whatever it does. */
   end(): Promise<void> {
     this.isEnding = true
+    this.#wasEnded = true
     void this.worker.terminate()
     return this.exited
   }
@@ -392,15 +409,18 @@ export class PoolThread {
     const culprit = Atomics.load(this.#control, word.culprit)
     const loading = Atomics.load(this.#control, word.loading)
     const left = [...this.placed.values()]
-    const at = (slot: number): Placed | undefined => left.find((placed) => placed.slot === slot - 1)
+    const of = (lease: number): Placed | undefined =>
+      left.find(({ assignment }) => assignment.lease === lease)
     for (const placed of left) this.#remove(placed)
     const begun = left.filter(({ isReported }) => isReported)
-    const blamed = culprit > 0 ? at(culprit) : culprit < 0 || begun.length > 1 ? undefined : begun[0]
+    const blamed = culprit > 0 ? of(culprit) : culprit < 0 || begun.length > 1 ? undefined : begun[0]
     this.#events.exited(this, {
       queued: left.filter(({ isReported }) => !isReported),
       begun,
       culprit: blamed,
-      loading: loading > 0 ? at(loading) : undefined,
+      // One whose module was being loaded when something else ended the thread is loaded again.
+      loading: loading > 0 && blamed === undefined && !this.#wasEnded ? of(loading) : undefined,
+      hasStarted: this.#isReady || this.#wasEnded,
       refusal: this.#refusal,
       failure: this.#error,
       error: this.#error ?? new RunError('RUN_CRASHED', `its thread ended with exit code ${code}`),

@@ -108,9 +108,13 @@ const key = Symbol.for('@troupe/runners/start-thread')
  * must not start meanwhile.
  */
 const bootstrap = `
-const { workerData } = require('node:worker_threads')
+const { parentPort, workerData } = require('node:worker_threads')
 const early = []
-globalThis[Symbol.for('@troupe/core/task-thread')] = { early, refused: (message) => early.push(message) }
+const refused = (message) => {
+  early.push(message)
+  parentPort.postMessage({ from: 'flow', message })
+}
+globalThis[Symbol.for('@troupe/core/task-thread')] = { early, refused }
 const key = Symbol.for('@troupe/runners/start-thread')
 async function start() {
   for (const url of workerData.bundles) {

@@ -6,6 +6,7 @@ import {
   type Parcel,
   type PoolHost,
   type TaskPool,
+  type TroupeError,
 } from '@troupe/core'
 import { Fifo, ReadyQueue } from '@troupe/core/internal'
 import type { Settings } from './options.ts'
@@ -14,6 +15,9 @@ import type { Refusal } from './wires.ts'
 
 /** How often it is looked whether bodies wait behind a long one, in milliseconds. */
 const lookMs = 5
+
+/** After so many threads in a row that could not start, no more are tried for what waits. */
+const mostFailedStarts = 3
 
 /**
  * Runs bodies on threads.
@@ -35,7 +39,9 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   readonly #ready = new ReadyQueue((lease) => this.#placed.get(lease)?.isLent === true)
   readonly #resuming = new Fifo<number>()
   readonly #resumes = new Map<number, (() => void)[]>()
-  readonly #warming = new Map<PoolThread, (() => void)[]>()
+  readonly #warming = new Map<PoolThread, ((error?: Error) => void)[]>()
+  /** How many threads in a row ended before they could take bodies. */
+  #failedStarts = 0
   #isClosed = false
   #isFilling = false
   #isScheduled = false
@@ -130,11 +136,13 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   async warm(tasks: readonly Assignment['task'][]): Promise<void> {
     const addresses = tasks.map(({ origin }) => origin)
     const modules = addresses.flatMap((address) => address.modules)
-    while (this.#threads.size < this.#settings.threads) this.#startThread(modules)
-    const warmed = [...this.#threads].map(
+    const ready = (): PoolThread[] => [...this.#threads].filter((thread) => thread.canTake)
+    while (ready().length < this.#settings.threads) this.#startThread(modules)
+    const warmed = ready().map(
       (thread) =>
-        new Promise<void>((resolve) => {
-          this.#warming.set(thread, [...(this.#warming.get(thread) ?? []), resolve])
+        new Promise<void>((resolve, reject) => {
+          const done = (error?: Error): void => (error === undefined ? resolve() : reject(error))
+          this.#warming.set(thread, [...(this.#warming.get(thread) ?? []), done])
           thread.warm(addresses)
         }),
     )
@@ -225,9 +233,19 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     while (this.#resuming.size === 0 && this.#taken < this.#limit) {
       const assignment = this.#ready.shift() ?? this.#steal()
       if (assignment === undefined) return
-      const thread = this.#threadFor(assignment)
-      this.#place(assignment, thread, true)
+      this.#begin(assignment)
     }
+  }
+
+  #begin(assignment: Assignment): void {
+    let thread: PoolThread
+    try {
+      thread = this.#threadFor(assignment)
+    } catch (error) {
+      this.#host.reports.refused(assignment, noThread(error))
+      return
+    }
+    this.#place(assignment, thread, true)
   }
 
   /** A thread with room: one that has nothing else to do, else a new one, else one in which bodies only wait. */
@@ -317,7 +335,6 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   #isOut(placed: Placed): void {
     const { lease } = placed.assignment
     this.#placed.delete(lease)
-    this.#ready.ended(lease)
     // Whoever waits together with it goes on.
     if (placed.isLent) this.#resume(lease)
   }
@@ -340,13 +357,16 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   exited(thread: PoolThread, exit: Exit): void {
     const { queued, begun, culprit, loading, error } = exit
     this.#threads.delete(thread)
-    for (const resolve of this.#warming.get(thread) ?? []) resolve()
+    const unready = exit.hasStarted ? undefined : notStarted(exit)
+    for (const done of this.#warming.get(thread) ?? []) done(unready)
     this.#warming.delete(thread)
     for (const placed of [...queued, ...begun]) this.#isOut(placed)
-    for (const placed of queued) {
-      if (placed === loading) this.#endedWhileLoading(placed, exit)
-      else if (!this.#isClosed) this.#ready.push(placed.assignment)
-    }
+    if (unready !== undefined) this.#couldNotStart(queued, unready)
+    else
+      for (const placed of queued) {
+        if (placed === loading) this.#endedWhileLoading(placed, exit)
+        else if (!this.#isClosed) this.#ready.push(placed.assignment)
+      }
     if (exit.failure !== undefined && culprit === undefined) this.#host.report(exit.failure)
     for (const placed of begun) {
       if (exit.refusal !== undefined && placed.stopKilling === undefined) {
@@ -360,6 +380,22 @@ export class ThreadPool implements TaskPool, ThreadEvents {
       this.#host.reports.lost(placed.assignment, { crashed, error })
     }
     this.changed()
+  }
+
+  ready(): void {
+    this.#failedStarts = 0
+  }
+
+  /** What waited for a thread fails with it; after some in a row all that waits does. */
+  #couldNotStart(queued: readonly Placed[], error: TroupeError): void {
+    this.#failedStarts++
+    const waiting = queued.map(({ assignment }) => assignment)
+    for (;;) {
+      const next = this.#failedStarts < mostFailedStarts ? undefined : this.#ready.shift()
+      if (next === undefined) break
+      waiting.push(next)
+    }
+    for (const assignment of waiting) this.#host.reports.refused(assignment, error)
   }
 
   #endedWhileLoading(placed: Placed, { error, refusal }: Exit): void {
@@ -417,4 +453,13 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     for (const thread of surplus) if ((thread.idleSince ?? due + 1) <= due) void thread.end()
     this.#watchIdle()
   }
+}
+
+function notStarted({ refusal, error }: Exit): TroupeError {
+  return refusal === undefined ? noThread(error) : new UsageError('FLOW_STARTED_IN_WORKER', refusal)
+}
+
+function noThread(cause: unknown): RunError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new RunError('NO_THREAD', `no thread can be started: ${why}`, { cause })
 }

@@ -63,11 +63,15 @@ class BodyThread {
     const known = (
       globalThis as { [key]?: { refused: (message: string) => void; early?: readonly string[] } }
     )[key]
-    for (const message of known?.early ?? []) refused(message)
+    for (const message of known?.early ?? []) this.#loader.refusedEarly(message)
     ;(globalThis as { [key]?: object })[key] = { refused }
     this.#port.on('message', (message: ToThread) => this.#told(message))
-    process.on('uncaughtExceptionMonitor', () => this.#isEnding())
+    process.on('uncaughtExceptionMonitor', () => {
+      // With a handler of the user's it goes on.
+      if (process.listenerCount('uncaughtException') === 0) this.#isEnding()
+    })
     process.on('exit', () => this.#isEnding())
+    this.#post({ from: 'ready' })
   }
 
   #post(message: FromThread, transfer: readonly ArrayBuffer[] = []): void {
@@ -141,7 +145,7 @@ class BodyThread {
   }
 
   async #load(order: Order): Promise<void> {
-    Atomics.store(this.#control, word.loading, order.slot + 1)
+    Atomics.store(this.#control, word.loading, order.lease)
     await this.#find(order.task)
     Atomics.store(this.#control, word.loading, 0)
     this.#queue.unshift(order)
@@ -190,6 +194,7 @@ class BodyThread {
       ask: (ask) => this.#ask(lease, ask),
       tell: (tell: Tell) => this.#post({ from: 'tell', lease, tell }),
       finished: (result, asked) => this.#finished(lease, result, asked),
+      turn: (fn) => void setImmediate(fn),
     }
   }
 
@@ -244,7 +249,7 @@ class BodyThread {
     const isScope = typeof current === 'object' && current !== null && 'body' in current
     const body: unknown = isScope ? current.body : current
     const open = [...this.#open.values()].find((one) => one.body === body)
-    Atomics.store(this.#control, word.culprit, open === undefined ? -1 : open.slot + 1)
+    Atomics.store(this.#control, word.culprit, open === undefined ? -1 : open.lease)
   }
 }
 

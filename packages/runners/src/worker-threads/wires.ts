@@ -49,6 +49,8 @@ export type FromThread =
   | { readonly from: 'tell'; readonly lease: number; readonly tell: Tell }
   | { readonly from: 'finished'; readonly lease: number; readonly result: Parcel; readonly micros: number }
   | { readonly from: 'refused'; readonly lease: number; readonly refusal: Refusal }
+  /** It can take bodies. */
+  | { readonly from: 'ready' }
   | { readonly from: 'warmed' }
   | { readonly from: 'flow'; readonly message: string }
 
@@ -79,9 +81,9 @@ export const word = {
   /** Where the next result is written, and read. */
   written: 2,
   read: 3,
-  /** Slot, from 1, of the body whose task is being loaded; 0 for none. */
+  /** Lease of the body whose task is being loaded; 0 for none. */
   loading: 4,
-  /** Slot, from 1, of the body that ends the thread; -1 where it is none of those that are there; 0 where it is not known. */
+  /** Lease of the body that ends the thread; -1 where it is none of those that are there; 0 where it is not known. */
   culprit: 5,
   /** The first of the slots. */
   slots: 8,

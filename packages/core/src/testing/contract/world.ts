@@ -177,7 +177,9 @@ export class World implements Facts {
     await this.engine.warm(this.runner, [span])
     const count = Math.min(this.slots, 8)
     await this.run(() =>
-      Array.from({ length: count }, (_, n) => span(this.file('slots'), `${n}`, 2 * this.tick)),
+      Array.from({ length: count }, (_, n) =>
+        span(this.file('slots'), `${n}`, 2 * this.tick + 2 * this.restMs),
+      ),
     )
     assert.equal(overlapOf(this.lines('slots')), count, 'slots were lost')
     if (this.slots > 8) return
