@@ -71,7 +71,10 @@ export function findCalled(
   const same = named.find(
     ({ definition }) => definition.origin.place === place && definition.version === version,
   )
-  return same?.definition ?? findDefinition(kind, name, version)
+  if (same !== undefined) return same.definition
+  if (named.length > 0) return findDefinition(kind, name, version)
+  const message = `no ${kind} ${name} is defined where the engine runs; import its module there, too`
+  throw new UsageError('UNKNOWN_DEFINITION', message, { details: { kind, name, version } })
 }
 
 /**
@@ -93,7 +96,7 @@ export function checkFindable({ name: shown, origin }: Definition): void {
   if (other === undefined) return
   throw new UsageError(
     'AMBIGUOUS_NAME',
-    `task ${name} is defined more than once: ${placeOf(origin)} and ${placeOf(other.definition.origin)}; give one another name, or another version`,
+    `task ${name} is defined more than once: at ${placeOf(origin)} and at ${placeOf(other.definition.origin)}; give one another name, or another version`,
     { details: { kind: 'task', name, places: [placeOf(origin), placeOf(other.definition.origin)] } },
   )
 }
@@ -107,5 +110,5 @@ function placeOf({ place, modules }: Origin): string {
   const [nearest, next] = modules
   const isHelper =
     nearest !== undefined && next !== undefined && place.includes(nearest.replace('file://', ''))
-  return isHelper ? `at ${place}, called by ${next}` : `at ${place}`
+  return isHelper ? `${place}, called by ${next}` : place
 }

@@ -96,6 +96,7 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
 
   protected endServing(): void {
     this.#server?.close()
+    this.#server = undefined
   }
 }
 

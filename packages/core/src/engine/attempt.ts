@@ -218,6 +218,7 @@ export class Attempt extends AssignedBody {
 
   #isSettled(): void {
     this.#settled = true
+    this.endServing()
     if (this.#isLeftover) this.host.leftover(this.run, false, '')
     this.#isLeftover = false
   }

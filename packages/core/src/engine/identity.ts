@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
-import { AllowFailure, Moved, Opaque } from '../runs/markers.ts'
+import { AllowFailure, isDetached, Moved, Opaque } from '../runs/markers.ts'
 import { Reference, runOfFuture } from './handles.ts'
 import { movedError } from './run-errors.ts'
 import type { Run } from './run.ts'
@@ -50,7 +50,7 @@ export function parcelFor(
 ): Parcel {
   const parcel = sent ?? wrapArguments(args)
   if (parcel.buffers === undefined) return parcel
-  if (number > 1 && parcel.buffers.some(({ byteLength }) => byteLength === 0)) throw movedError(run)
+  if (number > 1 && parcel.buffers.some(isDetached)) throw movedError(run)
   return { ...parcel, keeps: run.definition.settings.retries > run.context.tries }
 }
 

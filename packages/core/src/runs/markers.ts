@@ -86,17 +86,23 @@ export function transfer<T extends ArrayBuffer | ArrayBufferView>(value: T): Wra
     const shown = `${value.byteLength} of ${buffer.byteLength} bytes`
     throw refusedTransfer(`a view of a whole buffer, got one of ${shown}; copy it first: \`value.slice()\``)
   }
-  try {
-    // Node 20 takes a buffer that is detached already for an empty one.
-    if (buffer.byteLength === 0) new Uint8Array(buffer)
-  } catch (cause) {
-    throw refusedTransfer('a buffer that was not given away before', cause)
-  }
+  // Node 20 takes a buffer that is detached already for an empty one.
+  if (isDetached(buffer)) throw refusedTransfer('a buffer that was not given away before')
   const known = isView && Buffer.isBuffer(value) ? 'Buffer' : (kind as keyof typeof movable)
   try {
     return new Moved(known, structuredClone(buffer, { transfer: [buffer] })) as unknown as Wrapped<T>
   } catch (cause) {
     throw refusedTransfer('a buffer that can be detached', cause)
+  }
+}
+
+/** Whether a buffer was moved away. */
+export function isDetached(buffer: ArrayBuffer): boolean {
+  if (buffer.byteLength > 0) return false
+  try {
+    return new Uint8Array(buffer).length > 0
+  } catch {
+    return true
   }
 }
 

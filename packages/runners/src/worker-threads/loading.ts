@@ -137,11 +137,22 @@ function notFound({ name, version, modules }: TaskAddress, cause: unknown): Refu
   const why =
     cause === undefined
       ? `${modules.join(', ')} ${has}; define the task at the top level of a module, which runs whenever it is loaded`
-      : `loading ${modules.join(', ')} failed: ${cause instanceof Error ? cause.message : inspect(cause)}`
+      : `loading ${modules[0]} failed: ${firstLine(cause)}; define the task in a module of its own that can be loaded there`
   const message = `task ${name} (version ${version}) was not found in a thread: ${why}`
   return cause === undefined
     ? { code: 'TASK_NOT_FOUND', message }
-    : { code: 'TASK_NOT_FOUND', message, cause }
+    : { code: 'TASK_NOT_FOUND', message, cause, own: fieldsOf(cause) }
+}
+
+function firstLine(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : inspect(cause)).split('\n')[0] ?? ''
+}
+
+/** What a clone of an error would lose. */
+function fieldsOf(cause: unknown): Record<string, unknown> {
+  const isPlain = ([, value]: [string, unknown]): boolean =>
+    value === null || /string|number|boolean/.test(typeof value)
+  return cause instanceof Error ? Object.fromEntries(Object.entries(cause).filter(isPlain)) : {}
 }
 
 async function importModule(url: string): Promise<void> {

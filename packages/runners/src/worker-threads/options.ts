@@ -13,7 +13,7 @@ export interface WorkerThreadsTaskRunnerOptions {
    */
   readonly bodiesPerThread?: number
   /**
-   * How many threads there may be besides, for bodies that wait for runs which they submitted; default 16. Where nesting
+   * How many threads there may be besides, for bodies that wait for runs which they submitted; default 8. Where nesting
    * goes deeper, bodies share a thread with others that wait.
    */
   readonly extraThreads?: number
@@ -66,7 +66,7 @@ export function settingsOf(options: WorkerThreadsTaskRunnerOptions): Settings {
     threads: count(options, 'threads', 1) ?? availableParallelism(),
     // More could not be told apart in the memory that is shared with a thread.
     bodiesPerThread: count(options, 'bodiesPerThread', 1, 256) ?? 1,
-    extraThreads: count(options, 'extraThreads', 0) ?? 16,
+    extraThreads: count(options, 'extraThreads', 0) ?? 8,
     keepThreads: count(options, 'keepThreads', 0) ?? 0,
     idleMs: toMilliseconds(options.idleTimeout ?? '10s', 'idleTimeout'),
     maxTasksPerThread: count(options, 'maxTasksPerThread', 1) ?? Number.POSITIVE_INFINITY,

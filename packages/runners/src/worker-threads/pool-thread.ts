@@ -8,6 +8,7 @@ import {
   type Parcel,
 } from '@troupe/core'
 import { answerForGone } from '@troupe/core/internal'
+import { packOrders } from './orders.ts'
 import type { Settings } from './options.ts'
 import { ResultReader, ringBytes } from './results.ts'
 import { spawn } from './spawn.ts'
@@ -27,9 +28,13 @@ import {
 /** A body that was given to a thread. */
 export interface Placed {
   readonly assignment: Assignment
+  /** What it is called between the thread and the pool: leases grow beyond what fits into a word. */
+  readonly key: number
   readonly thread: PoolThread
   readonly slot: number
   readonly server: BodyServer
+  /** Whether it begins whatever else is there. */
+  readonly beside: boolean
   /** Whether the engine knows that it has begun. */
   isReported: boolean
   /** Whether it waits for another run, and does not count. */
@@ -78,6 +83,9 @@ const aheadMicros = 1_000
 const longMicros = 20_000
 const mostAhead = 64
 
+/** Keys fit into a word, with two bits of state. They come again when nobody knows of the first any more. */
+const largestKey = 2 ** 28 - 1
+
 /** Values larger than this are moved and not copied, in bytes. */
 const movedFrom = 32 * 1024
 
@@ -85,6 +93,8 @@ const movedFrom = 32 * 1024
 export class PoolThread {
   readonly worker: Worker
   readonly placed = new Map<number, Placed>()
+  /** Those of which it is not known that they have begun. */
+  readonly #unreported = new Set<Placed>()
   /** Bodies that were begun here, over all time. */
   begunCount = 0
   /** Bodies that wait for other runs. */
@@ -98,6 +108,7 @@ export class PoolThread {
   /** When it had nothing to do any more, by the monotonic clock. */
   idleSince: number | undefined
   readonly #events: ThreadEvents
+  readonly #turn: (fn: () => void) => void
   readonly #control = new Int32Array(new SharedArrayBuffer(controlWords * 4))
   readonly #answers = new MessageChannel()
   readonly #results: ResultReader
@@ -107,6 +118,7 @@ export class PoolThread {
   readonly #newTasks: (readonly [number, TaskAddress])[] = []
   readonly #bodies: number
   #nextSlot = 0
+  #lastKey = 0
   #finishedCount = 0
   #finishedBefore = -1
   #micros: number | undefined
@@ -121,8 +133,16 @@ export class PoolThread {
   #begunNow = 0
   readonly exited: Promise<void>
 
-  constructor(events: ThreadEvents, settings: Settings, modules: readonly string[]) {
+  constructor(
+    events: ThreadEvents,
+    {
+      settings,
+      modules,
+      turn,
+    }: { settings: Settings; modules: readonly string[]; turn: (fn: () => void) => void },
+  ) {
     this.#events = events
+    this.#turn = turn
     this.#bodies = settings.bodiesPerThread
     const memory = new SharedArrayBuffer(ringBytes)
     this.#results = new ResultReader(this.#control, memory)
@@ -136,14 +156,7 @@ export class PoolThread {
       bodies: this.#bodies,
     } as const
     this.worker = spawn(data, { settings, modules, transfer: [port2] })
-    this.worker.on('message', (message: FromThread) => {
-      try {
-        this.#told(message)
-      } catch (error) {
-        // Thrown here it would end the process.
-        this.#events.failed(error)
-      }
-    })
+    this.worker.on('message', (message: FromThread) => this.#guarded(() => this.#told(message)))
     this.worker.on('error', (error) => (this.#error = error))
     this.exited = new Promise((resolve) => {
       this.worker.once('exit', (code) => {
@@ -187,20 +200,23 @@ export class PoolThread {
 
   /** @param beside - Whether it begins at once, whatever else is there. */
   place(assignment: Assignment, beside: boolean): Placed {
-    const { lease } = assignment
+    const lease = (this.#lastKey = (this.#lastKey + 1) & largestKey)
     const slot = this.#free.pop() ?? this.#nextSlot++
     const server = assignment.serve((event) => this.#send(lease, event))
     const placed: Placed = {
       assignment,
+      key: lease,
       thread: this,
       slot,
       server,
+      beside,
       isReported: false,
       isLent: false,
       stopKilling: undefined,
     }
     Atomics.store(this.#control, word.slots + slot, state.queued(lease))
     this.placed.set(lease, placed)
+    this.#unreported.add(placed)
     this.idleSince = undefined
     const start = server.start()
     const { buffers, ...args } = start.args
@@ -230,7 +246,9 @@ export class PoolThread {
   #flush(): void {
     const orders = this.#outbox.splice(0)
     const tasks = this.#newTasks.splice(0)
-    if (orders.length > 0) this.#post({ to: 'orders', tasks, orders })
+    if (orders.length === 0) return
+    const packed = packOrders(orders)
+    this.#post({ to: 'orders', tasks, orders: packed }, [packed.bytes.buffer as ArrayBuffer])
   }
 
   warm(tasks: readonly TaskAddress[]): void {
@@ -253,13 +271,13 @@ export class PoolThread {
   }
 
   /** Whether the module of its task is being loaded. */
-  isLoading({ assignment: { lease } }: Placed): boolean {
+  isLoading({ key: lease }: Placed): boolean {
     return Atomics.load(this.#control, word.loading) === lease
   }
 
   /** Takes a body back. @returns False where it has begun; then that is known */
   withdraw(placed: Placed): boolean {
-    const { lease } = placed.assignment
+    const lease = placed.key
     const at = word.slots + placed.slot
     const queued = state.queued(lease)
     if (Atomics.compareExchange(this.#control, at, queued, state.withdrawn(lease)) === queued) {
@@ -272,7 +290,7 @@ export class PoolThread {
 
   /** Bodies that have not begun, the newest first. */
   queued(): Placed[] {
-    return [...this.placed.values()].filter((placed) => !placed.isReported).toReversed()
+    return [...this.#unreported].toReversed()
   }
 
   /** A body that waits is given up. */
@@ -284,12 +302,18 @@ export class PoolThread {
   hasStoodStill(): boolean {
     const stood = this.#finishedCount === this.#finishedBefore
     this.#finishedBefore = this.#finishedCount
-    return stood && this.load > this.#bodies
+    return stood && this.#isReady && this.hasQueued && Atomics.load(this.#control, word.loading) === 0
+  }
+
+  /** Whether there are bodies that have not begun. */
+  get hasQueued(): boolean {
+    return this.#unreported.size > 0
   }
 
   #remove(placed: Placed): void {
-    const { lease } = placed.assignment
+    const lease = placed.key
     if (!this.placed.delete(lease)) return
+    this.#unreported.delete(placed)
     if (placed.isLent) this.lentCount--
     if (placed.isReported) this.#begunNow--
     placed.stopKilling?.()
@@ -306,14 +330,23 @@ export class PoolThread {
     else this.worker.unref()
   }
 
+  /** What is thrown in a handler of events would end the process. */
+  #guarded(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#events.failed(error)
+    }
+  }
+
   // --- what it tells ----------------------------------------------------------------------------------------------
 
   #told(message: FromThread): void {
-    this.#read()
     if (message === null) {
-      this.#events.changed()
+      this.#readOn()
       return
     }
+    this.#read()
     switch (message.from) {
       case 'warmed':
         this.#keepAlive()
@@ -360,26 +393,46 @@ export class PoolThread {
     Atomics.notify(this.#control, word.answered)
   }
 
-  /** Reads what is new in the shared memory. */
-  #read(): void {
+  /**
+   * Reads what is new, and looks again as long as there is more: a message each would cost more than a small body. Only
+   * then it wants to be told again.
+   */
+  #readOn(): void {
+    if (this.#read()) {
+      this.#events.changed()
+      if (!this.isEnding) this.#turn(() => this.#guarded(() => this.#readOn()))
+      return
+    }
     Atomics.store(this.#control, word.pinged, 0)
+    // What came in between was told to nobody.
+    this.#read()
+    this.#events.changed()
+  }
+
+  /** Reads what is new in the shared memory. @returns Whether there was anything */
+  #read(): boolean {
+    const before = this.#finishedCount + this.begunCount
     for (;;) {
       const result = this.#results.next()
       if (result === undefined) break
       const { lease, bytes, thrown, micros } = result
       this.#isFinished(lease, { bytes, thrown }, micros)
     }
-    for (const placed of this.placed.values()) this.#hasBegun(placed)
+    // They begin in the order in which they were given, but for those that are given to begin at once.
+    for (const placed of this.#unreported) if (!this.#hasBegun(placed) && !placed.beside) break
+    return this.#finishedCount + this.begunCount > before
   }
 
-  #hasBegun(placed: Placed): void {
-    if (placed.isReported) return
-    const { lease } = placed.assignment
-    if (Atomics.load(this.#control, word.slots + placed.slot) !== state.begun(lease)) return
+  #hasBegun(placed: Placed): boolean {
+    if (placed.isReported) return true
+    const lease = placed.key
+    if (Atomics.load(this.#control, word.slots + placed.slot) !== state.begun(lease)) return false
     placed.isReported = true
+    this.#unreported.delete(placed)
     this.begunCount++
     this.#begunNow++
     this.#events.begun(placed)
+    return true
   }
 
   #isFinished(lease: number, result: Parcel, micros: number): void {
@@ -409,8 +462,7 @@ export class PoolThread {
     const culprit = Atomics.load(this.#control, word.culprit)
     const loading = Atomics.load(this.#control, word.loading)
     const left = [...this.placed.values()]
-    const of = (lease: number): Placed | undefined =>
-      left.find(({ assignment }) => assignment.lease === lease)
+    const of = (lease: number): Placed | undefined => left.find(({ key }) => key === lease)
     for (const placed of left) this.#remove(placed)
     const begun = left.filter(({ isReported }) => isReported)
     const blamed = culprit > 0 ? of(culprit) : culprit < 0 || begun.length > 1 ? undefined : begun[0]

@@ -121,7 +121,7 @@ async function start() {
     await import(url).catch(() => undefined)
     if (globalThis[key] !== undefined) return globalThis[key]()
   }
-  throw new Error('no thread can be started: none of ' + workerData.bundles.join(', ') + ' holds @troupe/runners; do not bundle it, or bundle it together with the tasks')
+  throw new Error('none of ' + workerData.bundles.join(', ') + ' loads @troupe/runners at its top level; import it there, or leave it out of the bundle')
 }
 start()
 `

@@ -81,28 +81,30 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   stop(assignment: Assignment): void {
     if (this.withdraw(assignment)) return
     const placed = this.#placed.get(assignment.lease)
-    if (placed === undefined) return
-    if (placed.isLent) this.#abandon(placed)
-    else this.#killSoon(placed)
+    if (placed !== undefined) this.#killSoon(placed)
   }
 
-  /** One that waits needs no force: what it waits for never comes. Its thread goes when the others in it have ended. */
-  #abandon(placed: Placed): void {
-    placed.thread.isRetiring = true
-    placed.thread.drop(placed)
-    this.#isOut(placed)
-    this.#host.reports.lost(placed.assignment, {
-      crashed: false,
-      error: new RunError('RUN_CRASHED', 'it was stopped while it waited'),
-    })
-    this.#retire(placed.thread)
-    this.#schedule()
-  }
-
+  /** It may settle before; and goes on without a slot until then. */
   #killSoon(placed: Placed): void {
     if (placed.stopKilling !== undefined) return
-    const timer = setTimeout(() => void placed.thread.end(), this.#settings.patienceMs)
+    const timer = setTimeout(() => this.#kill(placed), this.#settings.patienceMs)
     placed.stopKilling = () => clearTimeout(timer)
+    if (placed.isLent) this.#resume(placed.assignment.lease)
+  }
+
+  /** One that only waits, beside others, needs no force: what it waits for never comes. Its thread goes when they have ended. */
+  #kill(placed: Placed): void {
+    const { thread } = placed
+    if (!placed.isLent || thread.placed.size === 1) {
+      void thread.end()
+      return
+    }
+    thread.isRetiring = true
+    thread.drop(placed)
+    this.#isOut(placed)
+    const error = new RunError('RUN_CRASHED', 'it was stopped while it waited')
+    this.#host.reports.lost(placed.assignment, { crashed: false, error })
+    this.#schedule()
   }
 
   lend(assignment: Assignment): void {
@@ -119,7 +121,9 @@ export class ThreadPool implements TaskPool, ThreadEvents {
 
   reclaim(assignment: Assignment, resume: () => void): void {
     const { lease } = assignment
-    if (this.#placed.get(lease)?.isLent !== true) {
+    const placed = this.#placed.get(lease)
+    // One that is to be ended soon does not wait for a slot.
+    if (placed?.isLent !== true || placed.stopKilling !== undefined) {
       resume()
       return
     }
@@ -257,7 +261,8 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     const isFull = this.#threads.size >= limit + extraThreads
     const busy = threads.filter((thread) => thread.load > 0 || thread.lentCount === 0).length
     if (least !== undefined && (least.load === 0 || isFull || busy >= limit)) return least
-    const [waiting] = threads.toSorted((a, b) => a.load - b.load || a.lentCount - b.lentCount)
+    const inWhichBodiesWait = [...this.#threads].filter((thread) => !thread.isEnding && thread.lentCount > 0)
+    const [waiting] = inWhichBodiesWait.toSorted((a, b) => a.load - b.load || a.lentCount - b.lentCount)
     return isFull && waiting !== undefined ? waiting : this.#startThread(task.origin.modules)
   }
 
@@ -265,6 +270,8 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   #giveAhead(): void {
     if (this.#resuming.size > 0) return
     for (const thread of this.#threads) {
+      // Many at once, and not each as soon as there is room for it.
+      if (thread.load > thread.window / 2 && thread.load > this.#settings.bodiesPerThread) continue
       while (thread.canTake && thread.lentCount === 0 && thread.load > 0 && thread.load < thread.window) {
         const assignment = this.#ready.shift()
         if (assignment === undefined) return
@@ -301,7 +308,11 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   }
 
   #startThread(modules: readonly string[]): PoolThread {
-    const thread = new PoolThread(this, this.#settings, modules)
+    const thread = new PoolThread(this, {
+      settings: this.#settings,
+      modules,
+      turn: (fn) => this.#host.turn(fn),
+    })
     this.#threads.add(thread)
     return thread
   }
@@ -321,7 +332,9 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.#host.reports.finished(placed.assignment, placed.server.result(result))
   }
 
-  refused(placed: Placed, { code, message, cause }: Refusal): void {
+  refused(placed: Placed, { code, message, cause, own }: Refusal): void {
+    // A clone of an error keeps no fields of its own.
+    if (cause instanceof Error) Object.assign(cause, own)
     this.#isOut(placed)
     const { name, version, modules } = placed.assignment.task.origin
     const details = { name, version, modules }
@@ -342,6 +355,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   warmed(thread: PoolThread): void {
     // Threads answer in the order in which they are asked.
     this.#warming.get(thread)?.shift()?.()
+    this.#watchIdle()
   }
 
   changed(): void {
@@ -367,7 +381,8 @@ export class ThreadPool implements TaskPool, ThreadEvents {
         if (placed === loading) this.#endedWhileLoading(placed, exit)
         else if (!this.#isClosed) this.#ready.push(placed.assignment)
       }
-    if (exit.failure !== undefined && culprit === undefined) this.#host.report(exit.failure)
+    if (exit.failure !== undefined && culprit === undefined && unready === undefined)
+      this.#host.report(exit.failure)
     for (const placed of begun) {
       if (exit.refusal !== undefined && placed.stopKilling === undefined) {
         // Not the body's doing, and the next attempt would end alike.
@@ -415,7 +430,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
 
   /** Bodies that wait behind one that turns out to be long are taken back; threads with nothing to do are ended. */
   #watch(): void {
-    const hasQueued = [...this.#threads].some((thread) => thread.load > this.#settings.bodiesPerThread)
+    const hasQueued = [...this.#threads].some((thread) => thread.hasQueued)
     if (!hasQueued) {
       clearInterval(this.#look)
       this.#look = undefined

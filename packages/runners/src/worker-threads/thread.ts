@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
 import type { Answer, Ask, ForeignBody, Link, Parcel, Tell } from '@troupe/core'
 import { Loader, type Found } from './loading.ts'
+import { unpackOrders } from './orders.ts'
 import { largestResult, ResultWriter } from './results.ts'
 import {
   mark,
@@ -82,7 +83,7 @@ class BodyThread {
     switch (message.to) {
       case 'orders':
         for (const [number, address] of message.tasks) this.#addresses.set(number, address)
-        this.#queue.push(...message.orders)
+        this.#queue.push(...unpackOrders(message.orders))
         this.#pump()
         return
       case 'event':

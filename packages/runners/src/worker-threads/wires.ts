@@ -24,11 +24,18 @@ export interface Order {
   readonly moves: boolean
 }
 
+/** Orders, packed. */
+export interface PackedOrders {
+  readonly facts: readonly (number | string | readonly string[] | undefined)[]
+  /** The arguments of all, one after the other. */
+  readonly bytes: Uint8Array
+}
+
 export type ToThread =
   | {
       readonly to: 'orders'
       readonly tasks: readonly (readonly [number, TaskAddress])[]
-      readonly orders: readonly Order[]
+      readonly orders: PackedOrders
     }
   | { readonly to: 'event'; readonly lease: number; readonly event: BodyEvent }
   /** Load the modules of these, and say so. */
@@ -39,6 +46,8 @@ export interface Refusal {
   readonly code: 'TASK_NOT_FOUND' | 'AMBIGUOUS_NAME' | 'FLOW_STARTED_IN_WORKER'
   readonly message: string
   readonly cause?: unknown
+  /** Fields of the cause. */
+  readonly own?: Readonly<Record<string, unknown>>
 }
 
 export type FromThread =
