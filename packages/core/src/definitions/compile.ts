@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
@@ -67,8 +68,8 @@ const options: Readonly<Record<string, Option>> = {
   name: parsed,
   version: parsed,
   module: {
-    expected: 'the URL of a module: `import.meta.url`',
-    check: (value) => typeof value === 'string' && URL.canParse(value),
+    expected: 'the URL or the path of a module: `import.meta.url`, or `__filename` in CommonJS',
+    check: (value) => typeof value === 'string' && (URL.canParse(value) || isAbsolute(value)),
   },
   runName: {
     expected: 'a string that is not empty, or a function of the arguments',

@@ -4,7 +4,7 @@ import type { BodyFunction } from './functions.ts'
 import { compile } from './compile.ts'
 import { currentBody } from '../runs/run-context.ts'
 import type { AllOptions } from './options.ts'
-import { callerPlace, modulesOf } from './place.ts'
+import { callerPlace, originsOf, urlOf } from './place.ts'
 import { register } from './registry.ts'
 
 /** What `task` and `flow` take: options or a name and a function, or a function with a name. */
@@ -41,8 +41,10 @@ export function define(
   const settings = compile(kind, options)
   const place = callerPlace(below)
   const { module } = options
-  const modules = module === undefined ? modulesOf(below) : [module]
-  const insideRun = currentBody() !== undefined
+  const found = originsOf(below)
+  const modules = module === undefined ? found.modules : [urlOf(module) ?? module]
+  // A module may be loaded in a run: what it defines is there whenever it is loaded.
+  const insideRun = currentBody() !== undefined && !found.whileLoading && module === undefined
   const origin = { name, version, place, modules, insideRun }
   const definition: Definition = { kind, name, version, fn, settings, origin, given: undefined }
   register(definition, place)

@@ -20,7 +20,7 @@ export interface RunOptions extends HookOptions {
   /** Version of the body, as part of the identity of its calls; default `'1'`. */
   readonly version?: string
   /**
-   * URL of the module that defines it when it is loaded: `import.meta.url`. Needed only where threads can't find it; by
+   * The module that defines it when it is loaded: `import.meta.url`, or `__filename` in CommonJS. Needed only where threads can't find it; by
    * default it is read from the stack of the call.
    */
   readonly module?: string

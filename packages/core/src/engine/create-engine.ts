@@ -63,7 +63,8 @@ export interface Engine {
    * Makes a task runner ready for tasks, so that the first runs need not wait for it: threads are started, and load the
    * modules of the tasks. Resolves when they have.
    *
-   * @throws UsageError `INVALID_OPTION`, `ENGINE_CLOSED`
+   * @throws UsageError `INVALID_OPTION`, `ENGINE_CLOSED`, and what a run of the tasks would fail with: `TASK_NOT_FOUND`,
+   * `AMBIGUOUS_NAME`, `FLOW_STARTED_IN_WORKER`; RunError `NO_THREAD`
    */
   warm(runner: TaskRunner, tasks?: readonly AnyTask[]): Promise<void>
   health(): EngineHealth

@@ -4,6 +4,7 @@ import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf, newRootId, runNameOf } from '../base/ids.ts'
 import { consoleLogger, type LogFields, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
+import { checkFindable } from '../definitions/registry.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { stateTypes, type RunState } from '../machines/states.ts'
 import { memoryCache } from '../ports/cache.ts'
@@ -261,7 +262,9 @@ export class Engine implements RunHost {
   /** Makes the task runner of a flow ready for tasks. */
   async warm(runner: TaskRunner | undefined, tasks: readonly Definition[]): Promise<void> {
     this.checkOpen()
-    await this.pool(runner).warm?.(tasks)
+    const pool = this.pool(runner)
+    if (pool.encodes === true) for (const task of tasks) checkFindable(task)
+    await pool.warm?.(tasks)
   }
 
   call(definition: Definition, args: readonly unknown[], caller: Body): Target {

@@ -136,7 +136,7 @@ function notFound({ name, version, modules }: TaskAddress, cause: unknown): Refu
   const has = here.length === 0 ? 'defines no task' : `defines ${here.join(', ')}`
   const why =
     cause === undefined
-      ? `${modules.join(', ')} ${has}; define the task at the top level of a module, which runs whenever it is loaded`
+      ? `${modules.join(', ')} ${has}; define the task at the top level of a module, which runs whenever it is loaded, or say which does: \`module: import.meta.url\``
       : `loading ${modules[0]} failed: ${firstLine(cause)}; define the task in a module of its own that can be loaded there`
   const message = `task ${name} (version ${version}) was not found in a thread: ${why}`
   return cause === undefined

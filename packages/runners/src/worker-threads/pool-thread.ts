@@ -48,7 +48,7 @@ export interface ThreadEvents {
   begun(placed: Placed): void
   finished(placed: Placed, result: Parcel): void
   refused(placed: Placed, refusal: Refusal): void
-  warmed(thread: PoolThread): void
+  warmed(thread: PoolThread, refusal: Refusal | undefined): void
   /** There is more room. */
   changed(): void
   /** What it said could not be understood. */
@@ -350,7 +350,7 @@ export class PoolThread {
     switch (message.from) {
       case 'warmed':
         this.#keepAlive()
-        this.#events.warmed(this)
+        this.#events.warmed(this, message.refusal)
         return
       case 'ready':
         this.#isReady = true

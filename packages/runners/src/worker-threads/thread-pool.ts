@@ -150,7 +150,10 @@ export class ThreadPool implements TaskPool, ThreadEvents {
           thread.warm(addresses)
         }),
     )
-    await Promise.all(warmed)
+    // All of them, so that nothing is under way when it is told.
+    const ends = await Promise.allSettled(warmed)
+    const failed = ends.find((end) => end.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   async close(): Promise<void> {
@@ -332,16 +335,9 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.#host.reports.finished(placed.assignment, placed.server.result(result))
   }
 
-  refused(placed: Placed, { code, message, cause, own }: Refusal): void {
-    // A clone of an error keeps no fields of its own.
-    if (cause instanceof Error) Object.assign(cause, own)
+  refused(placed: Placed, refusal: Refusal): void {
     this.#isOut(placed)
-    const { name, version, modules } = placed.assignment.task.origin
-    const details = { name, version, modules }
-    this.#host.reports.refused(
-      placed.assignment,
-      new UsageError(code, message, cause === undefined ? { details } : { cause, details }),
-    )
+    this.#host.reports.refused(placed.assignment, errorOf(refusal, placed.assignment.task.origin))
   }
 
   /** A body is not in its thread any more. */
@@ -352,9 +348,9 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     if (placed.isLent) this.#resume(lease)
   }
 
-  warmed(thread: PoolThread): void {
+  warmed(thread: PoolThread, refusal: Refusal | undefined): void {
     // Threads answer in the order in which they are asked.
-    this.#warming.get(thread)?.shift()?.()
+    this.#warming.get(thread)?.shift()?.(refusal === undefined ? undefined : errorOf(refusal))
     this.#watchIdle()
   }
 
@@ -468,6 +464,14 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     for (const thread of surplus) if ((thread.idleSince ?? due + 1) <= due) void thread.end()
     this.#watchIdle()
   }
+}
+
+function errorOf({ code, message, cause, own }: Refusal, origin?: Assignment['task']['origin']): UsageError {
+  // A clone of an error keeps no fields of its own.
+  if (cause instanceof Error) Object.assign(cause, own)
+  const { name, version, modules } = origin ?? {}
+  const details = origin === undefined ? {} : { name, version, modules }
+  return new UsageError(code, message, cause === undefined ? { details } : { cause, details })
 }
 
 function notStarted({ refusal, error }: Exit): TroupeError {

@@ -98,7 +98,13 @@ class BodyThread {
 
   async #warm(tasks: readonly number[]): Promise<void> {
     for (const task of tasks) await this.#find(task)
-    this.#post({ from: 'warmed' })
+    const found = tasks.map((task) => this.#found.get(task))
+    const refusal = found.find((one) => one !== undefined && 'code' in one) as Refusal | undefined
+    try {
+      this.#post({ from: 'warmed', refusal })
+    } catch {
+      this.#post({ from: 'warmed', refusal: refusal === undefined ? refusal : withoutCause(refusal) })
+    }
   }
 
   /** One a turn: a body comes to rest from each before it gets the next, as it does where its engine is. */
@@ -183,8 +189,7 @@ class BodyThread {
       this.#post({ from: 'refused', lease, refusal })
     } catch {
       // Its cause can't be sent.
-      const { code, message } = refusal
-      this.#post({ from: 'refused', lease, refusal: { code, message } })
+      this.#post({ from: 'refused', lease, refusal: withoutCause(refusal) })
     }
   }
 
@@ -252,6 +257,10 @@ class BodyThread {
     const open = [...this.#open.values()].find((one) => one.body === body)
     Atomics.store(this.#control, word.culprit, open === undefined ? -1 : open.lease)
   }
+}
+
+function withoutCause({ code, message }: Refusal): Refusal {
+  return { code, message }
 }
 
 /** Executes bodies in this thread, where a pool has started it. */

@@ -60,7 +60,7 @@ export type FromThread =
   | { readonly from: 'refused'; readonly lease: number; readonly refusal: Refusal }
   /** It can take bodies. */
   | { readonly from: 'ready' }
-  | { readonly from: 'warmed' }
+  | { readonly from: 'warmed'; readonly refusal: Refusal | undefined }
   | { readonly from: 'flow'; readonly message: string }
 
 /** What a thread is started with. */
