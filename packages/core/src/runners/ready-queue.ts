@@ -1,4 +1,4 @@
-import { Heap } from '../base/heap.ts'
+import { OrderedQueue } from '../base/ordered-queue.ts'
 import type { Assignment } from '../ports/task-runner.ts'
 
 /** An attempt that waits for a slot; `gone` once it was begun or withdrawn, for it may stand in two queues. */
@@ -12,8 +12,8 @@ interface Waiting {
  * and in order of submission.
  */
 export class ReadyQueue {
-  readonly #children = new Heap<Waiting>(byOrder)
-  readonly #ready = new Heap<Waiting>(byOrder)
+  readonly #children = new OrderedQueue<Waiting>(byOrder)
+  readonly #ready = new OrderedQueue<Waiting>(byOrder)
   readonly #waiting = new Map<number, Waiting>()
   /** Those that wait, by the lease of the body that submitted them, while that body has not lent its slot. */
   readonly #byParent = new Map<number, Set<Waiting>>()

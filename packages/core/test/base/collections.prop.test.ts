@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Fifo } from '../../src/base/fifo.ts'
 import { Heap } from '../../src/base/heap.ts'
+import { OrderedQueue } from '../../src/base/ordered-queue.ts'
 import { Deadlines } from '../../src/ports/deadlines.ts'
 
 const ascending = (a: number, b: number): number => a - b
@@ -38,6 +39,28 @@ describe('Heap', () => {
         const kept = items.filter((item) => keep(item)).toSorted(ascending)
         expect(kept.map(() => heap.pop())).toEqual(kept)
         expect(heap.size).toBe(0)
+      }),
+    )
+  })
+})
+
+describe('OrderedQueue', () => {
+  it('gives the smallest of what is in it, whatever was added and taken before', () => {
+    const steps = fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { freq: 3 }), { maxLength: 300 })
+    fc.assert(
+      fc.property(steps, (added) => {
+        const queue = new OrderedQueue<number>((a, b) => a < b)
+        const model: number[] = []
+        for (const item of added) {
+          if (item === null) expect(queue.pop()).toBe(model.shift())
+          else {
+            queue.push(item)
+            model.push(item)
+            model.sort(ascending)
+          }
+        }
+        while (model.length > 0) expect(queue.pop()).toBe(model.shift())
+        expect(queue.pop()).toBeUndefined()
       }),
     )
   })

@@ -1,61 +1,65 @@
 import type { BodyStart } from '@troupe/core'
 import type { Order, PackedOrders } from './wires.ts'
 
-/** Values of one order in the list. */
+/** Words of one order. */
 const stride = 11
 const beside = 1
 const moves = 2
 
 /** Orders as few large things: cloning many small ones takes longer than a small body. */
 export function packOrders(orders: readonly Order[]): PackedOrders {
-  const facts: (number | string | readonly string[] | undefined)[] = []
+  const words = new Int32Array(orders.length * stride)
   let length = 0
   for (const { start } of orders) length += start.args.bytes.length
   const bytes = new Uint8Array(length)
+  let text = ''
   let at = 0
-  for (const { lease, slot, task, start, ...flags } of orders) {
+  let to = 0
+  for (const { lease, slot, task, start, beside: isBeside, moves: isMoving } of orders) {
     const { runId, flowRunId, name, runName, attempt, tags, args } = start
+    const told = tags.length === 0 ? '' : JSON.stringify(tags)
     bytes.set(args.bytes, at)
     at += args.bytes.length
-    const bits = (flags.beside ? beside : 0) | (flags.moves ? moves : 0)
+    text += runId + name + runName + told
+    words[to++] = lease
+    words[to++] = slot
+    words[to++] = task
+    words[to++] = (isBeside ? beside : 0) | (isMoving ? moves : 0)
+    words[to++] = attempt
     // The ids of task runs begin with that of their flow run.
-    const flowLength = flowRunId.length
-    const own = tags.length === 0 ? undefined : tags
-    facts.push(lease, slot, task, bits, runId, flowLength, name, runName, attempt, own, args.bytes.length)
+    words[to++] = flowRunId.length
+    words[to++] = runId.length
+    words[to++] = name.length
+    words[to++] = runName.length
+    words[to++] = told.length
+    words[to++] = args.bytes.length
   }
-  return { facts, bytes }
+  return { words, text, bytes }
 }
 
-export function unpackOrders({ facts, bytes }: PackedOrders): Order[] {
+export function unpackOrders({ words, text, bytes }: PackedOrders): Order[] {
   const orders: Order[] = []
+  let next = 0
+  let at = 0
   let from = 0
-  for (let i = 0; i < facts.length; i += stride) {
-    const [lease, slot, task, bits, runId, flowLength, name, runName, attempt, tags, length] = facts.slice(
-      i,
-      i + stride,
-    ) as [
-      number,
-      number,
-      number,
-      number,
-      string,
-      number,
-      string,
-      string,
-      number,
-      string[] | undefined,
-      number,
-    ]
+  const word = (): number => words[next++] ?? 0
+  const part = (length: number): string => text.slice(at, (at += length))
+  while (next < words.length) {
+    const [lease, slot, task, bits, attempt, flowLength] = [word(), word(), word(), word(), word(), word()]
+    const runId = part(word())
+    const name = part(word())
+    const runName = part(word())
+    const told = part(word())
+    const length = word()
     const start: BodyStart = {
       runId,
       flowRunId: runId.slice(0, flowLength),
       name,
       runName,
       attempt,
-      tags: tags ?? [],
-      args: { bytes: bytes.subarray(from, from + length) },
+      tags: told === '' ? [] : (JSON.parse(told) as string[]),
+      args: { bytes: bytes.subarray(from, (from += length)) },
     }
-    from += length
     orders.push({ lease, slot, task, beside: (bits & beside) !== 0, moves: (bits & moves) !== 0, start })
   }
   return orders

@@ -248,7 +248,10 @@ export class PoolThread {
     const tasks = this.#newTasks.splice(0)
     if (orders.length === 0) return
     const packed = packOrders(orders)
-    this.#post({ to: 'orders', tasks, orders: packed }, [packed.bytes.buffer as ArrayBuffer])
+    this.#post({ to: 'orders', tasks, orders: packed }, [
+      packed.words.buffer as ArrayBuffer,
+      packed.bytes.buffer as ArrayBuffer,
+    ])
   }
 
   warm(tasks: readonly TaskAddress[]): void {

@@ -26,7 +26,9 @@ export interface Order {
 
 /** Orders, packed. */
 export interface PackedOrders {
-  readonly facts: readonly (number | string | readonly string[] | undefined)[]
+  /** Their numbers, and the lengths of what belongs to them in the text and in the bytes. */
+  readonly words: Int32Array
+  readonly text: string
   /** The arguments of all, one after the other. */
   readonly bytes: Uint8Array
 }
