@@ -238,16 +238,18 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   /** Free slots are for bodies that begin at once. */
   #beginSome(): void {
     while (this.#resuming.size === 0 && this.#taken < this.#limit) {
-      const assignment = this.#ready.shift() ?? this.#steal()
+      const thread = this.#withRoom()
+      if (thread === undefined && !this.#mayStart()) return
+      const assignment = this.#ready.shift() ?? this.#steal(thread)
       if (assignment === undefined) return
-      this.#begin(assignment)
+      this.#begin(assignment, thread)
     }
   }
 
-  #begin(assignment: Assignment): void {
+  #begin(assignment: Assignment, withRoom: PoolThread | undefined): void {
     let thread: PoolThread
     try {
-      thread = this.#threadFor(assignment)
+      thread = withRoom ?? this.#startThread(assignment.task.origin.modules)
     } catch (error) {
       this.#host.reports.refused(assignment, noThread(error))
       return
@@ -255,18 +257,29 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.#place(assignment, thread, true)
   }
 
-  /** A thread with room: one that has nothing else to do, else a new one, else one in which bodies only wait. */
-  #threadFor({ task }: Assignment): PoolThread {
-    const threads = [...this.#threads].filter((thread) => thread.canTake)
-    const { bodiesPerThread, threads: limit, extraThreads } = this.#settings
-    const withRoom = threads.filter((thread) => thread.lentCount === 0 && thread.load < bodiesPerThread)
-    const [least] = withRoom.toSorted((a, b) => a.load - b.load)
-    const isFull = this.#threads.size >= limit + extraThreads
-    const busy = threads.filter((thread) => thread.load > 0 || thread.lentCount === 0).length
-    if (least !== undefined && (least.load === 0 || isFull || busy >= limit)) return least
-    const inWhichBodiesWait = [...this.#threads].filter((thread) => !thread.isEnding && thread.lentCount > 0)
-    const [waiting] = inWhichBodiesWait.toSorted((a, b) => a.load - b.load || a.lentCount - b.lentCount)
-    return isFull && waiting !== undefined ? waiting : this.#startThread(task.origin.modules)
+  /** A thread that has nothing to do, or else room, where no other may be started; one in which bodies wait is the last. */
+  #withRoom(): PoolThread | undefined {
+    const { bodiesPerThread, threads: limit } = this.#settings
+    const withRoom = [...this.#threads].filter((thread) => thread.canTake && thread.load < bodiesPerThread)
+    const undisturbed = withRoom.filter((thread) => thread.lentCount === 0).toSorted(byLoad)
+    const [least] = undisturbed
+    if (least?.load === 0) return least
+    const busy = [...this.#threads].filter((thread) => !thread.isEnding && thread.load > 0).length
+    if (least !== undefined && (busy >= limit || !this.#mayStart())) return least
+    if (this.#mayStart()) return undefined
+    // Where all that is in a thread waits it may take more, though it gets nothing else any more.
+    const waiting = [...this.#threads].filter(
+      (thread) => !thread.isEnding && thread.lentCount > 0 && thread.load < bodiesPerThread,
+    )
+    return waiting.toSorted(byLoad)[0]
+  }
+
+  /** Those that are being ended do not count: another one takes the place of each. */
+  #mayStart(): boolean {
+    const { threads, extraThreads } = this.#settings
+    let count = 0
+    for (const thread of this.#threads) if (!thread.isEnding) count++
+    return count < threads + extraThreads
   }
 
   /** Threads whose bodies are short have some ahead, so that they need not wait for the next. */
@@ -289,9 +302,9 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   }
 
   /** What waits in one thread while another has nothing to do. */
-  #steal(): Assignment | undefined {
+  #steal(to: PoolThread | undefined): Assignment | undefined {
     for (const thread of this.#threads) {
-      if (thread.load <= this.#settings.bodiesPerThread) continue
+      if (thread === to || thread.load <= this.#settings.bodiesPerThread) continue
       for (const placed of thread.queued()) {
         if (!thread.withdraw(placed)) continue
         this.#placed.delete(placed.assignment.lease)
@@ -380,7 +393,11 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     if (exit.failure !== undefined && culprit === undefined && unready === undefined)
       this.#host.report(exit.failure)
     for (const placed of begun) {
-      if (exit.refusal !== undefined && placed.stopKilling === undefined) {
+      if (
+        exit.refusal !== undefined &&
+        placed.stopKilling === undefined &&
+        isOf(exit.refusal, placed, begun)
+      ) {
         // Not the body's doing, and the next attempt would end alike.
         const refused = new UsageError('FLOW_STARTED_IN_WORKER', exit.refusal)
         this.#host.reports.finished(placed.assignment, { error: abort(refused) })
@@ -464,6 +481,17 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     for (const thread of surplus) if ((thread.idleSince ?? due + 1) <= due) void thread.end()
     this.#watchIdle()
   }
+}
+
+function byLoad(a: PoolThread, b: PoolThread): number {
+  return a.load - b.load || a.lentCount - b.lentCount
+}
+
+/** Whether it is the task's own module that wanted to start a flow, as far as that can be told of the bodies that were there. */
+function isOf(refusal: string, placed: Placed, all: readonly Placed[]): boolean {
+  const isNamed = ({ assignment }: Placed): boolean =>
+    assignment.task.origin.modules.some((url) => refusal.includes(url))
+  return isNamed(placed) || !all.some(isNamed)
 }
 
 function errorOf({ code, message, cause, own }: Refusal, origin?: Assignment['task']['origin']): UsageError {
