@@ -9,6 +9,8 @@ import {
   type TroupeError,
 } from '@troupe/core'
 import { Fifo, ReadyQueue } from '@troupe/core/internal'
+import { endedWhileLoading, errorOf, isOf, noThread, notStarted } from './failures.ts'
+import { IdleThreads } from './idle-threads.ts'
 import type { Settings } from './options.ts'
 import { PoolThread, type Exit, type Placed, type ThreadEvents } from './pool-thread.ts'
 import type { Refusal } from './wires.ts'
@@ -46,12 +48,13 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   #isFilling = false
   #isScheduled = false
   #look: NodeJS.Timeout | undefined
-  #idle: NodeJS.Timeout | undefined
+  readonly #idle: IdleThreads
 
   constructor(host: PoolHost, settings: Settings) {
     this.#host = host
     this.#settings = settings
     this.#limit = settings.threads * settings.bodiesPerThread
+    this.#idle = new IdleThreads(settings)
   }
 
   // --- for the engine ---------------------------------------------------------------------------------------------
@@ -161,7 +164,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.#ready.clear()
     this.#resumes.clear()
     clearInterval(this.#look)
-    clearTimeout(this.#idle)
+    this.#idle.stop()
     for (const thread of this.#threads) this.#takeBack(thread)
     this.#ready.clear()
     await this.#settled()
@@ -364,7 +367,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   warmed(thread: PoolThread, refusal: Refusal | undefined): void {
     // Threads answer in the order in which they are asked.
     this.#warming.get(thread)?.shift()?.(refusal === undefined ? undefined : errorOf(refusal))
-    this.#watchIdle()
+    this.#idle.watch(this.#threads)
   }
 
   changed(): void {
@@ -387,7 +390,8 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     if (unready !== undefined) this.#couldNotStart(queued, unready)
     else
       for (const placed of queued) {
-        if (placed === loading) this.#endedWhileLoading(placed, exit)
+        if (placed === loading)
+          this.#host.reports.refused(placed.assignment, endedWhileLoading(placed.assignment, exit))
         else if (!this.#isClosed) this.#ready.push(placed.assignment)
       }
     if (exit.failure !== undefined && culprit === undefined && unready === undefined)
@@ -426,19 +430,6 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     for (const assignment of waiting) this.#host.reports.refused(assignment, error)
   }
 
-  #endedWhileLoading(placed: Placed, { error, refusal }: Exit): void {
-    if (refusal !== undefined) {
-      const refused = new UsageError('FLOW_STARTED_IN_WORKER', refusal)
-      this.#host.reports.refused(placed.assignment, refused)
-      return
-    }
-    const { name, version, modules } = placed.assignment.task.origin
-    const why = error instanceof Error ? error.message : String(error)
-    const message = `the thread ended while it loaded ${modules.join(', ')} for task ${name}: ${why}`
-    const options = { cause: error, details: { name, version, modules } }
-    this.#host.reports.refused(placed.assignment, new UsageError('TASK_NOT_FOUND', message, options))
-  }
-
   // --- time -------------------------------------------------------------------------------------------------------
 
   /** Bodies that wait behind one that turns out to be long are taken back; threads with nothing to do are ended. */
@@ -450,7 +441,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     } else {
       this.#look ??= setInterval(() => this.#takeBackFromLong(), lookMs).unref()
     }
-    this.#watchIdle()
+    this.#idle.watch(this.#threads)
   }
 
   #takeBackFromLong(): void {
@@ -461,52 +452,8 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     }
     this.#fill()
   }
-
-  #watchIdle(): void {
-    const idle = [...this.#threads].filter((thread) => thread.placed.size === 0 && !thread.isEnding)
-    for (const thread of idle) thread.idleSince ??= performance.now()
-    if (idle.length <= this.#settings.keepThreads || this.#idle !== undefined) return
-    const oldest = Math.min(...idle.map((thread) => thread.idleSince ?? 0))
-    const wait = Math.max(oldest + this.#settings.idleMs - performance.now(), 1)
-    this.#idle = setTimeout(() => this.#endIdle(), Math.min(wait, 2 ** 31 - 1)).unref()
-  }
-
-  #endIdle(): void {
-    this.#idle = undefined
-    const idle = [...this.#threads].filter((thread) => thread.placed.size === 0 && !thread.isEnding)
-    const due = performance.now() - this.#settings.idleMs
-    // Those that were used last are kept.
-    const oldestFirst = idle.toSorted((a, b) => (a.idleSince ?? due) - (b.idleSince ?? due))
-    const surplus = oldestFirst.slice(0, Math.max(idle.length - this.#settings.keepThreads, 0))
-    for (const thread of surplus) if ((thread.idleSince ?? due + 1) <= due) void thread.end()
-    this.#watchIdle()
-  }
 }
 
 function byLoad(a: PoolThread, b: PoolThread): number {
   return a.load - b.load || a.lentCount - b.lentCount
-}
-
-/** Whether it is the task's own module that wanted to start a flow, as far as that can be told of the bodies that were there. */
-function isOf(refusal: string, placed: Placed, all: readonly Placed[]): boolean {
-  const isNamed = ({ assignment }: Placed): boolean =>
-    assignment.task.origin.modules.some((url) => refusal.includes(url))
-  return isNamed(placed) || !all.some(isNamed)
-}
-
-function errorOf({ code, message, cause, own }: Refusal, origin?: Assignment['task']['origin']): UsageError {
-  // A clone of an error keeps no fields of its own.
-  if (cause instanceof Error) Object.assign(cause, own)
-  const { name, version, modules } = origin ?? {}
-  const details = origin === undefined ? {} : { name, version, modules }
-  return new UsageError(code, message, cause === undefined ? { details } : { cause, details })
-}
-
-function notStarted({ refusal, error }: Exit): TroupeError {
-  return refusal === undefined ? noThread(error) : new UsageError('FLOW_STARTED_IN_WORKER', refusal)
-}
-
-function noThread(cause: unknown): RunError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new RunError('NO_THREAD', `no thread can be started: ${why}`, { cause })
 }
