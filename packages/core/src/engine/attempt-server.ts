@@ -35,7 +35,8 @@ export class AttemptServer implements BodyServer, Leaves {
   readonly #attempt: Served
   readonly #send: (event: BodyEvent) => void
   /** The runs that the body submitted, by the numbers that it knows them by. */
-  #targets: Target[] | undefined
+  #targets: Map<number, Target> | undefined
+  #refs = 0
   #stops: Map<number, () => void> | undefined
 
   constructor(attempt: Served, send: (event: BodyEvent) => void) {
@@ -93,7 +94,9 @@ export class AttemptServer implements BodyServer, Leaves {
         const found = findCalled(ask.kind, ask)
         const definition = Object.keys(given).length === 0 ? found : withOptions(found, given)
         const target = context.call(definition, unwrap(ask.args, this) as readonly unknown[])
-        return { ref: (this.#targets ??= []).push(target) - 1, id: target.id, runName: target.runName }
+        const ref = ++this.#refs
+        ;(this.#targets ??= new Map()).set(ref, target)
+        return { ref, id: target.id, runName: target.runName }
       }
       case 'draw':
         context.checkActing()
@@ -116,7 +119,7 @@ export class AttemptServer implements BodyServer, Leaves {
   }
 
   #target(ref: number): Target {
-    const target = this.#targets?.[ref]
+    const target = this.#targets?.get(ref)
     if (target !== undefined) return target
     throw new InternalError(`a body asked for run ${ref}, which it did not submit`)
   }
@@ -160,6 +163,9 @@ export class AttemptServer implements BodyServer, Leaves {
       case 'rest':
         this.#attempt.rested()
         return
+      case 'forget':
+        this.#targets?.delete(tell.ref)
+        return
       case 'look':
         this.#target(tell.ref).looked = true
         return
@@ -171,14 +177,19 @@ export class AttemptServer implements BodyServer, Leaves {
         this.#stops?.delete(tell.ticket)
         return
       case 'log': {
-        const { logger } = this.#context.describe()
+        const { logger } = this.#describe(tell.of)
         logger[tell.level](unwrap(tell.fields) as LogFields, tell.message)
         return
       }
       case 'progress':
-        this.#context.describe().progress(tell.fraction, tell.message)
+        this.#describe(tell.of).progress(tell.fraction, tell.message)
         return
     }
+  }
+
+  #describe(of: 'own' | 'flow'): CurrentRun {
+    const own = this.#context.describe()
+    return of === 'own' ? own : (this.#context.describeFlow() ?? own)
   }
 
   #await({ ref, ticket, what }: Tell & { tell: 'await' }): void {

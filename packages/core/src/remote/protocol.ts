@@ -60,6 +60,8 @@ export type Tell =
     }
   /** It has come to rest, and waits. */
   | { readonly tell: 'rest' }
+  /** Nothing in the thread refers to that run any more. */
+  | { readonly tell: 'forget'; readonly ref: number }
   | { readonly tell: 'look'; readonly ref: number }
   | {
       readonly tell: 'watch'
@@ -71,11 +73,18 @@ export type Tell =
   | { readonly tell: 'stop'; readonly ticket: number }
   | {
       readonly tell: 'log'
+      /** Of the run itself, or of the flow run that it is part of. */
+      readonly of: 'own' | 'flow'
       readonly level: 'debug' | 'info' | 'warn' | 'error'
       readonly fields: Parcel
       readonly message: string | undefined
     }
-  | { readonly tell: 'progress'; readonly fraction: number; readonly message: string | undefined }
+  | {
+      readonly tell: 'progress'
+      readonly of: 'own' | 'flow'
+      readonly fraction: number
+      readonly message: string | undefined
+    }
 
 /** The answer to what a body asked: what it is depends on the question. */
 export type Answer = { readonly value: Parcel } | { readonly error: Parcel }

@@ -186,10 +186,10 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
       get signal() {
         return signal()
       },
-      logger: remoteLogger((tell) => this.tell(tell)),
+      logger: remoteLogger('own', (tell) => this.tell(tell)),
       progress: (fraction, message) => {
         checkFraction(fraction)
-        this.tell({ tell: 'progress', fraction, message })
+        this.tell({ tell: 'progress', of: 'own', fraction, message })
       },
     }
   }
@@ -207,7 +207,6 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     if (flow === undefined) return undefined
     const { parameters, ...facts } = flow
     const signal = (): AbortSignal => this.#signal()
-    const { logger, progress } = this.describe()
     return {
       ...facts,
       get parameters() {
@@ -217,8 +216,11 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
       get signal() {
         return signal()
       },
-      logger,
-      progress,
+      logger: remoteLogger('flow', (tell) => this.tell(tell)),
+      progress: (fraction, message) => {
+        checkFraction(fraction)
+        this.tell({ tell: 'progress', of: 'flow', fraction, message })
+      },
     }
   }
 
@@ -237,7 +239,9 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
       options: wrap(options, 'options', this),
       args: wrap(args, 'args', this),
     }) as Submitted
-    return new RemoteTarget(this, { kind, name: definition.name, ...submitted })
+    const target = new RemoteTarget(this, { kind, name: definition.name, ...submitted })
+    unused.register(target, { body: this, ref: submitted.ref })
+    return target
   }
 
   checkActing(): void {
@@ -305,6 +309,11 @@ function readable(read: () => unknown): unknown {
     return error
   }
 }
+
+/** Runs that nothing in this thread refers to any more: the engine need not keep them for the body. */
+const unused = new FinalizationRegistry<{ body: RemoteBody; ref: number }>(({ body, ref }) =>
+  body.tell({ tell: 'forget', ref }),
+)
 
 const adopt = (future: Future): Promise<unknown> => Promise.resolve(future)
 

@@ -4,13 +4,13 @@ import type { Parcel, Tell } from './protocol.ts'
 import { wrap, wrapError } from './wire.ts'
 
 /** A logger whose lines are written by the engine. What can't be sent goes as text: a line is never lost for it. */
-export function remoteLogger(tell: (tell: Tell) => void): RunLogger {
+export function remoteLogger(of: 'own' | 'flow', tell: (tell: Tell) => void): RunLogger {
   const line =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (fields: LogFields | string, message?: string): void => {
       const given = typeof fields === 'string' ? {} : fields
       const words = typeof fields === 'string' ? fields : message
-      tell({ tell: 'log', level, fields: sendable(given), message: words })
+      tell({ tell: 'log', of, level, fields: sendable(given), message: words })
     }
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
 }

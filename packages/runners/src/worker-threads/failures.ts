@@ -39,3 +39,15 @@ export function endedWhileLoading({ task }: Assignment, { error, refusal }: Exit
   const message = `the thread ended while it loaded ${modules.join(', ')} for task ${name}: ${why}`
   return new UsageError('TASK_NOT_FOUND', message, { cause: error, details: { name, version, modules } })
 }
+
+export function endedWhileWarmed({ error, refusal }: Exit): UsageError {
+  if (refusal !== undefined) return new UsageError('FLOW_STARTED_IN_WORKER', refusal)
+  const why = error instanceof Error ? error.message : String(error)
+  return new UsageError('TASK_NOT_FOUND', `the thread ended while it loaded the modules of tasks: ${why}`, {
+    cause: error,
+  })
+}
+
+export function closed(): UsageError {
+  return new UsageError('ENGINE_CLOSED', 'the engine was closed before its threads were ready')
+}

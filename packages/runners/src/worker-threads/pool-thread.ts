@@ -68,6 +68,8 @@ export interface Exit {
   readonly culprit: Placed | undefined
   /** One whose module ended it while it was loaded. */
   readonly loading: Placed | undefined
+  /** Whether the pool ended it. */
+  readonly wasEnded: boolean
   /** Whether it could take bodies at all. */
   readonly hasStarted: boolean
   /** What its code was told that wanted to start a flow there. */
@@ -255,9 +257,8 @@ export class PoolThread {
   }
 
   warm(tasks: readonly TaskAddress[]): void {
-    for (const task of tasks) this.#taskNumber(task)
-    this.#newTasks.length = 0
-    this.#post({ to: 'warm', tasks: [...this.#known].map(([address, number]) => [number, address] as const) })
+    const numbered = tasks.map((task) => [this.#taskNumber(task), task] as const)
+    this.#post({ to: 'warm', tasks: numbered })
     this.#keepAlive(true)
   }
 
@@ -476,6 +477,7 @@ export class PoolThread {
       // One whose module was being loaded when something else ended the thread is loaded again.
       loading: loading > 0 && blamed === undefined && !this.#wasEnded ? of(loading) : undefined,
       hasStarted: this.#isReady || this.#wasEnded,
+      wasEnded: this.#wasEnded,
       refusal: this.#refusal,
       failure: this.#error,
       error: this.#error ?? new RunError('RUN_CRASHED', `its thread ended with exit code ${code}`),

@@ -9,7 +9,15 @@ import {
   type TroupeError,
 } from '@troupe/core'
 import { Fifo, ReadyQueue } from '@troupe/core/internal'
-import { endedWhileLoading, errorOf, isOf, noThread, notStarted } from './failures.ts'
+import {
+  closed,
+  endedWhileLoading,
+  endedWhileWarmed,
+  errorOf,
+  isOf,
+  noThread,
+  notStarted,
+} from './failures.ts'
 import { IdleThreads } from './idle-threads.ts'
 import type { Settings } from './options.ts'
 import { PoolThread, type Exit, type Placed, type ThreadEvents } from './pool-thread.ts'
@@ -384,7 +392,10 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     const { queued, begun, culprit, loading, error } = exit
     this.#threads.delete(thread)
     const unready = exit.hasStarted ? undefined : notStarted(exit)
-    for (const done of this.#warming.get(thread) ?? []) done(unready)
+    const unwarmed = this.#isClosed
+      ? closed()
+      : (unready ?? (exit.wasEnded ? undefined : endedWhileWarmed(exit)))
+    for (const done of this.#warming.get(thread) ?? []) done(unwarmed)
     this.#warming.delete(thread)
     for (const placed of [...queued, ...begun]) this.#isOut(placed)
     if (unready !== undefined) this.#couldNotStart(queued, unready)

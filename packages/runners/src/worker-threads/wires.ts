@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { Answer, Ask, BodyEvent, BodyStart, Parcel, Tell } from '@troupe/core'
+import type { Ask, BodyEvent, BodyStart, Parcel, Tell } from '@troupe/core'
 
 /** What a pool and its threads say to each other. */
 
@@ -76,8 +76,6 @@ export interface ThreadData {
 
 /** Tells the threads of a pool from others that load the same entry. */
 export const mark = 'task-thread 1'
-
-export type { Answer }
 
 // --- the control memory: 32-bit words ---------------------------------------------------------------------------------
 
