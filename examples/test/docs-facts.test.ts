@@ -52,6 +52,51 @@ describe('the documentation', () => {
     expect(of('engines')).toEqual(engine.toSorted())
   })
 
+  it.each([
+    ['docs/options.md', /^\| `(\w+)` \| `WorkerThreadsTaskRunner` \|/gm],
+    ['docs/threads.md', /^\| `(\w+)` \|/gm],
+  ])('has every option of the runner on threads in the table of %s, and no other', (page, row) => {
+    const [, options = ''] =
+      /export interface WorkerThreadsTaskRunnerOptions \{(.*?)\n\}/s.exec(
+        read('packages/runners/src/worker-threads/options.ts'),
+      ) ?? []
+    const names = [...options.matchAll(/readonly (\w+)\?:/g)].map(([, name = '']) => name)
+    const [, section = ''] = /^## (?:Options|Task runners)$(.*?)(?=^## |(?![^]))/ms.exec(read(page)) ?? []
+    expect(names.length).toBeGreaterThan(5)
+    expect([...section.matchAll(row)].map(([, name]) => name)).toEqual(names)
+  })
+
+  it.each(['docs/options.md', 'docs/threads.md'])('has the defaults of the runner on threads: %s', (page) => {
+    const code = read('packages/runners/src/worker-threads/options.ts')
+    const numbers = [...code.matchAll(/count\(options, '(\w+)'.*\) \?\? (\d+),/g)].map(([, name, value]) => [
+      name,
+      value,
+    ])
+    const durations = [...code.matchAll(/options\.(\w+) \?\? ('\w+')/g)].map(([, name, value]) => [
+      name,
+      `\`${value}\``,
+    ])
+    expect(numbers.length + durations.length).toBeGreaterThan(4)
+    const rows = read(page)
+      .split('\n')
+      .map((line) => line.split('|').map((cell) => cell.trim()))
+    const missing = [...numbers, ...durations].filter(
+      ([name, value = '']) => !rows.some((cells) => cells[1] === `\`${name}\`` && cells.includes(value)),
+    )
+    expect(missing).toEqual([])
+  })
+
+  it('explains in the guide to threads why a thread refuses a task', () => {
+    const guide = read('docs/threads.md')
+    const [, codes = ''] =
+      /interface Refusal \{\s*readonly code: (.*?)\n/s.exec(
+        read('packages/runners/src/worker-threads/wires.ts'),
+      ) ?? []
+    const named = [...codes.matchAll(/'([A-Z_]+)'/g)].map(([, code = '']) => code)
+    expect(named).toHaveLength(3)
+    expect(named.filter((code) => !guide.includes(`| \`${code}\` |`))).toEqual([])
+  })
+
   it.each(all)('has no dead links: $path', ({ path, text }) => {
     const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
     const local = links.filter((link) => !/^(https?:|#)/.test(link))
@@ -63,7 +108,7 @@ describe('the documentation', () => {
     const files = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|md|json))`/g)].map(
       ([, file = '']) => file,
     )
-    const homes = ['', 'packages/core/', 'packages/core/src/', dirname(path)]
+    const homes = ['', 'packages/core/', 'packages/core/src/', 'packages/runners/src/', dirname(path)]
     const missing = files.filter((file) => !homes.some((home) => existsSync(join(root, home, file))))
     expect(missing).toEqual([])
   })

@@ -13,6 +13,14 @@ const main = new URL('../dist/quickstart/main.js', import.meta.url)
 
 let folder: string
 
+/** How the runners say of themselves that they work, by the options that choose them. */
+const runners: readonly (readonly [string, string])[] = [
+  ['--runner sequential', 'one after another'],
+  ['--runner concurrent', 'concurrently'],
+  ['--runner threads --threads 2', 'in parallel, on 2 threads'],
+  ['--runner threads --threads 1', 'on a thread of their own'],
+]
+
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'quickstart-'))
 })
@@ -22,13 +30,10 @@ afterEach(async () => {
 })
 
 describe('the quickstart', () => {
-  it.each([
-    ['concurrent', 'concurrently'],
-    ['sequential', 'one after another'],
-  ])(
-    'writes the report with the %s runner',
-    async (runner, mode) => {
-      const run = start('--', '--runner', runner, '--out', 'report.html')
+  it('writes the same report with every runner', async () => {
+    const reports = new Map<string, string>()
+    for (const [options, mode] of runners) {
+      const run = start('--', ...options.split(' '), '--out', 'report.html')
       expect(await run.ended()).toBe(0)
       expect(run.stderr()).toBe('')
       const lines = run.stdout().split('\n')
@@ -40,22 +45,38 @@ describe('the quickstart', () => {
       expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80)
       expect(run.stdout()).toMatch(/^Report: report\.html \(\d+ kB\)$/m)
       expect(await readdir(folder)).toEqual(['report.html'])
-      expect(await readFile(join(folder, 'report.html'), 'utf8')).toContain('3,000,000 flights')
+      reports.set(options, await readFile(join(folder, 'report.html'), 'utf8'))
+    }
+    const [first, ...others] = reports.values()
+    expect(first).toContain('3,000,000 flights')
+    // Not `toEqual`, which would print them.
+    expect(others.map((other) => other === first)).toEqual([true, true, true])
+  }, 120_000)
+
+  it('says which thread ran what', async () => {
+    const run = start('--runner', 'threads', '--threads', '2')
+    expect(await run.ended()).toBe(0)
+    const ended = run.stdout().match(/^.* \d+ of \d+: Completed after .*$/gm) ?? []
+    expect(ended).toHaveLength(16)
+    expect(ended.filter((line) => !/ on thread-\d+$/.test(line))).toEqual([])
+    expect(new Set(ended.map((line) => line.split(' on ')[1])).size).toBe(2)
+  }, 60_000)
+
+  it.each(['sequential', 'threads'])(
+    'cancels cleanly at the first Ctrl-C, runner %s',
+    async (runner) => {
+      const run = start('--runner', runner)
+      await run.says('read-group 1 of ')
+      run.interrupt()
+      expect(await run.ended()).toBe(130)
+      expect(run.stdout()).toContain('flights: cancelling; Ctrl-C again ends at once\n')
+      expect(run.stdout()).toMatch(/flights: Cancelled after .*, 16 task runs/)
+      expect(run.stdout()).not.toContain('Report:')
+      expect(run.stderr()).toBe('')
+      expect(await readdir(folder)).toEqual([])
     },
     60_000,
   )
-
-  it('cancels cleanly at the first Ctrl-C', async () => {
-    const run = start('--runner', 'sequential')
-    await run.says('read-group 1 of ')
-    run.interrupt()
-    expect(await run.ended()).toBe(130)
-    expect(run.stdout()).toContain('flights: cancelling; Ctrl-C again ends at once\n')
-    expect(run.stdout()).toMatch(/flights: Cancelled after .*, 16 task runs/)
-    expect(run.stdout()).not.toContain('Report:')
-    expect(run.stderr()).toBe('')
-    expect(await readdir(folder)).toEqual([])
-  }, 60_000)
 
   it('ends at once at the second Ctrl-C, however long cancelling takes', async () => {
     const run = startNode(
@@ -76,7 +97,7 @@ describe('the quickstart', () => {
   })
 
   it.each([
-    [['--runner', 'fast'], "--runner must be sequential or concurrent, not 'fast'"],
+    [['--runner', 'fast'], "--runner must be sequential, concurrent or threads, not 'fast'"],
     [['--fast'], "Unknown option '--fast'"],
   ])('refuses %j in one line', async (args, message) => {
     const run = start(...args)
@@ -88,7 +109,7 @@ describe('the quickstart', () => {
   it('explains itself', async () => {
     const run = start('--help')
     expect(await run.ended()).toBe(0)
-    expect(run.stdout()).toContain('--runner sequential|concurrent')
+    expect(run.stdout()).toContain('--runner sequential|concurrent|threads')
   })
 })
 

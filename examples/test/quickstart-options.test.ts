@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 
 import { UsageError, parseOptions } from '../src/quickstart/options.ts'
 
-const runners = ['sequential', 'concurrent']
+const runners = ['sequential', 'concurrent', 'threads']
 
 describe('parseOptions', () => {
   it('has defaults for everything', () => {
@@ -16,9 +16,15 @@ describe('parseOptions', () => {
     const out = join(tmpdir(), 'report.html')
     expect(parseOptions(['--runner', 'sequential', '--out', out], runners)).toEqual({
       runner: 'sequential',
+      threads: undefined,
       out,
       help: false,
     })
+  })
+
+  it('takes a number of threads', () => {
+    expect(parseOptions(['--runner', 'threads', '--threads', '4'], runners)).toMatchObject({ threads: 4 })
+    expect(parseOptions(['--runner', 'threads'], runners)).toMatchObject({ threads: undefined })
   })
 
   it('skips the dashes that npm needs before options', () => {
@@ -27,7 +33,10 @@ describe('parseOptions', () => {
 
   it.each([
     [['--runer', 'sequential'], "Unknown option '--runer'"],
-    [['--runner', 'threads'], "--runner must be sequential or concurrent, not 'threads'"],
+    [['--runner', 'fast'], "--runner must be sequential, concurrent or threads, not 'fast'"],
+    [['--threads', '2'], "--threads goes with --runner threads, not 'concurrent'"],
+    [['--runner', 'threads', '--threads', '0'], "--threads must be a number from 1 to 999, not '0'"],
+    [['--runner', 'threads', '--threads', 'all'], "--threads must be a number from 1 to 999, not 'all'"],
     [['--out'], "Option '--out <value>' argument missing"],
     [['--out', tmpdir()], `--out must name a file, not '${tmpdir()}'`],
     [

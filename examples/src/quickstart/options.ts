@@ -10,17 +10,23 @@ export class UsageError extends Error {
 
 export interface Options {
   runner: string
+  /** How many threads the runner `threads` has; left out, one a core. */
+  threads: number | undefined
   out: string
   help: boolean
 }
 
 /** Reads the command line. */
 export function parseOptions(args: string[], runners: readonly string[]): Options {
-  const { runner, out, help } = parsed(args)
-  if (help) return { runner, out, help }
-  if (!runners.includes(runner))
-    throw new UsageError(`--runner must be ${runners.join(' or ')}, not '${runner}'`)
-  return { runner, out: writable(out), help }
+  const { runner, threads, out, help } = parsed(args)
+  if (help) return { runner, threads: undefined, out, help }
+  if (!runners.includes(runner)) {
+    const known = `${runners.slice(0, -1).join(', ')} or ${runners.at(-1)}`
+    throw new UsageError(`--runner must be ${known}, not '${runner}'`)
+  }
+  if (threads !== undefined && runner !== 'threads')
+    throw new UsageError(`--threads goes with --runner threads, not '${runner}'`)
+  return { runner, threads: threads === undefined ? undefined : count(threads), out: writable(out), help }
 }
 
 /** What `--help` says. */
@@ -28,20 +34,27 @@ export const usage = (
   runners: readonly string[],
 ): string => `Reads three million flights and writes a report about their delays.
 
-Usage: quickstart [--runner ${runners.join('|')}] [--out report.html]
+Usage: quickstart [--runner ${runners.join('|')}] [--threads 4] [--out report.html]
 
-  --runner  how the task runs of the flow are run (default: concurrent)
-  --out     where the report goes, one HTML file (default: flights.html)
-  --help    this text
+  --runner   how the task runs of the flow are run (default: concurrent)
+  --threads  how many there are with --runner threads (default: one a core)
+  --out      where the report goes, one HTML file (default: flights.html)
+  --help     this text
 `
 
-function parsed(args: string[]): Options {
+function parsed(args: string[]): {
+  runner: string
+  threads?: string | undefined
+  out: string
+  help: boolean
+} {
   try {
     return parseArgs({
       // `npm run quickstart -- --out r.html` needs the dashes; pnpm hands them on.
       args: args[0] === '--' ? args.slice(1) : args,
       options: {
         runner: { type: 'string', default: 'concurrent' },
+        threads: { type: 'string' },
         out: { type: 'string', default: 'flights.html' },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -51,6 +64,11 @@ function parsed(args: string[]): Options {
     const [message] = String(error instanceof Error ? error.message : error).split(/\. |\n/)
     throw new UsageError(message)
   }
+}
+
+function count(threads: string): number {
+  if (/^[1-9]\d{0,2}$/.test(threads)) return Number(threads)
+  throw new UsageError(`--threads must be a number from 1 to 999, not '${threads}'`)
 }
 
 /** Finds out now, not after all the reading, that the report can't be written. */

@@ -9,6 +9,8 @@ export interface RunProgress {
   /** Name of the newest state, and what it said. */
   state: string
   message?: string
+  /** Where its body runs, if not in the thread of the engine. */
+  host?: string
   /** When the newest attempt began, in milliseconds since 1970. */
   startedAt?: number
   endedAt?: number
@@ -35,10 +37,11 @@ export const emptyBoard = (): Board => ({ tasks: new Map() })
 /** Takes one more transition into the board, and gives the progress of its run. */
 export function follow(board: Board, transition: Transition): RunProgress {
   const run = runOf(board, transition)
-  const { to, at } = transition
+  const { to, at, host } = transition
   run.phase = phaseOf(to.type)
   run.state = to.name
   if (to.message !== undefined) run.message = to.message
+  if (host !== undefined) run.host = host
   if (to.type === 'RUNNING') run.startedAt = at
   if (isEnded(run)) run.endedAt = at
   return run

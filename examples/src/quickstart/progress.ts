@@ -161,7 +161,8 @@ const CANCELLING = 'cancelling; Ctrl-C again ends at once'
 function outcome(run: RunProgress): string {
   const time = run.startedAt === undefined ? '' : ` after ${lasting(lasted(run))}`
   // Why something failed has to be said; that all was cancelled was asked for.
-  return `${run.state}${time}${run.phase === 'failed' && run.message ? ` (${run.message})` : ''}`
+  const where = run.host === undefined ? '' : ` on ${run.host}`
+  return `${run.state}${time}${where}${run.phase === 'failed' && run.message ? ` (${run.message})` : ''}`
 }
 
 function summaryOf({ flow, tasks }: Board): string {

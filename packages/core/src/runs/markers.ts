@@ -87,7 +87,7 @@ export function transfer<T extends ArrayBuffer | ArrayBufferView>(value: T): Wra
     throw refusedTransfer(`a view of a whole buffer, got one of ${shown}; copy it first: \`value.slice()\``)
   }
   // Node 20 takes a buffer that is detached already for an empty one.
-  if (isDetached(buffer)) throw refusedTransfer('a buffer that was not given away before')
+  if (isDetached(buffer)) throw refusedTransfer('a buffer that was not given away (detached) before')
   const known = isView && Buffer.isBuffer(value) ? 'Buffer' : (kind as keyof typeof movable)
   try {
     return new Moved(known, structuredClone(buffer, { transfer: [buffer] })) as unknown as Wrapped<T>

@@ -32,7 +32,7 @@ export const timeLimits: readonly Case[] = [
     async test(world) {
       const { tick } = world
       const count = Math.min(world.slots, 4) * 3
-      const task = giveLater.with({ timeout: 10 * tick })
+      const task = giveLater.with({ timeout: 20 * tick })
       const values = await world.run(() => Array.from({ length: count }, (_, n) => task(n, 8 * tick)))
       assert.deepEqual(
         values,
