@@ -467,6 +467,7 @@ export class Attempt extends AssignedBody {
       this.tryEnd()
       return
     }
+    run.rarely.lastLoss = error
     const what = crashed ? 'brought its host down' : 'lost its host'
     this.cutShort(crashed ? 'crash' : 'hostLost', crashedError(run, what, error))
     if (crashed && run.definition.settings.onBodyError === 'cancel')

@@ -19,7 +19,9 @@ export class LentSlot {
 
   /** The body waits for one more run. */
   lend(): void {
-    if (this.#waits++ === 0) this.#lender.pool?.lend(this.#lender)
+    const isFirst = this.#waits++ === 0
+    // Of one in another thread it is known later whether it rests.
+    if (isFirst && this.#lender.pool?.encodes !== true) this.#lender.pool?.lend(this.#lender)
   }
 
   /** It waits for one less: calls `go` when it has its slot again. */

@@ -24,6 +24,8 @@ export class Rare {
   /** Bodies that lent their slot while they wait for a run that they did not submit: each goes on when it has one again. */
   lenders: Map<object, Audience> | undefined
   abandoned = false
+  /** With what its host was lost last. */
+  lastLoss: unknown
   /** The call that started it, where futures stood in its arguments. */
   call: object | undefined
   /** Paused, with no body that could go on: its journal is replayed when it does. */

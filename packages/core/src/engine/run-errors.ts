@@ -66,7 +66,9 @@ export function poisonedError(run: Run): RunError {
   const { recoveries } = run.context
   const { maxRecoveries } = run.definition.settings
   const message = `${wordsFor(run)} lost its host ${recoveries} times; \`maxRecoveries\` is ${maxRecoveries}`
-  return new RunError('RUN_CRASHED', message, { details: { runId: run.id, recoveries } })
+  const cause = run.rare?.lastLoss
+  const details = { runId: run.id, recoveries }
+  return new RunError('RUN_CRASHED', message, cause === undefined ? { details } : { cause, details })
 }
 
 /** It needs what a run above it has, which waits for it. */

@@ -37,6 +37,8 @@ interface Waiting {
   value(value: unknown): void
   error(error: unknown): void
   complete?(): void
+  /** Whether it is the end of a run. */
+  readonly isForRun?: boolean
 }
 
 /** A body whose engine is in another thread: what it does is asked and told there. */
@@ -53,6 +55,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
   #tickets = 0
   #asked = false
   #over = false
+  #willRest = false
 
   constructor(start: BodyStart, link: Link) {
     this.#start = start
@@ -98,11 +101,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     const waiting = this.#waiting.get(event.ticket)
     if (waiting === undefined) return
     if (waiting.complete === undefined || 'complete' in event) this.#waiting.delete(event.ticket)
-    // Whether it waits for more is known when it has come to rest.
-    if (this.#waiting.size > 0)
-      this.#link.turn(() => {
-        if (this.#waiting.size > 0) this.tell({ tell: 'rest' })
-      })
+    this.#restLater()
     if ('complete' in event) waiting.complete?.()
     else if ('error' in event) waiting.error(readable(() => unwrap(event.error, this)))
     else this.#give(waiting, event.value)
@@ -120,9 +119,25 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     waiting.value(value)
   }
 
+  /** Where it waits for runs it says so when it has come to rest: then its slot is free for others. */
+  #restLater(): void {
+    if (this.#willRest || !this.#waitsForRuns) return
+    this.#willRest = true
+    this.#link.turn(() => {
+      this.#willRest = false
+      if (this.#waitsForRuns) this.tell({ tell: 'rest' })
+    })
+  }
+
+  get #waitsForRuns(): boolean {
+    for (const { isForRun } of this.#waiting.values()) if (isForRun === true) return true
+    return false
+  }
+
   /** @returns A number that what it waits for comes with. */
   waits(waiting: Waiting): number {
     const ticket = ++this.#tickets
+    if (waiting.isForRun === true) queueMicrotask(() => this.#restLater())
     this.#waiting.set(ticket, waiting)
     return ticket
   }

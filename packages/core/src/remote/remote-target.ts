@@ -11,7 +11,12 @@ import type { Ask, Submitted, Tell } from './protocol.ts'
 interface Submitter {
   ask(ask: Ask): unknown
   tell(tell: Tell): void
-  waits(waiting: { value(value: unknown): void; error(error: unknown): void; complete?(): void }): number
+  waits(waiting: {
+    value(value: unknown): void
+    error(error: unknown): void
+    complete?(): void
+    readonly isForRun?: boolean
+  }): number
   stopWaiting(ticket: number): void
   isFailure(error: unknown, target: RemoteTarget): unknown
 }
@@ -77,6 +82,7 @@ export class RemoteTarget implements Target {
   #when(what: 'value' | 'end'): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const ticket = this.#body.waits({
+        isForRun: true,
         value: resolve,
         error: (error) => reject(this.#body.isFailure(error, this) as Error),
       })

@@ -1,10 +1,10 @@
 import { RunError, UsageError, type Assignment, type TroupeError } from '@troupe/core'
-import type { Exit, Placed } from './pool-thread.ts'
+import type { ExitHere, PlacedHere } from './pool-thread.ts'
 import type { Refusal } from './wires.ts'
 
 /** Whether it is the task's own module that wanted to start a flow, as far as that can be told of the bodies that were there. */
-export function isOf(refusal: string, placed: Placed, all: readonly Placed[]): boolean {
-  const isNamed = ({ assignment }: Placed): boolean =>
+export function isOf(refusal: string, placed: PlacedHere, all: readonly PlacedHere[]): boolean {
+  const isNamed = ({ assignment }: PlacedHere): boolean =>
     assignment.task.origin.modules.some((url) => refusal.includes(url))
   return isNamed(placed) || !all.some(isNamed)
 }
@@ -22,7 +22,7 @@ export function errorOf(
 }
 
 /** The error of what waited for a thread that could not start. */
-export function notStarted({ refusal, error }: Exit): TroupeError {
+export function notStarted({ refusal, error }: ExitHere): TroupeError {
   return refusal === undefined ? noThread(error) : new UsageError('FLOW_STARTED_IN_WORKER', refusal)
 }
 
@@ -32,7 +32,7 @@ export function noThread(cause: unknown): RunError {
 }
 
 /** The error of a body whose module ended the thread that loaded it. */
-export function endedWhileLoading({ task }: Assignment, { error, refusal }: Exit): UsageError {
+export function endedWhileLoading({ task }: Assignment, { error, refusal }: ExitHere): UsageError {
   if (refusal !== undefined) return new UsageError('FLOW_STARTED_IN_WORKER', refusal)
   const { name, version, modules } = task.origin
   const why = error instanceof Error ? error.message : String(error)
@@ -40,7 +40,7 @@ export function endedWhileLoading({ task }: Assignment, { error, refusal }: Exit
   return new UsageError('TASK_NOT_FOUND', message, { cause: error, details: { name, version, modules } })
 }
 
-export function endedWhileWarmed({ error, refusal }: Exit): UsageError {
+export function endedWhileWarmed({ error, refusal }: ExitHere): UsageError {
   if (refusal !== undefined) return new UsageError('FLOW_STARTED_IN_WORKER', refusal)
   const why = error instanceof Error ? error.message : String(error)
   return new UsageError('TASK_NOT_FOUND', `the thread ended while it loaded the modules of tasks: ${why}`, {

@@ -73,7 +73,7 @@ export class Loader {
       const refusal = this.#early ?? this.#refusals[before]
       if (refusal !== undefined) return { code: 'FLOW_STARTED_IN_WORKER', message: refusal }
       // A module that imports this one fails as well, and says less of why.
-      if (failure !== undefined) return notFound(address, failure.cause)
+      if (failure !== undefined) return notFound(address, failure)
       const named = find(address)
       if (named.length > 0) return this.#only(address, named)
     }
@@ -126,22 +126,28 @@ function find({ name, version, modules }: TaskAddress): Named[] {
   })
 }
 
-function notFound({ name, version, modules }: TaskAddress, cause: unknown): Refusal {
+function notFound(
+  { name, version, modules }: TaskAddress,
+  failure: { readonly cause: unknown } | undefined,
+): Refusal {
   const here = [...registry()].flatMap(([id, named]) => {
     const isHere = named.some(({ definition: { origin } }) =>
       origin.modules.some((url) => modules.includes(url)),
     )
-    return id.startsWith('task:') && isHere ? [id.slice('task:'.length)] : []
+    if (!id.startsWith('task:') || !isHere) return []
+    const known = id.slice('task:'.length)
+    if (known !== name) return [known]
+    return named.map(({ definition }) => `${known} (version ${definition.version})`)
   })
   const has = here.length === 0 ? 'defines no task' : `defines ${here.join(', ')}`
   const why =
-    cause === undefined
+    failure === undefined
       ? `${modules.join(', ')} ${has}; define the task at the top level of a module, which runs whenever it is loaded, or say which does: \`module: import.meta.url\``
-      : `loading ${modules[0]} failed: ${firstLine(cause)}; define the task in a module of its own that can be loaded there`
+      : `loading ${modules[0]} failed: ${firstLine(failure.cause)}; define the task in a module of its own that can be loaded there`
   const message = `task ${name} (version ${version}) was not found in a thread: ${why}`
-  return cause === undefined
+  return failure === undefined
     ? { code: 'TASK_NOT_FOUND', message }
-    : { code: 'TASK_NOT_FOUND', message, cause, own: fieldsOf(cause) }
+    : { code: 'TASK_NOT_FOUND', message, cause: failure.cause, own: fieldsOf(failure.cause) }
 }
 
 function firstLine(cause: unknown): string {

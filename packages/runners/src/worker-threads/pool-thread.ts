@@ -1,15 +1,9 @@
 import { MessageChannel, type Worker } from 'node:worker_threads'
-import {
-  RunError,
-  type Answer,
-  type Assignment,
-  type BodyEvent,
-  type BodyServer,
-  type Parcel,
-} from '@troupe/core'
+import { RunError, type Answer, type Assignment, type BodyEvent, type Parcel } from '@troupe/core'
 import { answerForGone } from '@troupe/core/internal'
 import { packOrders } from './orders.ts'
 import type { Settings } from './options.ts'
+import { addressOf, type Exit, type Placed, type ThreadEvents } from './placed.ts'
 import { ResultReader, ringBytes } from './results.ts'
 import { spawn } from './spawn.ts'
 import {
@@ -20,64 +14,9 @@ import {
   word,
   type FromThread,
   type Order,
-  type Refusal,
   type TaskAddress,
   type ToThread,
 } from './wires.ts'
-
-/** A body that was given to a thread. */
-export interface Placed {
-  readonly assignment: Assignment
-  /** What it is called between the thread and the pool: leases grow beyond what fits into a word. */
-  readonly key: number
-  readonly thread: PoolThread
-  readonly slot: number
-  readonly server: BodyServer
-  /** Whether it begins whatever else is there. */
-  readonly beside: boolean
-  /** Whether the engine knows that it has begun. */
-  isReported: boolean
-  /** Whether it waits for another run, and does not count. */
-  isLent: boolean
-  /** Takes back that its thread is ended soon. */
-  stopKilling: (() => void) | undefined
-}
-
-/** What a thread tells the pool of. */
-export interface ThreadEvents {
-  begun(placed: Placed): void
-  finished(placed: Placed, result: Parcel): void
-  refused(placed: Placed, refusal: Refusal): void
-  warmed(thread: PoolThread, refusal: Refusal | undefined): void
-  /** There is more room. */
-  changed(): void
-  /** What it said could not be understood. */
-  failed(error: unknown): void
-  /** A thread can take bodies. */
-  ready(): void
-  /** It is gone, and all its bodies with it. */
-  exited(thread: PoolThread, exit: Exit): void
-}
-
-/** How a thread ended, and what it leaves. */
-export interface Exit {
-  /** Bodies that had not begun. */
-  readonly queued: readonly Placed[]
-  readonly begun: readonly Placed[]
-  /** The body that ended it, where that is known. */
-  readonly culprit: Placed | undefined
-  /** One whose module ended it while it was loaded. */
-  readonly loading: Placed | undefined
-  /** Whether the pool ended it. */
-  readonly wasEnded: boolean
-  /** Whether it could take bodies at all. */
-  readonly hasStarted: boolean
-  /** What its code was told that wanted to start a flow there. */
-  readonly refusal: string | undefined
-  /** What it threw. */
-  readonly failure: unknown
-  readonly error: unknown
-}
 
 /** Bodies of this many microseconds follow each other without a gap: more are given ahead. */
 const aheadMicros = 1_000
@@ -91,12 +30,18 @@ const largestKey = 2 ** 28 - 1
 /** Values larger than this are moved and not copied, in bytes. */
 const movedFrom = 32 * 1024
 
+/** A body in a thread of the pool. */
+export type PlacedHere = Placed<PoolThread>
+
+/** How a thread of the pool ended. */
+export type ExitHere = Exit<PoolThread>
+
 /** A thread, and what was given to it. */
 export class PoolThread {
   readonly worker: Worker
-  readonly placed = new Map<number, Placed>()
+  readonly placed = new Map<number, PlacedHere>()
   /** Those of which it is not known that they have begun. */
-  readonly #unreported = new Set<Placed>()
+  readonly #unreported = new Set<PlacedHere>()
   /** Bodies that were begun here, over all time. */
   begunCount = 0
   /** Bodies that wait for other runs. */
@@ -109,7 +54,7 @@ export class PoolThread {
   isLong = false
   /** When it had nothing to do any more, by the monotonic clock. */
   idleSince: number | undefined
-  readonly #events: ThreadEvents
+  readonly #events: ThreadEvents<PoolThread>
   readonly #turn: (fn: () => void) => void
   readonly #control = new Int32Array(new SharedArrayBuffer(controlWords * 4))
   readonly #answers = new MessageChannel()
@@ -128,6 +73,7 @@ export class PoolThread {
   /** A flow was to be started where only tasks are executed. */
   #refusal: string | undefined
   #isRef = false
+  #echo: (() => void) | undefined
   #isReady = false
   /** Whether the pool ended it. */
   #wasEnded = false
@@ -136,7 +82,7 @@ export class PoolThread {
   readonly exited: Promise<void>
 
   constructor(
-    events: ThreadEvents,
+    events: ThreadEvents<PoolThread>,
     {
       settings,
       modules,
@@ -201,11 +147,11 @@ export class PoolThread {
   // --- giving -----------------------------------------------------------------------------------------------------
 
   /** @param beside - Whether it begins at once, whatever else is there. */
-  place(assignment: Assignment, beside: boolean): Placed {
+  place(assignment: Assignment, beside: boolean): PlacedHere {
     const lease = (this.#lastKey = (this.#lastKey + 1) & largestKey)
     const slot = this.#free.pop() ?? this.#nextSlot++
     const server = assignment.serve((event) => this.#send(lease, event))
-    const placed: Placed = {
+    const placed: PlacedHere = {
       assignment,
       key: lease,
       thread: this,
@@ -275,12 +221,12 @@ export class PoolThread {
   }
 
   /** Whether the module of its task is being loaded. */
-  isLoading({ key: lease }: Placed): boolean {
+  isLoading({ key: lease }: PlacedHere): boolean {
     return Atomics.load(this.#control, word.loading) === lease
   }
 
   /** Takes a body back. @returns False where it has begun; then that is known */
-  withdraw(placed: Placed): boolean {
+  withdraw(placed: PlacedHere): boolean {
     const lease = placed.key
     const at = word.slots + placed.slot
     const queued = state.queued(lease)
@@ -289,16 +235,17 @@ export class PoolThread {
       return true
     }
     this.#read()
+    this.#hasBegun(placed)
     return false
   }
 
   /** Bodies that have not begun, the newest first. */
-  queued(): Placed[] {
+  queued(): PlacedHere[] {
     return [...this.#unreported].toReversed()
   }
 
   /** A body that waits is given up. */
-  drop(placed: Placed): void {
+  drop(placed: PlacedHere): void {
     this.#remove(placed)
   }
 
@@ -314,7 +261,7 @@ export class PoolThread {
     return this.#unreported.size > 0
   }
 
-  #remove(placed: Placed): void {
+  #remove(placed: PlacedHere): void {
     const lease = placed.key
     if (!this.placed.delete(lease)) return
     this.#unreported.delete(placed)
@@ -360,6 +307,9 @@ export class PoolThread {
         this.#isReady = true
         this.#events.ready()
         return
+      case 'echo':
+        this.#echo?.()
+        return
       case 'flow':
         this.#refusal = message.message
         return
@@ -392,7 +342,13 @@ export class PoolThread {
   }
 
   #answer(answer: Answer | readonly ArrayBuffer[], transfer: readonly ArrayBuffer[]): void {
-    this.#answers.port1.postMessage(answer, transfer as ArrayBuffer[])
+    try {
+      this.#answers.port1.postMessage(answer, transfer as ArrayBuffer[])
+    } catch (error) {
+      // The thread stands still until there is an answer.
+      this.#answers.port1.postMessage(answerForGone())
+      this.#events.failed(error)
+    }
     Atomics.add(this.#control, word.answered, 1)
     Atomics.notify(this.#control, word.answered)
   }
@@ -427,7 +383,7 @@ export class PoolThread {
     return this.#finishedCount + this.begunCount > before
   }
 
-  #hasBegun(placed: Placed): boolean {
+  #hasBegun(placed: PlacedHere): boolean {
     if (placed.isReported) return true
     const lease = placed.key
     if (Atomics.load(this.#control, word.slots + placed.slot) !== state.begun(lease)) return false
@@ -435,7 +391,7 @@ export class PoolThread {
     this.#unreported.delete(placed)
     this.begunCount++
     this.#begunNow++
-    this.#events.begun(placed)
+    this.#guarded(() => this.#events.begun(placed))
     return true
   }
 
@@ -447,7 +403,19 @@ export class PoolThread {
     if (placed === undefined) return
     this.#hasBegun(placed)
     this.#remove(placed)
-    this.#events.finished(placed, result)
+    this.#guarded(() => this.#events.finished(placed, result))
+  }
+
+  /** Whether its event loop turns. Resolves with false where it does not for `ms`. */
+  turns(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), ms)
+      this.#echo = () => {
+        clearTimeout(timer)
+        resolve(true)
+      }
+      this.#post({ to: 'echo' })
+    })
   }
 
   // --- its end ----------------------------------------------------------------------------------------------------
@@ -466,10 +434,12 @@ export class PoolThread {
     const culprit = Atomics.load(this.#control, word.culprit)
     const loading = Atomics.load(this.#control, word.loading)
     const left = [...this.placed.values()]
-    const of = (lease: number): Placed | undefined => left.find(({ key }) => key === lease)
+    const of = (lease: number): PlacedHere | undefined => left.find(({ key }) => key === lease)
     for (const placed of left) this.#remove(placed)
     const begun = left.filter(({ isReported }) => isReported)
-    const blamed = culprit > 0 ? of(culprit) : culprit < 0 || begun.length > 1 ? undefined : begun[0]
+    // Nobody is blamed for what the pool did, nor where several may be to blame.
+    const isAlone = culprit === 0 && begun.length === 1 && !this.#wasEnded
+    const blamed = culprit > 0 ? of(culprit) : isAlone ? begun[0] : undefined
     this.#events.exited(this, {
       queued: left.filter(({ isReported }) => !isReported),
       begun,
@@ -483,16 +453,4 @@ export class PoolThread {
       error: this.#error ?? new RunError('RUN_CRASHED', `its thread ended with exit code ${code}`),
     })
   }
-}
-
-const addresses = new WeakMap<readonly string[], TaskAddress>()
-
-/** The same object for the same definition. */
-function addressOf(name: string, version: string, modules: readonly string[]): TaskAddress {
-  let address = addresses.get(modules)
-  if (address === undefined) {
-    address = { name, version, modules }
-    addresses.set(modules, address)
-  }
-  return address
 }

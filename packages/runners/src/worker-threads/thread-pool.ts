@@ -20,11 +20,17 @@ import {
 } from './failures.ts'
 import { IdleThreads } from './idle-threads.ts'
 import type { Settings } from './options.ts'
-import { PoolThread, type Exit, type Placed, type ThreadEvents } from './pool-thread.ts'
+import { PoolThread, type ExitHere, type PlacedHere } from './pool-thread.ts'
+import type { ThreadEvents } from './placed.ts'
 import type { Refusal } from './wires.ts'
 
 /** How often it is looked whether bodies wait behind a long one, in milliseconds. */
 const lookMs = 5
+
+/** How long a module may take to load that is wanted no more, in milliseconds. */
+const longestLoadingMs = 1_000
+/** How often its patience a thread may stand still before one of several bodies in it is stopped by force. */
+const turnsWithin = 10
 
 /** After so many threads in a row that could not start, no more are tried for what waits. */
 const mostFailedStarts = 3
@@ -37,7 +43,7 @@ const mostFailedStarts = 3
  * thread takes its place, while there may be more. Short bodies are given to a thread ahead; those that have not begun can
  * be taken back at any moment.
  */
-export class ThreadPool implements TaskPool, ThreadEvents {
+export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
   readonly lends = true
   readonly encodes = true
   readonly stops = true
@@ -45,7 +51,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   readonly #settings: Settings
   readonly #limit: number
   readonly #threads = new Set<PoolThread>()
-  readonly #placed = new Map<number, Placed>()
+  readonly #placed = new Map<number, PlacedHere>()
   readonly #ready = new ReadyQueue((lease) => this.#placed.get(lease)?.isLent === true)
   readonly #resuming = new Fifo<number>()
   readonly #resumes = new Map<number, (() => void)[]>()
@@ -82,8 +88,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     const { thread } = placed
     const isLoading = thread.isLoading(placed)
     if (!thread.withdraw(placed)) return false
-    // Its module may hang, and nothing else would begin there.
-    if (isLoading) void thread.end()
+    if (isLoading) this.#watchLoading(thread, placed)
     this.#placed.delete(lease)
     this.#schedule()
     return true
@@ -96,17 +101,28 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   }
 
   /** It may settle before; and goes on without a slot until then. */
-  #killSoon(placed: Placed): void {
+  #killSoon(placed: PlacedHere): void {
     if (placed.stopKilling !== undefined) return
     const timer = setTimeout(() => this.#kill(placed), this.#settings.patienceMs)
     placed.stopKilling = () => clearTimeout(timer)
     if (placed.isLent) this.#resume(placed.assignment.lease)
   }
 
-  /** One that only waits, beside others, needs no force: what it waits for never comes. Its thread goes when they have ended. */
-  #kill(placed: Placed): void {
+  #kill(placed: PlacedHere): void {
     const { thread } = placed
-    if (!placed.isLent || thread.placed.size === 1) {
+    if (!placed.isLent || thread.placed.size === 1) void thread.end()
+    else void this.#abandon(placed)
+  }
+
+  /**
+   * One that only waits, beside others, needs no force: what it waits for never comes. Its thread goes when they have
+   * ended; at once where it may be this one that keeps it from turning.
+   */
+  async #abandon(placed: PlacedHere): Promise<void> {
+    const { thread } = placed
+    const isTurning = await thread.turns(turnsWithin * this.#settings.patienceMs)
+    if (this.#placed.get(placed.assignment.lease) !== placed || thread.isEnding) return
+    if (!isTurning) {
       void thread.end()
       return
     }
@@ -116,6 +132,14 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     const error = new RunError('RUN_CRASHED', 'it was stopped while it waited')
     this.#host.reports.lost(placed.assignment, { crashed: false, error })
     this.#schedule()
+  }
+
+  /** A module that is loaded for a body which is not wanted any more may hang, and nothing else would begin there. */
+  #watchLoading(thread: PoolThread, placed: PlacedHere): void {
+    const look = (): void => {
+      if (thread.isLoading(placed) && !thread.isEnding) void thread.end()
+    }
+    setTimeout(look, longestLoadingMs).unref()
   }
 
   lend(assignment: Assignment): void {
@@ -350,22 +374,22 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     this.#host.report(error)
   }
 
-  begun(placed: Placed): void {
+  begun(placed: PlacedHere): void {
     if (!this.#host.reports.started(placed.assignment, placed.thread.name)) this.#killSoon(placed)
   }
 
-  finished(placed: Placed, result: Parcel): void {
+  finished(placed: PlacedHere, result: Parcel): void {
     this.#isOut(placed)
     this.#host.reports.finished(placed.assignment, placed.server.result(result))
   }
 
-  refused(placed: Placed, refusal: Refusal): void {
+  refused(placed: PlacedHere, refusal: Refusal): void {
     this.#isOut(placed)
     this.#host.reports.refused(placed.assignment, errorOf(refusal, placed.assignment.task.origin))
   }
 
   /** A body is not in its thread any more. */
-  #isOut(placed: Placed): void {
+  #isOut(placed: PlacedHere): void {
     const { lease } = placed.assignment
     this.#placed.delete(lease)
     // Whoever waits together with it goes on.
@@ -388,7 +412,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
     if (thread.placed.size === 0 && !thread.isEnding) void thread.end()
   }
 
-  exited(thread: PoolThread, exit: Exit): void {
+  exited(thread: PoolThread, exit: ExitHere): void {
     const { queued, begun, culprit, loading, error } = exit
     this.#threads.delete(thread)
     const unready = exit.hasStarted ? undefined : notStarted(exit)
@@ -430,7 +454,7 @@ export class ThreadPool implements TaskPool, ThreadEvents {
   }
 
   /** What waited for a thread fails with it; after some in a row all that waits does. */
-  #couldNotStart(queued: readonly Placed[], error: TroupeError): void {
+  #couldNotStart(queued: readonly PlacedHere[], error: TroupeError): void {
     this.#failedStarts++
     const waiting = queued.map(({ assignment }) => assignment)
     for (;;) {

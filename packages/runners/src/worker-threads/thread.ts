@@ -89,6 +89,9 @@ class BodyThread {
       case 'event':
         this.#deliver(() => this.#open.get(message.lease)?.body.event(message.event))
         return
+      case 'echo':
+        this.#post({ from: 'echo' })
+        return
       case 'warm':
         for (const [number, address] of message.tasks) this.#addresses.set(number, address)
         void this.#warm(message.tasks.map(([number]) => number))

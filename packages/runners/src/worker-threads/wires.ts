@@ -40,6 +40,8 @@ export type ToThread =
       readonly orders: PackedOrders
     }
   | { readonly to: 'event'; readonly lease: number; readonly event: BodyEvent }
+  /** Say that the event loop turns. */
+  | { readonly to: 'echo' }
   /** Load the modules of these, and say so. */
   | { readonly to: 'warm'; readonly tasks: readonly (readonly [number, TaskAddress])[] }
 
@@ -62,6 +64,7 @@ export type FromThread =
   | { readonly from: 'refused'; readonly lease: number; readonly refusal: Refusal }
   /** It can take bodies. */
   | { readonly from: 'ready' }
+  | { readonly from: 'echo' }
   | { readonly from: 'warmed'; readonly refusal: Refusal | undefined }
   | { readonly from: 'flow'; readonly message: string }
 
