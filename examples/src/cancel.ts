@@ -1,6 +1,7 @@
 /** Cancelling goes down to all that a run submitted; its body may tidy up within its grace. */
-import { currentTaskRun, flow, task } from '@troupe/core'
+import { currentTaskRun, flow, task, type Transition } from '@troupe/core'
 import { once } from 'node:events'
+import { filter, firstValueFrom, skip } from 'rxjs'
 
 const upload = task('upload', async (file: string): Promise<string> => {
   const { signal } = currentTaskRun()
@@ -25,9 +26,10 @@ const release = flow({ name: 'release', grace: '5s' }, async (files: string[]) =
 })
 
 const run = release.with({ id: 'release-7' })(['a', 'b'])
-setTimeout(() => void run.cancel('changed our minds'), 50)
+const begun = filter(({ task: name, to }: Transition) => name === 'upload' && to.name === 'Running')
+await firstValueFrom(run.transitions.pipe(begun, skip(1))) // both uploads are running
 
-const { name, message } = await run.wait()
+const { name, message } = await run.cancel('changed our minds')
 console.log(`${name}: ${message}`)
 
 // Output:

@@ -73,6 +73,8 @@ export class PoolThread {
   /** A flow was to be started where only tasks are executed. */
   #refusal: string | undefined
   #isRef = false
+  /** How often it was asked to load modules ahead, and has not answered. */
+  #warmings = 0
   #echo: (() => void) | undefined
   #isReady = false
   /** Whether the pool ended it. */
@@ -205,7 +207,8 @@ export class PoolThread {
   warm(tasks: readonly TaskAddress[]): void {
     const numbered = tasks.map((task) => [this.#taskNumber(task), task] as const)
     this.#post({ to: 'warm', tasks: numbered })
-    this.#keepAlive(true)
+    this.#warmings++
+    this.#keepAlive()
   }
 
   #post(message: ToThread, transfer: readonly ArrayBuffer[] = []): void {
@@ -273,8 +276,8 @@ export class PoolThread {
   }
 
   /** It keeps the process alive while there is something in it, as any pending work does. */
-  #keepAlive(isWarming = false): void {
-    const keeps = isWarming || this.placed.size > 0
+  #keepAlive(): void {
+    const keeps = this.#warmings > 0 || this.placed.size > 0
     if (keeps === this.#isRef) return
     this.#isRef = keeps
     if (keeps) this.worker.ref()
@@ -300,6 +303,7 @@ export class PoolThread {
     this.#read()
     switch (message.from) {
       case 'warmed':
+        this.#warmings--
         this.#keepAlive()
         this.#events.warmed(this, message.refusal)
         return
