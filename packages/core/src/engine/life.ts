@@ -133,7 +133,8 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     const run = this.#run
     const outcome = { failure: run.host.values.saveError(error) }
     if (run.stateName === 'Recovering') {
-      const { maxRecoveries } = run.definition.settings
+      // What can't run again has crashed.
+      const maxRecoveries = error.code === 'RUN_CRASHED' ? 0 : run.definition.settings.maxRecoveries
       if (this.#recorded !== undefined) endChildren(run, this.#recorded.run, error.message)
       run.move({ type: 'start', maxRecoveries }, undefined, outcome)
     } else if (run.stateName === 'AwaitingRetry' || run.stateName === 'AwaitingConcurrencySlot')

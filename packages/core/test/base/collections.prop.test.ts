@@ -52,12 +52,13 @@ describe('OrderedQueue', () => {
         const queue = new OrderedQueue<number>((a, b) => a < b)
         const model: number[] = []
         for (const item of added) {
-          if (item === null) expect(queue.pop()).toBe(model.shift())
-          else {
+          const [taken, expected] = item === null ? [queue.pop(), model.shift()] : []
+          if (item !== null) {
             queue.push(item)
             model.push(item)
             model.sort(ascending)
           }
+          expect(taken).toBe(expected)
         }
         while (model.length > 0) expect(queue.pop()).toBe(model.shift())
         expect(queue.pop()).toBeUndefined()

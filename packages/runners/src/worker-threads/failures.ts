@@ -40,10 +40,10 @@ export function endedWhileLoading({ task }: Assignment, { error, refusal }: Exit
   return new UsageError('TASK_NOT_FOUND', message, { cause: error, details: { name, version, modules } })
 }
 
-export function endedWhileWarmed({ error, refusal }: ExitHere): UsageError {
+export function endedWhileWarmed({ error, refusal }: ExitHere, modules: readonly string[]): UsageError {
   if (refusal !== undefined) return new UsageError('FLOW_STARTED_IN_WORKER', refusal)
   const why = error instanceof Error ? error.message : String(error)
-  return new UsageError('TASK_NOT_FOUND', `the thread ended while it loaded the modules of tasks: ${why}`, {
+  return new UsageError('TASK_NOT_FOUND', `the thread ended while it loaded ${modules.join(', ')}: ${why}`, {
     cause: error,
   })
 }

@@ -24,7 +24,7 @@ export interface ThreadEvents<Thread> {
   begun(placed: Placed<Thread>): void
   finished(placed: Placed<Thread>, result: Parcel): void
   refused(placed: Placed<Thread>, refusal: Refusal): void
-  warmed(thread: Thread, refusal: Refusal | undefined): void
+  warmed(thread: Thread, id: number, refusal: Refusal | undefined): void
   /** There is more room. */
   changed(): void
   /** What it said could not be understood. */

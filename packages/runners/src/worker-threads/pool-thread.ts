@@ -79,8 +79,9 @@ export class PoolThread {
   #isReady = false
   /** Whether the pool ended it. */
   #wasEnded = false
-  /** Bodies that have begun and not ended. */
+  /** Bodies that have begun and not ended, and those that begin whatever is there. */
   #begunNow = 0
+  #besideNow = 0
   readonly exited: Promise<void>
 
   constructor(
@@ -131,7 +132,7 @@ export class PoolThread {
   /** How many of the slots of the pool it takes up. */
   get taken(): number {
     // More than it should have execute something where several of them waited for runs that have ended.
-    return Math.max(Math.min(this.load, this.#bodies), this.#begunNow - this.lentCount)
+    return Math.max(Math.min(this.load, this.#bodies), this.#begunNow + this.#besideNow - this.lentCount)
   }
 
   /** How many bodies it should have at the most: those that it executes, and some ahead where they are short. */
@@ -167,6 +168,7 @@ export class PoolThread {
     Atomics.store(this.#control, word.slots + slot, state.queued(lease))
     this.placed.set(lease, placed)
     this.#unreported.add(placed)
+    if (beside) this.#besideNow++
     this.idleSince = undefined
     const start = server.start()
     const { buffers, ...args } = start.args
@@ -204,9 +206,10 @@ export class PoolThread {
     ])
   }
 
-  warm(tasks: readonly TaskAddress[]): void {
+  /** @param id - What the answer is known by. */
+  warm(id: number, tasks: readonly TaskAddress[]): void {
     const numbered = tasks.map((task) => [this.#taskNumber(task), task] as const)
-    this.#post({ to: 'warm', tasks: numbered })
+    this.#post({ to: 'warm', id, tasks: numbered })
     this.#warmings++
     this.#keepAlive()
   }
@@ -267,7 +270,7 @@ export class PoolThread {
   #remove(placed: PlacedHere): void {
     const lease = placed.key
     if (!this.placed.delete(lease)) return
-    this.#unreported.delete(placed)
+    if (this.#unreported.delete(placed) && placed.beside) this.#besideNow--
     if (placed.isLent) this.lentCount--
     if (placed.isReported) this.#begunNow--
     placed.stopKilling?.()
@@ -305,7 +308,7 @@ export class PoolThread {
       case 'warmed':
         this.#warmings--
         this.#keepAlive()
-        this.#events.warmed(this, message.refusal)
+        this.#events.warmed(this, message.id, message.refusal)
         return
       case 'ready':
         this.#isReady = true
@@ -393,6 +396,7 @@ export class PoolThread {
     if (Atomics.load(this.#control, word.slots + placed.slot) !== state.begun(lease)) return false
     placed.isReported = true
     this.#unreported.delete(placed)
+    if (placed.beside) this.#besideNow--
     this.begunCount++
     this.#begunNow++
     this.#guarded(() => this.#events.begun(placed))

@@ -22,6 +22,7 @@ import { IdleThreads } from './idle-threads.ts'
 import type { Settings } from './options.ts'
 import { PoolThread, type ExitHere, type PlacedHere } from './pool-thread.ts'
 import type { ThreadEvents } from './placed.ts'
+import { Warmings } from './warmings.ts'
 import type { Refusal } from './wires.ts'
 
 /** How often it is looked whether bodies wait behind a long one, in milliseconds. */
@@ -55,7 +56,7 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
   readonly #ready = new ReadyQueue((lease) => this.#placed.get(lease)?.isLent === true)
   readonly #resuming = new Fifo<number>()
   readonly #resumes = new Map<number, (() => void)[]>()
-  readonly #warming = new Map<PoolThread, ((error?: Error) => void)[]>()
+  readonly #warmings = new Warmings()
   /** How many threads in a row ended before they could take bodies. */
   #failedStarts = 0
   #isClosed = false
@@ -177,14 +178,7 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
     const modules = addresses.flatMap((address) => address.modules)
     const ready = (): PoolThread[] => [...this.#threads].filter((thread) => thread.canTake)
     while (ready().length < this.#settings.threads) this.#startThread(modules)
-    const warmed = ready().map(
-      (thread) =>
-        new Promise<void>((resolve, reject) => {
-          const done = (error?: Error): void => (error === undefined ? resolve() : reject(error))
-          this.#warming.set(thread, [...(this.#warming.get(thread) ?? []), done])
-          thread.warm(addresses)
-        }),
-    )
+    const warmed = ready().map((thread) => this.#warmings.warm(thread, addresses))
     // All of them, so that nothing is under way when it is told.
     const ends = await Promise.allSettled(warmed)
     const failed = ends.find((end) => end.status === 'rejected')
@@ -396,9 +390,8 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
     if (placed.isLent) this.#resume(lease)
   }
 
-  warmed(thread: PoolThread, refusal: Refusal | undefined): void {
-    // Threads answer in the order in which they are asked.
-    this.#warming.get(thread)?.shift()?.(refusal === undefined ? undefined : errorOf(refusal))
+  warmed(thread: PoolThread, id: number, refusal: Refusal | undefined): void {
+    this.#warmings.warmed(thread, id, refusal)
     this.#idle.watch(this.#threads)
   }
 
@@ -416,11 +409,10 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
     const { queued, begun, culprit, loading, error } = exit
     this.#threads.delete(thread)
     const unready = exit.hasStarted ? undefined : notStarted(exit)
-    const unwarmed = this.#isClosed
-      ? closed()
-      : (unready ?? (exit.wasEnded ? undefined : endedWhileWarmed(exit)))
-    for (const done of this.#warming.get(thread) ?? []) done(unwarmed)
-    this.#warming.delete(thread)
+    this.#warmings.exited(thread, (modules) => {
+      if (this.#isClosed) return closed()
+      return unready ?? (exit.wasEnded ? undefined : endedWhileWarmed(exit, modules))
+    })
     for (const placed of [...queued, ...begun]) this.#isOut(placed)
     if (unready !== undefined) this.#couldNotStart(queued, unready)
     else

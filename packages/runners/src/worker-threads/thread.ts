@@ -94,19 +94,22 @@ class BodyThread {
         return
       case 'warm':
         for (const [number, address] of message.tasks) this.#addresses.set(number, address)
-        void this.#warm(message.tasks.map(([number]) => number))
+        void this.#warm(
+          message.id,
+          message.tasks.map(([number]) => number),
+        )
         return
     }
   }
 
-  async #warm(tasks: readonly number[]): Promise<void> {
+  async #warm(id: number, tasks: readonly number[]): Promise<void> {
     for (const task of tasks) await this.#find(task)
     const found = tasks.map((task) => this.#found.get(task))
     const refusal = found.find((one) => one !== undefined && 'code' in one) as Refusal | undefined
     try {
-      this.#post({ from: 'warmed', refusal })
+      this.#post({ from: 'warmed', id, refusal })
     } catch {
-      this.#post({ from: 'warmed', refusal: refusal === undefined ? refusal : withoutCause(refusal) })
+      this.#post({ from: 'warmed', id, refusal: refusal === undefined ? refusal : withoutCause(refusal) })
     }
   }
 

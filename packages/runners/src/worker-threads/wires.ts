@@ -43,7 +43,7 @@ export type ToThread =
   /** Say that the event loop turns. */
   | { readonly to: 'echo' }
   /** Load the modules of these, and say so. */
-  | { readonly to: 'warm'; readonly tasks: readonly (readonly [number, TaskAddress])[] }
+  | { readonly to: 'warm'; readonly id: number; readonly tasks: readonly (readonly [number, TaskAddress])[] }
 
 /** Why a body can't begin. */
 export interface Refusal {
@@ -65,7 +65,7 @@ export type FromThread =
   /** It can take bodies. */
   | { readonly from: 'ready' }
   | { readonly from: 'echo' }
-  | { readonly from: 'warmed'; readonly refusal: Refusal | undefined }
+  | { readonly from: 'warmed'; readonly id: number; readonly refusal: Refusal | undefined }
   | { readonly from: 'flow'; readonly message: string }
 
 /** What a thread is started with. */
