@@ -49,6 +49,7 @@ export const threads: Benchmark = {
         measured('2 threads', 'threads/small-threads-2', 10_000, options),
         measured('concurrent', 'threads/small-concurrent', 10_000, options),
         measured('piscina, 2 threads', 'threads/small-piscina-2', 10_000, options),
+        measured('piscina, 32 jobs a thread', 'threads/small-piscina-2-tuned', 10_000, options),
       ],
       shown: ['runs/s', 'cpu µs/run'],
       figures: [
@@ -61,6 +62,10 @@ export const threads: Benchmark = {
           label: '2 threads / piscina, 2 threads',
           formula: (read) => read('2 threads', 'runs/s') / read('piscina, 2 threads', 'runs/s'),
           target: { atLeast: 1 },
+        },
+        {
+          label: '2 threads / piscina, 32 jobs a thread',
+          formula: (read) => read('2 threads', 'runs/s') / read('piscina, 32 jobs a thread', 'runs/s'),
         },
       ],
     },

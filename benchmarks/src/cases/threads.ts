@@ -38,15 +38,15 @@ function bare(threads: number, kind: Kind): Measure {
     }, params)
 }
 
-/** As its documentation sets it up, with as many jobs per thread at once as made it fastest. */
-function piscina(threads: number, kind: Kind): Measure {
+/** @param jobs - How many jobs a thread of piscina has at once; 1 is its default. */
+function piscina(threads: number, kind: Kind, jobs = 1): Measure {
   return (params) =>
     throughput(() => {
       const pool = new Piscina({
         filename: new URL('../threads/piscina-thread.js', import.meta.url).href,
         minThreads: threads,
         maxThreads: threads,
-        concurrentTasksPerWorker: kind === 'small' ? 32 : 1,
+        concurrentTasksPerWorker: jobs,
       })
       return {
         work: async (n) => {
@@ -128,6 +128,7 @@ export const measures: Readonly<Record<string, Measure>> = {
   'small-threads-2': onTroupe(threads(2), 'small'),
   'small-concurrent': onTroupe(concurrent, 'small'),
   'small-piscina-2': piscina(2, 'small'),
+  'small-piscina-2-tuned': piscina(2, 'small', 32),
   'buffer-bare': bareBuffers,
   'buffer-moved': () => buffers((buffer) => touchMoved(transfer(buffer)) as PromiseLike<ArrayBuffer>),
   'buffer-copied': () => buffers((buffer) => touchCopied(buffer)),

@@ -22,7 +22,7 @@ import {
 const aheadMicros = 1_000
 /** Of bodies that take longer only one at a time is given. */
 const longMicros = 20_000
-const mostAhead = 64
+const mostAhead = 128
 
 /** Keys fit into a word, with two bits of state. They come again when nobody knows of the first any more. */
 const largestKey = 2 ** 28 - 1

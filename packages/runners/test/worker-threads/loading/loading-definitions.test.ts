@@ -12,10 +12,6 @@ const modules = {
   'jobs-a.js': "import { timed } from './helper.js'\nexport const job = timed('job', () => 'a')\n",
   'jobs-b.js': "import { timed } from './helper.js'\nexport const job = timed('job', () => 'b')\n",
   'hidden.js': define("const hidden = task('hidden', (x) => x + 1)\nexport const call = (x) => hidden(x)"),
-  'named.js': define("export const named = task({ name: 'named', module: import.meta.url }, () => 'named')"),
-  'elsewhere.js': define(
-    "export const at = (module) => task({ name: 'named', module: new URL(module, import.meta.url).href }, () => 'here')",
-  ),
   'inside.js': define(
     "export const inside = task('inside', () => { const late = task('late', () => 1); return late() })",
   ),
@@ -33,9 +29,18 @@ const modules = {
     export const seldom = isMainThread ? task('seldom', () => 2) : undefined
   `,
   'lazy.js': define("export const lazy = task('lazy', () => 'lazy')"),
-  'async-helper.js': define('export const later = async (name, fn) => { await null; return task(name, fn) }'),
-  'later.js':
-    "import { later } from './async-helper.js'\nexport const late = await later('late-one', () => 1)\n",
+  'async-helper.js': define(
+    'export const later = async (options, fn) => { await null; return task(options, fn) }',
+  ),
+  'later.js': `
+    import { fileURLToPath } from 'node:url'
+    import { later } from './async-helper.js'
+    const url = import.meta.url
+    export const late = await later('late-one', () => 1)
+    export const named = await later({ name: 'named', module: url }, () => 'named')
+    export const byPath = await later({ name: 'by-path', module: fileURLToPath(url) }, () => 'by path')
+    export const wrong = await later({ name: 'wrong', module: new URL('./lazy.js', url).href }, () => 1)
+  `,
   'nested.js': define(`
     export const child = task('child', (x) => x)
     export const other = task('other', (x) => ['other', x])
@@ -58,8 +63,6 @@ import { square } from './helped.js'
 import * as jobsA from './jobs-a.js'
 import * as jobsB from './jobs-b.js'
 import { call } from './hidden.js'
-import { named } from './named.js'
-import { at } from './elsewhere.js'
 import { inside } from './inside.js'
 import * as sameA from './same-a.js'
 import * as sameB from './same-b.js'
@@ -67,14 +70,15 @@ import { one, two } from './pair.js'
 import { made } from './made.js'
 import * as versions from './versions.js'
 import { always, seldom } from './guarded.js'
-import { late } from './later.js'
+import { byPath, late, named, wrong } from './later.js'
 import * as nested from './nested.js'
 
 console.log(JSON.stringify(await endings({
   helper: () => square(3),
   twoOfHelper: () => jobsA.job(),
   hidden: () => call(3),
-  named: () => named(),
+  named: async () => [await named(), await byPath()],
+  wrong: () => wrong(),
   renamed: () => square.with({ name: 'cube', runName: 'cube of {0}' })(3),
   versioned: async () => [await square(3), await square.with({ version: '2' })(4)],
   renamedAndVersioned: () => square.with({ name: 'cube', version: '3' })(5),
@@ -116,7 +120,7 @@ describe('a thread finds a task', () => {
   })
 
   it('in the module that its definition names', () => {
-    expect(valueOf('named')).toBe('named')
+    expect(valueOf('named')).toEqual(['named', 'by path'])
   })
 
   it('of a module that the body of the flow imports', () => {
@@ -200,6 +204,11 @@ describe('a run fails before its body begins', () => {
   it('where only a helper is seen to define its task, and says how to name the module', () => {
     expect(errorOf('late')?.code).toBe('TASK_NOT_FOUND')
     expect(errorOf('late')?.message).toContain('`module: import.meta.url`')
+  })
+
+  it('where the module that its definition names does not define it', () => {
+    expect(errorOf('wrong')?.code).toBe('TASK_NOT_FOUND')
+    expect(errorOf('wrong')?.message).toContain(`${made.url('lazy.js')} defines lazy;`)
   })
 
   it('and says nothing of tasks that other modules define', () => {

@@ -41,8 +41,8 @@ function install(folder: string): void {
 }
 
 /**
- * `endings` runs a flow for each of the bodies given, one after the other, each on an engine of its own with one thread; and
- * says how it ended: with which value, or which error; and the states of its task runs.
+ * `endings` runs a flow for each of the bodies given, each on an engine of its own with one thread, and says how it ended:
+ * with which value, or which error; and the states of its task runs.
  */
 const endingModule = `
 import { createEngine, flow } from '@troupe/core'
@@ -55,9 +55,8 @@ function told(error) {
 }
 
 export async function endings(bodies, options = {}) {
-  const all = {}
-  for (const [label, body] of Object.entries(bodies)) all[label] = await ending(body, options)
-  return all
+  const all = Object.entries(bodies).map(async ([label, body]) => [label, await ending(body, options)])
+  return Object.fromEntries(await Promise.all(all))
 }
 
 export async function ending(body, options = {}) {

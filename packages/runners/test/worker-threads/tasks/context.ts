@@ -208,20 +208,27 @@ export const attempts = task('context/attempts', (): unknown => {
 })
 
 type Checked =
-  | { readonly value: unknown }
+  | { readonly value: [unknown] }
   | { readonly issues: readonly { readonly message: string; readonly path: readonly number[] }[] }
 
 /** A schema by hand: a list of one text, of which it makes a number. */
-const numbers = {
+const numbers: {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => Checked
+    readonly types?: { readonly input: [unknown]; readonly output: [unknown] } | undefined
+  }
+} = {
   '~standard': {
     version: 1,
-    vendor: 'test',
-    validate: (value: unknown): Checked => {
+    vendor: 'by hand',
+    validate: (value) => {
       const [text] = value as unknown[]
       if (typeof text !== 'string') return { issues: [{ message: 'no text', path: [0] }] }
       return { value: text === 'odd' ? [() => 1] : [Number(text)] }
     },
   },
-} as const
+}
 
 export const checked = task({ name: 'context/checked', parameters: numbers }, (n: unknown): unknown => n)

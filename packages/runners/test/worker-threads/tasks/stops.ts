@@ -88,9 +88,22 @@ export const waitsForBusy = task('stops/waits-for-busy', async (file: string): P
 export const busyBesideChild = task(
   'stops/busy-beside-child',
   async (file: string, gate: string): Promise<void> => {
-    const child = waitsForGate(file, 'child', gate)
+    const child = waitsForGate.with({ grace: 0 })(file, 'child', gate)
     while (child.state.name !== 'Running') await delay(1)
     told()
     for (;;);
   },
 )
+
+export const mark = task('stops/mark', (file: string, name: string): string => {
+  trace(file, name)
+  return name
+})
+
+/** Takes so long in one go, after it left its trace. */
+export const markSlowly = task('stops/mark-slowly', (file: string, name: string, ms: number): string => {
+  trace(file, name)
+  const until = performance.now() + ms
+  while (performance.now() < until);
+  return name
+})
