@@ -64,6 +64,7 @@ export class PoolThread {
   readonly #known: Map<TaskAddress, number> = new Map()
   readonly #newTasks: (readonly [number, TaskAddress])[] = []
   readonly #bodies: number
+  readonly #mostBodies: number
   #nextSlot = 0
   #lastKey = 0
   #finishedCount = 0
@@ -95,6 +96,7 @@ export class PoolThread {
     this.#events = events
     this.#turn = turn
     this.#bodies = settings.bodiesPerThread
+    this.#mostBodies = settings.maxTasksPerThread
     const memory = new SharedArrayBuffer(ringBytes)
     this.#results = new ResultReader(this.#control, memory)
     const { port1, port2 } = this.#answers
@@ -143,8 +145,15 @@ export class PoolThread {
     return this.#bodies + Math.min(1 + Math.floor(aheadMicros / Math.max(micros, 1)), mostAhead)
   }
 
+  /** Whether it is of no more use. */
+  get isDone(): boolean {
+    const isSpent = this.isRetiring || this.begunCount >= this.#mostBodies
+    return isSpent && this.placed.size === 0 && !this.isEnding
+  }
+
   get canTake(): boolean {
-    return !this.isEnding && !this.isRetiring && this.placed.size < slots / 2
+    const isSpent = this.begunCount + this.#unreported.size >= this.#mostBodies
+    return !this.isEnding && !this.isRetiring && !isSpent && this.placed.size < slots / 2
   }
 
   // --- giving -----------------------------------------------------------------------------------------------------

@@ -327,7 +327,6 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
 
   #place(assignment: Assignment, thread: PoolThread, beside: boolean): void {
     this.#placed.set(assignment.lease, thread.place(assignment, beside))
-    if (thread.begunCount + thread.load >= this.#settings.maxTasksPerThread) thread.isRetiring = true
   }
 
   /** What waits in one thread while another has nothing to do. */
@@ -396,13 +395,9 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
   }
 
   changed(): void {
-    for (const thread of this.#threads) if (thread.isRetiring) this.#retire(thread)
+    for (const thread of this.#threads) if (thread.isDone) void thread.end()
     if (this.#isClosed) this.#whenEmpty()
     else this.#fill()
-  }
-
-  #retire(thread: PoolThread): void {
-    if (thread.placed.size === 0 && !thread.isEnding) void thread.end()
   }
 
   exited(thread: PoolThread, exit: ExitHere): void {

@@ -238,6 +238,7 @@ export function range(count: number): number[] {
 
 const live = new Set<Worker>()
 let ended = 0
+let started = 0
 const watchers = new Set<() => void>()
 
 const changed = (): void => {
@@ -246,6 +247,7 @@ const changed = (): void => {
 
 process.on('worker', (worker) => {
   live.add(worker)
+  started++
   worker.once('exit', () => {
     live.delete(worker)
     ended++
@@ -257,6 +259,11 @@ process.on('worker', (worker) => {
 /** How many threads this process has besides its own. */
 export function threadCount(): number {
   return live.size
+}
+
+/** How many threads it has started in all. */
+export function startedThreads(): number {
+  return started
 }
 
 /** Waits for threads to be started or to end, until there are so many. */

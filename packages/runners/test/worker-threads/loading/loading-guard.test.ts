@@ -73,10 +73,4 @@ describe.concurrent('an unguarded start', () => {
     expectRefusal(ran, 'createEngine() was called')
     expect(ran.code).toBe(1)
   })
-
-  it('of a task fails it as that of a flow', async () => {
-    const ran = await run('await main()\nawait work(5)')
-    expectRefusal(ran)
-    expect(ran.code).toBe(1)
-  })
 })

@@ -16,9 +16,19 @@ export const stripsTypes = Boolean((process.features as { typescript?: string | 
 /** Whether this Node can `require` a module that is no CommonJS. */
 export const requiresModules = Boolean((process.features as { require_module?: boolean }).require_module)
 
+let home: string | undefined
+afterAll(() => {
+  if (home !== undefined) rmSync(home, { recursive: true, force: true, maxRetries: 5 })
+})
+
 /** Where programs lie; `node_modules` beside them has what was built of the packages. */
-const home = realpathSync(mkdtempSync(join(tmpdir(), 'troupe-loading-')))
-afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }))
+function homeOfPrograms(): string {
+  if (home === undefined) {
+    home = realpathSync(mkdtempSync(join(tmpdir(), 'troupe-loading-')))
+    install(home)
+  }
+  return home
+}
 
 function link(path: string, target: string): void {
   mkdirSync(dirname(path), { recursive: true })
@@ -120,9 +130,9 @@ export class Project {
     return pathToFileURL(join(this.folder, file)).href
   }
 
-  /** Path of a program in its `node_modules` or those above. */
+  /** Path of a program that is installed for all. */
   static tool(path: string): string {
-    return join(home, 'node_modules', path)
+    return join(tools, path)
   }
 
   run(args: string | readonly string[], { node = [], env = {} }: RunOptions = {}): Promise<Ran> {
@@ -160,7 +170,6 @@ function ran(code: number | null, stdout: string, stderr: string): Ran {
   }
 }
 
-let isInstalled = false
 let count = 0
 
 /** A folder whose packages are links to where they were built, as those of a workspace. */
@@ -177,9 +186,7 @@ export function project(
   files: Readonly<Record<string, string>>,
   { folder = `app-${++count}`, type = 'module' }: { folder?: string; type?: 'module' | 'commonjs' } = {},
 ): Project {
-  if (!isInstalled) install(home)
-  isInstalled = true
-  return new Project(join(home, folder), {
+  return new Project(join(homeOfPrograms(), folder), {
     'package.json': JSON.stringify({ name: 'app', private: true, type }),
     'endings.mjs': endingModule,
     ...files,
