@@ -37,11 +37,16 @@ export class AttemptServer implements BodyServer, Leaves {
   /** The runs that the body submitted, by the numbers that it knows them by. */
   #targets: Map<number, Target> | undefined
   #refs = 0
+  /** Events that were sent to the body. */
+  #sent = 0
   #stops: Map<number, () => void> | undefined
 
   constructor(attempt: Served, send: (event: BodyEvent) => void) {
     this.#attempt = attempt
-    this.#send = send
+    this.#send = (event) => {
+      this.#sent++
+      send(event)
+    }
   }
 
   get #context(): BodyContext {
@@ -161,7 +166,8 @@ export class AttemptServer implements BodyServer, Leaves {
         this.#answerLater(tell.ticket, this.#steer(tell))
         return
       case 'rest':
-        this.#attempt.rested()
+        // One that is about to be woken does not rest.
+        if (tell.seen === this.#sent) this.#attempt.rested()
         return
       case 'forget':
         this.#targets?.delete(tell.ref)

@@ -59,7 +59,10 @@ export type Tell =
       readonly reason?: string | undefined
     }
   /** It has come to rest, and waits. */
-  | { readonly tell: 'rest' }
+  | {
+      readonly tell: 'rest'
+      /** Events that it has seen: what is on its way will wake it. */ readonly seen: number
+    }
   /** Nothing in the thread refers to that run any more. */
   | { readonly tell: 'forget'; readonly ref: number }
   | { readonly tell: 'look'; readonly ref: number }

@@ -56,6 +56,8 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
   #asked = false
   #over = false
   #willRest = false
+  /** Events that came. */
+  #seen = 0
 
   constructor(start: BodyStart, link: Link) {
     this.#start = start
@@ -92,6 +94,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
   // --- what the engine tells it -----------------------------------------------------------------------------------
 
   event(event: BodyEvent): void {
+    this.#seen++
     if ('abort' in event) {
       this.#isAborted = true
       this.#reason = readable(() => unwrap(event.abort))
@@ -125,7 +128,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     this.#willRest = true
     this.#link.turn(() => {
       this.#willRest = false
-      if (this.#waitsForRuns) this.tell({ tell: 'rest' })
+      if (this.#waitsForRuns) this.tell({ tell: 'rest', seen: this.#seen })
     })
   }
 
