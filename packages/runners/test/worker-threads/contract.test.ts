@@ -3,7 +3,7 @@ import { WorkerThreadsTaskRunner } from '@troupe/runners'
 import { describe, expect, it } from 'vitest'
 
 describe('WorkerThreadsTaskRunner with 2 threads', () => {
-  const cases = taskRunnerContract(() => new WorkerThreadsTaskRunner({ threads: 2 }), {
+  const cases = taskRunnerContract(() => new WorkerThreadsTaskRunner({ threads: 2, extraThreads: 2 }), {
     mode: 'parallel',
     limit: 2,
     realTime: true,

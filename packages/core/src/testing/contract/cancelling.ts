@@ -4,7 +4,7 @@ import { completed } from '../../runs/endings.ts'
 import type { TaskFuture } from '../../runs/types.ts'
 import { waitAll } from '../../runs/wait.ts'
 import { heedful, mark, nest, span, spanInside } from './bodies.ts'
-import { failureOf, overlapOf, type Case, type World } from './world.ts'
+import { failureOf, type Case, type World } from './world.ts'
 
 const isLimited = ({ slots }: { readonly slots: number }): boolean => slots !== Number.POSITIVE_INFINITY
 
@@ -112,7 +112,7 @@ export const cancelling: readonly Case[] = [
           .toSorted(),
         ['+5', '+6', '+7', '+8', '+9'],
       )
-      assert.equal(overlapOf(world.lines()), Math.min(world.slots, 5))
+      world.overlapped(world.lines(), Math.min(world.slots, 5))
     },
   },
   {

@@ -4,7 +4,7 @@ import { completed } from '../../runs/endings.ts'
 import type { TaskFuture } from '../../runs/types.ts'
 import { waitAll } from '../../runs/wait.ts'
 import { flaky, give, heedful, mark, span, spanInside } from './bodies.ts'
-import { assertError, failureOf, overlapOf, type Case, type World } from './world.ts'
+import { assertError, failureOf, type Case, type World } from './world.ts'
 
 const tagged = span.with({ tags: ['contract/scarce'] })
 const setLimit = (world: World, concurrency: number): void =>
@@ -27,7 +27,7 @@ export const limits: readonly Case[] = [
           return own
         })
       await world.settle(Promise.all([start(['a', 'b', 'c']), start(['d', 'e', 'f'])]))
-      assert.equal(overlapOf(world.lines()), Math.min(2, world.mode === 'sequential' ? 2 : world.slots))
+      world.overlapped(world.lines(), Math.min(2, world.mode === 'sequential' ? 2 : world.slots))
       const begun = world.lines().filter((line) => line.startsWith('+'))
       assert.equal(begun.length, 6)
       const waited = futures.filter((future) => world.history(future).includes('AwaitingConcurrencySlot'))

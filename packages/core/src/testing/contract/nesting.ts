@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { flow } from '../../definitions/flow.ts'
 import type { TaskFuture } from '../../runs/types.ts'
 import { add, give, impatient, leaveSpan, mark, nest, span, spanInside, tree, twice } from './bodies.ts'
-import { overlapOf, type Case } from './world.ts'
+import { type Case } from './world.ts'
 
 /** Tasks that submit tasks, and many at once. */
 export const nesting: readonly Case[] = [
@@ -70,7 +70,7 @@ export const nesting: readonly Case[] = [
       await world.run(() =>
         Array.from({ length: count }, (_, n) => spanInside(world.file(), `${n}`, world.tick)),
       )
-      assert.equal(overlapOf(world.lines()), Math.min(world.slots, count))
+      world.overlapped(world.lines(), Math.min(world.slots, count))
       assert.equal(world.lines().length, 4 * count)
     },
   },
@@ -106,7 +106,7 @@ export const nesting: readonly Case[] = [
       })
       assert.deepEqual(await world.run(() => [part('a'), part('b')]), ['a', 'b'])
       const slots = world.mode === 'sequential' ? 2 : world.slots
-      assert.equal(overlapOf(world.lines()), Math.min(slots, 6))
+      world.overlapped(world.lines(), Math.min(slots, 6))
     },
   },
 ]

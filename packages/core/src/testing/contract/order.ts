@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { mark, span, write } from './bodies.ts'
-import { overlapOf, pausing, type Case } from './world.ts'
+import { pausing, type Case } from './world.ts'
 
 const many = (world: { readonly slots: number }): number => Math.min(3 * world.slots, 12)
 
@@ -22,7 +22,7 @@ export const order: readonly Case[] = [
       await world.run(() =>
         Array.from({ length: many(world) }, (_, n) => span(world.file(), `${n}`, world.tick)),
       )
-      assert.equal(overlapOf(world.lines()), Math.min(world.slots, many(world)))
+      world.overlapped(world.lines(), Math.min(world.slots, many(world)))
       assert.equal(world.lines().length, 2 * many(world))
     },
   },
@@ -59,7 +59,7 @@ export const order: readonly Case[] = [
     async test(world) {
       const runs = ['a', 'b'].map((name) => world.start(() => span(world.file(), name, 5 * world.tick)))
       for (const run of runs) await world.settle(run)
-      assert.equal(overlapOf(world.lines()), 2)
+      world.overlapped(world.lines(), 2)
     },
   },
   {
@@ -72,7 +72,7 @@ export const order: readonly Case[] = [
       )
       for (const run of runs) await world.settle(run)
       for (const name of ['a', 'b', 'c']) {
-        assert.equal(overlapOf(world.lines(name)), 1)
+        world.overlapped(world.lines(name), 1)
         assert.deepEqual(
           world.lines(name).filter((line) => line.startsWith('+')),
           ['+0', '+1', '+2', '+3', '+4'],
@@ -88,7 +88,7 @@ export const order: readonly Case[] = [
         Array.from({ length: world.slots + 1 }, (_, n) => span(world.file(), `${name}${n}`, world.tick))
       const runs = ['a', 'b'].map((name) => world.start(() => spans(name)))
       for (const run of runs) await world.settle(run)
-      assert.equal(overlapOf(world.lines()), world.slots)
+      world.overlapped(world.lines(), world.slots)
     },
   },
   {

@@ -178,7 +178,7 @@ export class World implements Facts {
     const count = Math.min(this.slots, 8)
     await this.run(() =>
       Array.from({ length: count }, (_, n) =>
-        span(this.file('slots'), `${n}`, 2 * this.tick + 2 * this.restMs),
+        span(this.file('slots'), `${n}`, 2 * this.tick + 5 * this.restMs),
       ),
     )
     assert.equal(overlapOf(this.lines('slots')), count, 'slots were lost')
@@ -186,7 +186,18 @@ export class World implements Facts {
     await this.run(() =>
       Array.from({ length: count + 3 }, (_, n) => span(this.file('more'), `${n}`, this.tick)),
     )
-    assert.equal(overlapOf(this.lines('more')), count, 'there are more slots than the limit')
+    this.overlapped(this.lines('more'), count)
+  }
+
+  /**
+   * Asserts how many bodies of `span` there were at once. In real time a busy machine may keep bodies from meeting: then
+   * only that there were not more.
+   */
+  overlapped(lines: readonly string[], expected: number): void {
+    const most = overlapOf(lines)
+    const words = `expected ${expected} bodies at once, got ${most}: ${lines.join(' ')}`
+    if (this.restMs === 0) assert.equal(most, expected, words)
+    else assert.ok(most <= expected, words)
   }
 
   /** What subscribers were shown is what the journal holds, and what a watcher is shown of it. */
