@@ -127,6 +127,7 @@ function refuse(leaf: object, path: string): void {
   if (leaf instanceof Promise) throw nativePromise(path)
   if (isForeignFuture(leaf)) throw twoCopies(path)
   if (leaf instanceof Unmapped) throw unmappedOutside(path)
+  if (leaf instanceof Moved) leaf.give(path)
 }
 
 /**

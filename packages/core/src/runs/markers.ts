@@ -55,10 +55,20 @@ export function viewOf(buffer: ArrayBuffer, kind: Moved['kind']): Movable {
 export class Moved {
   readonly kind: keyof typeof movable
   readonly buffer: ArrayBuffer
+  #isGiven = false
 
   constructor(kind: keyof typeof movable, buffer: ArrayBuffer) {
     this.kind = kind
     this.buffer = buffer
+  }
+
+  /** It is an argument of a call. @throws UsageError `INVALID_OPTION` where it was one before */
+  give(path: string): void {
+    if (this.#isGiven) {
+      const message = `expected a value at ${path}, got what \`transfer\` gave to another call; a buffer is given away once`
+      throw new UsageError('INVALID_OPTION', message, { details: { path } })
+    }
+    this.#isGiven = true
   }
 
   get value(): Movable {
