@@ -45,8 +45,8 @@ export class ResultWriter {
     const used = (at - read + ringBytes) % ringBytes
     const toEnd = ringBytes - at
     // One word always stays free: equal places mean that the ring is empty. A result does not go over the end.
-    const room = ringBytes - used - 4
-    if (need > (toEnd < need ? room : room)) return false
+    const room = ringBytes - used
+    if (need > (toEnd < need ? room - toEnd : room)) return false
     if (toEnd < need) {
       if (toEnd >= headBytes) this.#words[at / 4 + 3] = skip
       at = 0
