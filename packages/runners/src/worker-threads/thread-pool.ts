@@ -303,21 +303,31 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
     return waiting.toSorted(byLoad)[0]
   }
 
-  /** Those that are being ended do not count: another one takes the place of each. */
+  /** Those that are being ended, or take no more and have room, do not count: another one takes the place of each. */
   #mayStart(): boolean {
     const { threads, extraThreads } = this.#settings
     let count = 0
-    for (const thread of this.#threads) if (!thread.isEnding) count++
+    for (const thread of this.#threads) {
+      const isUsed = thread.canTake || thread.lentCount > 0 || thread.load >= this.#settings.bodiesPerThread
+      if (isUsed && !thread.isEnding) count++
+    }
     return count < threads + extraThreads
   }
 
   /** Threads whose bodies are short have some ahead, so that they need not wait for the next. */
   #giveAhead(): void {
     if (this.#resuming.size > 0) return
+    // Where less is in a thread, it would begin there at once.
+    const least = this.#settings.bodiesPerThread
     for (const thread of this.#threads) {
       // Many at once, and not each as soon as there is room for it.
-      if (thread.load > thread.window / 2 && thread.load > this.#settings.bodiesPerThread) continue
-      while (thread.canTake && thread.lentCount === 0 && thread.load > 0 && thread.load < thread.window) {
+      if (thread.load > thread.window / 2 && thread.load > least) continue
+      while (
+        thread.canTake &&
+        thread.lentCount === 0 &&
+        thread.load >= least &&
+        thread.load < thread.window
+      ) {
         const assignment = this.#ready.shift()
         if (assignment === undefined) return
         this.#place(assignment, thread, false)

@@ -25,6 +25,11 @@ function result(lease: number, length: number, thrown = false): Result {
   return { lease, thrown, micros: lease * 3, bytes }
 }
 
+/** How much they take up at least. */
+function bytesOf(results: readonly Result[]): number {
+  return results.reduce((sum, { bytes }) => sum + 16 + bytes.length, 0)
+}
+
 /** As a text, which is compared much faster than its bytes. */
 function show(found: Result | undefined): string | undefined {
   if (found === undefined) return undefined
@@ -72,6 +77,7 @@ describe('the ring of results', () => {
           const before = [control[word.written], control[word.read]]
           const isTaken = writer.write(written)
           if (isTaken) model.push(written)
+          if (isTaken) expect(bytesOf(model)).toBeLessThan(ringBytes)
           else expect([control[word.written], control[word.read]]).toEqual(before)
           return isTaken
         }
@@ -117,10 +123,10 @@ describe('the ring of results', () => {
         // Each takes a head of 16 bytes at least, so it is full some time.
         while (writer.write(next)) {
           held.push(next)
+          expect(bytesOf(held)).toBeLessThan(ringBytes)
           next = result(++lease, lengths[lease % lengths.length] ?? 0)
         }
-        const used = held.reduce((sum, { bytes }) => sum + bytes.length + 20, 0)
-        expect(used).toBeGreaterThan(ringBytes - 3 * (largestResult + 20))
+        expect(bytesOf(held)).toBeGreaterThan(ringBytes - 3 * (largestResult + 20))
         let freed = 0
         while (freed < 2 * (largestResult + 20)) {
           const read = reader.next()
