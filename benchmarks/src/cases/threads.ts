@@ -22,6 +22,7 @@ function troupe(taskRunner: TaskRunner, kind: Kind): Subject {
     return values.length
   })
   return {
+    ready: () => engine.warm(taskRunner, [body]),
     work: async (n) => expectEqual('values', await start.with({ engine })(n), n),
     close: () => engine.close(),
   }
@@ -32,6 +33,7 @@ function bare(threads: number, kind: Kind): Measure {
     throughput(() => {
       const pool = new BarePool(threads, kind)
       return {
+        ready: async () => void (await pool.run(kind, 2 * threads)),
         work: async (n) => expectEqual('answers', await pool.run(kind, n), n),
         close: () => pool.close(),
       }
@@ -48,7 +50,12 @@ function piscina(threads: number, kind: Kind, jobs = 1): Measure {
         maxThreads: threads,
         concurrentTasksPerWorker: jobs,
       })
+      const ready = Array.from(
+        { length: 2 * threads },
+        (_, argument) => pool.run({ name: kind, argument }) as Promise<unknown>,
+      )
       return {
+        ready: async () => void (await Promise.all(ready)),
         work: async (n) => {
           const jobs = Array.from(
             { length: n },

@@ -4,6 +4,8 @@ import type { Params, Readings } from './measure.ts'
 /** Something that does `n` runs, again and again. */
 export interface Subject {
   readonly work: (n: number) => Promise<void> | void
+  /** What is to be there before the clock starts, such as threads. */
+  readonly ready?: () => Promise<void>
   readonly close?: () => Promise<void>
 }
 
@@ -44,6 +46,7 @@ export async function throughput(create: () => Subject, params: Params): Promise
   await repeat(warmup, params.warmupN ?? params.n, params.warmupMs)
   await warmup.close?.()
   const subject = create()
+  await subject.ready?.()
   globalThis.gc?.()
   const readings = await withPeakHeap(() => measureWindow(subject, params))
   await subject.close?.()

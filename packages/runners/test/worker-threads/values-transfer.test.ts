@@ -3,6 +3,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { code, errorOf, onThreads, range, thrownBy, type Stage } from './support.ts'
 import { ends, endsAtGate, keepsBuffer, sizeOf, spinsOnce } from './tasks/crashes.ts'
 import {
+  givesBelow,
+  givesTwice,
   keepsOn,
   make,
   makeBuffer,
@@ -73,11 +75,32 @@ describe('buffers as arguments', () => {
 
   it('given away twice are refused at the second call', async () => {
     const bytes = Uint8Array.of(1, 2)
-    const error = await stage.run(async () => {
-      await seeBuffer(transfer(bytes))
-      return thrownBy(() => seeBuffer(transfer(bytes)))
+    const errors = await stage.run(async () => {
+      const given = transfer(bytes)
+      await seeBuffer(given)
+      return [thrownBy(() => transfer(bytes)), thrownBy(() => seeBuffer(given))] as Error[]
     })
-    expect(error).toEqual(code('INVALID_OPTION', /detached/))
+    expect(errors[0]).toEqual(code('INVALID_OPTION', /was not given away/))
+    expect(errors[1]).toMatchObject({ code: 'INVALID_OPTION', details: { path: 'args[0]' } })
+  })
+
+  it('are given away by a body in a thread to tasks that it calls', async () => {
+    const of = (byteLength: number, first: string, last: string): Seen => ({
+      kind: 'Uint8Array',
+      byteLength,
+      first,
+      last,
+    })
+    expect(await stage.run(() => givesBelow())).toEqual({
+      seen: [of(2, '1', '2'), [of(3, '3', '5')]],
+      left: [0, 0],
+    })
+  })
+
+  it('given away twice by a body in a thread are refused at the second call, too', async () => {
+    const [seen, error] = (await stage.run(() => givesTwice())) as [Seen, unknown]
+    expect(seen.byteLength).toBe(2)
+    expect(error).toEqual(code('INVALID_OPTION', /given away|gave/))
   })
 
   it.each([

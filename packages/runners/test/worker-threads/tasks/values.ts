@@ -251,3 +251,23 @@ export const keepsOn = task('values/keeps-on', () => {
   const given = transfer(bytes)
   return { given, left: bytes.byteLength }
 })
+
+/** Gives buffers to tasks that it calls. */
+export const givesBelow = task('values/gives-below', async () => {
+  const [a, b] = [Uint8Array.of(1, 2), Uint8Array.of(3, 4, 5)]
+  const calls = [seeBuffer(transfer(a)), seeInside([{ rows: transfer(b) }])] as const
+  const left = [a.byteLength, b.byteLength]
+  return { seen: [await calls[0], await calls[1]], left }
+})
+
+/** Tries to give one away twice. */
+export const givesTwice = task('values/gives-twice', async (): Promise<unknown> => {
+  const given = transfer(Uint8Array.of(1, 2))
+  const first = seeBuffer(given)
+  try {
+    await seeBuffer(given)
+  } catch (error) {
+    return [await first, error]
+  }
+  return [await first, 'was taken']
+})
