@@ -25,8 +25,8 @@ import type { ThreadEvents } from './placed.ts'
 import { Warmings } from './warmings.ts'
 import type { Refusal } from './wires.ts'
 
-/** How often it is looked whether bodies wait behind a long one, in milliseconds. */
-const lookMs = 5
+/** How often it is looked whether bodies wait behind a long one, in milliseconds: those that are given ahead take less. */
+const lookMs = 25
 
 /** How long a module may take to load that is wanted no more, in milliseconds. */
 const longestLoadingMs = 1_000
