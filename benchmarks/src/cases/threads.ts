@@ -7,7 +7,7 @@ import { throughput, type Subject } from '../lib/throughput.ts'
 import { BarePool } from '../threads/bare-pool.ts'
 import { bodies, touchCopied, touchMoved } from '../threads/tasks.ts'
 
-type Kind = 'compute' | 'small'
+type Kind = 'compute' | 'computeLong' | 'small'
 
 function onTroupe(taskRunner: () => TaskRunner, kind: Kind): Measure {
   return (params) => throughput(() => troupe(taskRunner(), kind), params)
@@ -124,6 +124,9 @@ const threads = (count: number) => (): TaskRunner => new WorkerThreadsTaskRunner
 const concurrent = (): TaskRunner => new ConcurrentTaskRunner()
 
 export const measures: Readonly<Record<string, Measure>> = {
+  'long-bare-1': bare(1, 'computeLong'),
+  'long-bare-2': bare(2, 'computeLong'),
+  'long-threads-2': onTroupe(threads(2), 'computeLong'),
   'compute-bare-1': bare(1, 'compute'),
   'compute-bare-2': bare(2, 'compute'),
   'compute-threads-1': onTroupe(threads(1), 'compute'),

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { Batch } from './bare-thread.ts'
 
 /** Jobs on their way to a thread: enough that it never waits, few enough that neither has more to do at the end. */
-const ahead = { compute: 2, small: 256 } as const
+const ahead = { compute: 2, computeLong: 2, small: 256 } as const
 
 /** A bare loop over `worker_threads`, with what makes it fast: batched messages and jobs given ahead. */
 export class BarePool {

@@ -7,6 +7,13 @@ function compute(seed: number): number {
   return x
 }
 
+/** The same for about 50 ms. */
+function computeLong(seed: number): number {
+  let x = seed
+  for (let i = 0; i < 10; i++) x = compute(x)
+  return x
+}
+
 /** Next to nothing. */
 function small(i: number): number {
   return i
@@ -18,4 +25,4 @@ function touch(buffer: ArrayBuffer): ArrayBuffer {
   return buffer
 }
 
-export const work = { compute, small, touch }
+export const work = { compute, computeLong, small, touch }
