@@ -6,7 +6,7 @@ import type { Parcel } from '../remote/protocol.ts'
 import { isFixed, nameFor } from '../definitions/run-names.ts'
 import type { SubmittedEntry } from '../journal/entries.ts'
 import type { Dependency } from './dependencies.ts'
-import { findDependencies } from './dependencies.ts'
+import { findDependencies, replaceFutures } from './dependencies.ts'
 import { runOutside } from '../runs/run-context.ts'
 import type { Attempt } from './attempt.ts'
 import { encodeArguments, identityOf, wrapArguments } from './identity.ts'
@@ -136,10 +136,15 @@ export function nameRun(run: Run, args: readonly unknown[], recorded: boolean): 
   }
 }
 
+/** Arguments as the body gets them, where no futures stand in them. */
+function unmarked(args: readonly unknown[]): readonly unknown[] {
+  return replaceFutures(args, (run) => run.value) as readonly unknown[]
+}
+
 /** The entry that a new run begins with. */
 export function submittedEntry(run: Run, { identity, inputs, args, dependencies }: Prepared): SubmittedEntry {
   const { definition, caller, tags } = run
-  if (isNamedByCall(definition, dependencies)) nameRun(run, args, true)
+  if (isNamedByCall(definition, dependencies)) nameRun(run, unmarked(args), true)
   const entry = {
     kind: 'submitted',
     at: run.host.clock.now(),

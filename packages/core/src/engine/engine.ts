@@ -256,7 +256,8 @@ export class Engine implements RunHost {
   }
 
   progressed(run: Run, fraction: number, message: string | undefined): void {
-    this.progressHub.emit(progressOf(run, fraction, message, this.clock.now()))
+    const progress = progressOf(run, fraction, message, this.clock.now())
+    if (!run.ended) this.progressHub.emit(progress)
   }
 
   /** Makes the task runner of a flow ready for tasks. */

@@ -99,8 +99,15 @@ export function transfer<T extends ArrayBuffer | ArrayBufferView>(value: T): Wra
   // Node 20 takes a buffer that is detached already for an empty one.
   if (isDetached(buffer)) throw refusedTransfer('a buffer that was not given away (detached) before')
   const known = isView && Buffer.isBuffer(value) ? 'Buffer' : (kind as keyof typeof movable)
+  const moved = detach(buffer)
+  // That of a WebAssembly memory is copied, and stays.
+  if (buffer.byteLength > 0) throw refusedTransfer('a buffer that can be detached')
+  return new Moved(known, moved) as unknown as Wrapped<T>
+}
+
+function detach(buffer: ArrayBuffer): ArrayBuffer {
   try {
-    return new Moved(known, structuredClone(buffer, { transfer: [buffer] })) as unknown as Wrapped<T>
+    return structuredClone(buffer, { transfer: [buffer] })
   } catch (cause) {
     throw refusedTransfer('a buffer that can be detached', cause)
   }

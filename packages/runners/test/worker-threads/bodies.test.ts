@@ -1,3 +1,4 @@
+/* oxlint-disable eslint/no-unused-vars -- what is taken out of an object is not used */
 import { ConcurrentTaskRunner, flow, isTaskThread, memoryJournal, type RunHandle } from '@troupe/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { code, errorOf, onThreads, range, type Line } from './support.ts'

@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/no-standalone-expect, vitest/expect-expect -- what is common to the tests asserts */
 import { availableParallelism } from 'node:os'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createEngine, UsageError } from '@troupe/core'

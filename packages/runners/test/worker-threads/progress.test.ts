@@ -1,3 +1,4 @@
+/* oxlint-disable eslint/no-unused-vars -- what is taken out of an object is not used */
 import { memoryJournal, type Progress, type RunHandle } from '@troupe/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { onThreads, range } from './support.ts'

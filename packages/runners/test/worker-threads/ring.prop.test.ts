@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/no-conditional-expect -- both ways are looked at */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {

@@ -1,3 +1,4 @@
+/* oxlint-disable vitest/expect-expect -- a helper asserts */
 import type { RunHandle, TaskFuture, TaskHandle } from '@troupe/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { code, errorOf, isWhole, onThreads, type Stage } from './support.ts'

@@ -222,7 +222,7 @@ export class World implements Facts {
 }
 
 /** How many bodies there were at once, of the traces of `span`. */
-export function overlapOf(lines: readonly string[]): number {
+function overlapOf(lines: readonly string[]): number {
   let most = 0
   let now = 0
   for (const line of lines) {

@@ -102,7 +102,7 @@ function thrownBy(fn: () => unknown): unknown {
 function told(error: unknown): unknown {
   if (TroupeError.is(error)) {
     const { path } = error.details
-    return path === undefined ? error.code : `${error.code} ${String(path)}`
+    return path === undefined ? error.code : `${error.code} ${path as string}`
   }
   return error instanceof Error ? `${error.constructor.name}: ${error.message}` : error
 }
