@@ -8,7 +8,7 @@ import { copy, type BodyContext, type CurrentBody, type Target } from '../runs/c
 import type { Deadline } from '../runs/deadline.ts'
 import { isFailureOf, runOfError } from '../runs/failed-runs.ts'
 import { Future, Handle, isForeignFuture } from '../runs/future.ts'
-import { Unmapped } from '../runs/markers.ts'
+import { Moved, Unmapped } from '../runs/markers.ts'
 import { checkFraction } from '../runs/fraction.ts'
 import { nativePromise, twoCopies, unmappedOutside } from '../runs/refused-arguments.ts'
 import { runContext } from '../runs/run-context.ts'
@@ -301,6 +301,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
       if (!(target instanceof RemoteTarget)) throw twoCopies('a future')
       return { tag: leaf instanceof Future ? 'future' : 'handle', data: target.ref }
     }
+    if (leaf instanceof Moved) leaf.give('a call or a result')
     if (leaf instanceof Promise) throw nativePromise('the arguments')
     if (leaf instanceof Unmapped) throw unmappedOutside('the arguments')
     if (isForeignFuture(leaf)) throw twoCopies('a future')

@@ -54,8 +54,9 @@ function reviveMarker(tag: string, data: unknown): unknown {
 export function wrap(value: unknown, at: string, leaves: Leaves = noLeaves): Parcel {
   const buffers: ArrayBuffer[] = []
   const replace = (leaf: object): Reference | undefined => {
+    const replaced = leaves.replace(leaf)
     if (leaf instanceof Moved) return { tag: 'moved', data: [buffers.push(leaf.buffer) - 1, leaf.kind] }
-    return leaves.replace(leaf) ?? replaceMarker(leaf)
+    return replaced ?? replaceMarker(leaf)
   }
   const bytes = encodeValue(value, { at, replace })
   return buffers.length === 0 ? { bytes } : { bytes, buffers }
