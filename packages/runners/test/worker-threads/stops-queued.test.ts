@@ -10,20 +10,20 @@ const marks = (stage: Stage, count: number, from = 0): TaskFuture<string>[] =>
 
 const names = (count: number): string[] => range(count).map(String)
 
-describe('short bodies behind ones that do not stop', () => {
+describe.concurrent('short bodies behind ones that do not stop', () => {
   it('run exactly once where those are ended at their time limit', async () => {
     await using stage = onThreads({ threads: 2, patience: 10 })
     const submitted = stage.submit(() =>
       range(300).map((n) =>
-        n % 100 === 50
+        n % 200 === 50
           ? (goesOn.with({ timeout: 60 })('a busy loop', 9, stage.file('busy')) as TaskFuture<unknown>)
           : mark(stage.file(), `${n}`),
       ),
     )
     const runs = await submitted.ended
     const [busy, others] = [
-      range(300).filter((n) => n % 100 === 50),
-      range(300).filter((n) => n % 100 !== 50),
+      range(300).filter((n) => n % 200 === 50),
+      range(300).filter((n) => n % 200 !== 50),
     ]
     expect(busy.map((n) => runs[n]?.state.name)).toEqual(busy.map(() => 'TimedOut'))
     expect(stage.lines('busy')).toEqual(busy.map(() => 'attempt 1'))
@@ -63,7 +63,7 @@ describe('short bodies behind ones that do not stop', () => {
   })
 })
 
-describe('a run that is cancelled before its body began', () => {
+describe.concurrent('a run that is cancelled before its body began', () => {
   it('never runs, where all threads are busy', async () => {
     await using stage = onThreads({ threads: 2 })
     const submitted = stage.submit(() => [
@@ -125,7 +125,7 @@ describe('a run that is cancelled before its body began', () => {
   ])
 })
 
-describe('a pause of the flow run', () => {
+describe.concurrent('a pause of the flow run', () => {
   it('holds back what was given to threads ahead; all of it runs once afterwards', async () => {
     await using stage = onThreads({ threads: 1 })
     await stage.run(() => marks(stage, 60))

@@ -24,7 +24,8 @@ export const timeLimits: readonly Case[] = [
       assertError(await failureOf(slow), { name: 'RunError', code: 'RUN_TIMED_OUT' })
       assert.equal(world.history(next), 'Pending → UpstreamFailed')
       await world.rest()
-      assert.deepEqual(world.lines(), ['+slow', '-slow RUN_TIMED_OUT', 'other'])
+      // The body may learn of its end on another core than the one that runs the next task.
+      assert.deepEqual([...world.lines()].sort(), ['+slow', '-slow RUN_TIMED_OUT', 'other'])
     },
   },
   {

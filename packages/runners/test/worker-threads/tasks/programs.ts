@@ -7,13 +7,13 @@ import { goesOn } from './stops.ts'
 
 const [program = '', file = '', gate = ''] = process.argv.slice(2)
 
-const taskRunner = new WorkerThreadsTaskRunner({ threads: 2, keepThreads: 1, idleTimeout: '1h' })
+const taskRunner = new WorkerThreadsTaskRunner({ threads: 1, keepThreads: 1, idleTimeout: '1h' })
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
-const idle = flow({ name: 'idle', taskRunner }, () => [thread(), thread()])
+const idle = flow({ name: 'idle', taskRunner }, () => thread())
 const waiting = flow({ name: 'waiting', taskRunner }, () => waitsForGate(file, 'body', gate))
-const busy = flow({ name: 'busy', taskRunner, grace: 0 }, () =>
-  [1, 2].map(() => goesOn.with({ grace: 0 })('a wait for shared memory', 9, file)),
+const busy = flow({ name: 'busy', taskRunner }, () =>
+  goesOn.with({ grace: 0 })('a wait for shared memory', 9, file),
 )
 
 const engine = createEngine()
