@@ -46,7 +46,8 @@ export {
 } from './definitions/retrying.ts'
 export type { RunName } from './definitions/run-names.ts'
 export { task, type AnyTask, type Task } from './definitions/task.ts'
-export { createEngine, type CloseOptions, type Engine, type ListOptions } from './engine/create-engine.ts'
+export { createEngine, type CloseOptions, type Engine } from './engine/create-engine.ts'
+export type { ListOptions, RunPage } from './engine/list-options.ts'
 export type { Progress } from './engine/progress.ts'
 export type { EngineError, EngineHealth, EngineOptions } from './engine/engine-options.ts'
 export type { Limit, LimitState, LimitTarget } from './engine/limit.ts'
@@ -57,7 +58,17 @@ export { taskRunMachine } from './machines/task-run-machine.ts'
 export { memoryBlobs, type Blobs } from './ports/blobs.ts'
 export { memoryCache, type Cache, type CacheEntry, type MemoryCacheOptions } from './ports/cache.ts'
 export type { Clock } from './ports/clock.ts'
-export type { Append, AppendRefused, CommitListener, Journal, JournalSummary } from './ports/journal.ts'
+export type {
+  Append,
+  AppendRefused,
+  CommitListener,
+  Journal,
+  JournalQuery,
+  JournalSummary,
+} from './ports/journal.ts'
+export { memoryMailbox, type Mailbox, type MailMessage } from './ports/mailbox.ts'
+export type { Nodes } from './ports/nodes.ts'
+export type { PayloadCodec } from './ports/payload-codec.ts'
 export { memoryJournal, type MemoryJournalOptions } from './ports/memory-journal.ts'
 export type { Random } from './ports/random.ts'
 export type {

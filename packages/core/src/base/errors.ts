@@ -44,6 +44,8 @@ export type ErrorCode =
   | 'RUN_DIVERGED'
   | 'IDEMPOTENCY_CONFLICT'
   | 'WAIT_TIMEOUT'
+  | 'NO_INPUT_EXPECTED'
+  | 'INVALID_INPUT'
   // storage and values
   | 'RUN_NOT_FOUND'
   | 'JOURNAL_CONFLICT'
@@ -51,6 +53,12 @@ export type ErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   | 'MALFORMED_PAYLOAD'
   | 'UNSUPPORTED_FORMAT'
+  | 'DECRYPTION_FAILED'
+  | 'NOT_A_JOURNAL'
+  | 'JOURNAL_DAMAGED'
+  | 'JOURNAL_UNAVAILABLE'
+  | 'NODE_IN_USE'
+  | 'RUN_EXISTS'
   // a defect of Troupe itself
   | 'INTERNAL'
 

@@ -4,7 +4,7 @@ import type { Definition } from '../definitions/definition.ts'
 import type { BodyContext, Target } from '../runs/current-body.ts'
 import type { CurrentRun } from '../runs/types.ts'
 import type { BodyDraws } from './body-draws.ts'
-import type { BodyTimers } from './body-timers.ts'
+import type { BodyWaits } from './body-waits.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 
 /** The attempt whose body acts. */
@@ -12,7 +12,7 @@ interface Acting extends Body {
   readonly host: RunHost
   readonly signal: AbortSignal
   readonly draws: BodyDraws
-  readonly timers: BodyTimers
+  readonly waits: BodyWaits
   checkOpen(cleanup: boolean): void
 }
 
@@ -80,8 +80,8 @@ export class AttemptContext implements BodyContext {
   }
 
   sleep(ms: number): Promise<void> {
-    const { timers, host } = this.#attempt
-    return timers.wait(host.clock.now() + ms).done
+    const { waits, host } = this.#attempt
+    return waits.until(host.clock.now() + ms).done
   }
 
   isPartOf(run: Target): boolean {

@@ -26,7 +26,7 @@ import { Run, type HandedOver, type RunHost } from './run.ts'
 
 /**
  * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
- * order, its timers, its signal, its slot.
+ * order, its waits, its signal, its slot.
  */
 export class Attempt extends AssignedBody {
   readonly host: RunHost
@@ -180,7 +180,7 @@ export class Attempt extends AssignedBody {
     this.reason = reason
     this.result = { error: reason }
     this.tellToStop(reason)
-    this.endTimers(reason)
+    this.endWaits(reason)
     this.#handover?.resume()
     if (unsettled && cut === 'timeOut') this.pool?.stop(this)
   }
@@ -340,7 +340,7 @@ export class Attempt extends AssignedBody {
     this.reason = cancelledError(run, reason)
     this.#limit?.stop()
     this.tellToStop(this.reason)
-    this.endTimers(this.reason)
+    this.endWaits(this.reason)
     // A paused body is handed how its runs end after all.
     this.#handover?.resume()
     this.#cancelChildren(reason, false)
@@ -392,7 +392,7 @@ export class Attempt extends AssignedBody {
     this.over = true
     this.#limit?.stop()
     this.#stopGrace?.()
-    this.endTimers(this.#gone ? undefined : this.reason)
+    this.endWaits(this.#gone ? undefined : this.reason)
     if (this.#gone) this.#handover?.stop()
     else this.#handover?.flush()
     this.replay = undefined

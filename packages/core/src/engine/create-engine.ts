@@ -15,22 +15,13 @@ import type { EngineError, EngineHealth, EngineOptions } from './engine-options.
 import { openEngine, type Engine as Inside } from './engine.ts'
 import type { Limits } from './limits.ts'
 import type { Progress } from './progress.ts'
+import { pageOf, queryOf, type ListOptions, type RunPage } from './list-options.ts'
 import { inside } from './start.ts'
 
 /** @public */
 export interface CloseOptions {
   /** How long live runs may take to end; default none. Those that have not are let go, and go on where a durable journal is recovered. */
   readonly grace?: Duration
-}
-
-/** @public */
-export interface ListOptions {
-  /** Only runs that have ended, or only those that have not; default both. */
-  readonly ended?: boolean
-  /** Most handles to give; default 100. */
-  readonly limit?: number
-  /** Begin after the flow run of this id. */
-  readonly after?: string
 }
 
 /** Hosts the actors of runs in this process. @public */
@@ -55,8 +46,12 @@ export interface Engine {
   watch(filter?: WatchFilter, options?: WatchOptions): Watched<Transition>
   /** The run of an id; undefined where the journal has none. */
   get(id: string): Promise<RunHandle<unknown> | undefined>
-  /** Flow runs, and task runs outside any flow, in the order in which they were started. */
-  list(options?: ListOptions): Promise<RunHandle<unknown>[]>
+  /**
+   * Flow runs, and task runs outside any flow, in the order in which they were started, a page at a time.
+   *
+   * @throws UsageError `INVALID_OPTION`, `ENGINE_CLOSED` (rejects)
+   */
+  list(options?: ListOptions): Promise<RunPage>
   /** Goes on with every unfinished run in the journal that is not live here: it is claimed and replayed. */
   recover(): Promise<FlowRunHandle<unknown>[]>
   /**
@@ -139,8 +134,9 @@ class EngineFace implements Engine {
     return found === undefined ? undefined : handle(found)
   }
 
-  async list(options: ListOptions = {}): Promise<RunHandle<unknown>[]> {
-    return (await this[inside].list(options)).map(handle)
+  async list(options: ListOptions = {}): Promise<RunPage> {
+    const { targets, last } = await this[inside].list(queryOf(options))
+    return pageOf(targets.map(handle), last)
   }
 
   async recover(): Promise<FlowRunHandle<unknown>[]> {

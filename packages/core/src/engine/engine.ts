@@ -9,7 +9,7 @@ import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { stateTypes, type RunState } from '../machines/states.ts'
 import { memoryCache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Journal } from '../ports/journal.ts'
+import type { Journal, JournalQuery, JournalSummary } from '../ports/journal.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
@@ -342,28 +342,19 @@ export class Engine implements RunHost {
     return target
   }
 
-  /** Roots in the order in which they were started. */
-  async list({
-    ended,
-    limit = 100,
-    after,
-  }: {
-    ended?: boolean
-    limit?: number
-    after?: string
-  }): Promise<Target[]> {
+  /** Runs with a journal of their own, in the order in which they were started. */
+  async list(
+    query: JournalQuery,
+  ): Promise<{ readonly targets: Target[]; readonly last: number | undefined }> {
     this.checkOpen()
-    const query = {
-      limit,
-      ...(ended === undefined ? undefined : { ended }),
-      ...(after === undefined ? undefined : { after }),
-    }
-    const found: Target[] = []
-    for (const { flowRunId, parentRunId } of await this.journal.list(query)) {
-      const one = parentRunId === undefined ? await this.get(flowRunId) : undefined
-      if (one !== undefined) found.push(one)
-    }
-    return found
+    const page = await this.journal.list(query)
+    const targets = page.map((summary) => this.#live.get(summary.flowRunId) ?? this.#recorded(summary))
+    return { targets, last: page.length < query.limit ? undefined : page.at(-1)?.order }
+  }
+
+  #recorded({ flowRunId, kind, name, runName = name, state, changedAt }: JournalSummary): Target {
+    const current = { type: stateTypes[state], name: state, at: changedAt }
+    return new Elsewhere(this.elsewhere, flowRunId, current, { kind, name, runName })
   }
 
   /** Claims and goes on with every unfinished root of the journal that is not live here. */

@@ -25,7 +25,7 @@ export interface Place {
 /**
  * The order in which one body sees what it waits for. **Here a body's next value is decided.**
  *
- * Everything that the journal hands to a body, the ends of runs, of timers and of subflows, goes through here in the
+ * Everything that the journal hands to a body, the ends of runs, of waits and of subflows, goes through here in the
  * order of the journal, each after the body has come to rest from the one before: one a turn of the event loop. The
  * places of what an earlier execution was handed are reserved first (`reserve`), and a place whose call has not been
  * made again stops all that come after it. So a body whose effects are all in tasks takes the same path each time.

@@ -51,7 +51,8 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   position: number
   /** Runs submitted so far; the next run's index. */
   runs: number
-  timers = 0
+  /** Waits of bodies so far. */
+  waits = 0
   /** Hash of the root's name and arguments, where it was started with an id or a key. */
   parametersHash: string | undefined
   #entries: Entry[] = []
@@ -73,7 +74,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     {
       held = false,
       from,
-    }: { held?: boolean; from?: { epoch: number; position: number; runs: number; timers: number } } = {},
+    }: { held?: boolean; from?: { epoch: number; position: number; runs: number; waits: number } } = {},
   ) {
     this.host = host
     this.flowRunId = flowRunId
@@ -81,7 +82,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     this.epoch = from?.epoch ?? 0
     this.position = from?.position ?? 0
     this.runs = from?.runs ?? 0
-    this.timers = from?.timers ?? 0
+    this.waits = from?.waits ?? 0
   }
 
   /** Whether another writer owns the journal now; nothing is written any more. */

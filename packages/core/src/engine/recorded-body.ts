@@ -1,6 +1,6 @@
 import { deadlineAfter, type Deadline } from '../runs/deadline.ts'
 import { BodyDraws } from './body-draws.ts'
-import { BodyTimers } from './body-timers.ts'
+import { BodyWaits } from './body-waits.ts'
 import type { Handover } from './handover.ts'
 import type { Replay } from './replay.ts'
 import type { HandedOver, Run, RunHost } from './run.ts'
@@ -13,26 +13,26 @@ export abstract class RecordedBody {
   abstract readonly over: boolean
   abstract readonly handover: Handover
   abstract readonly replay: Replay | undefined
-  #timers: BodyTimers | undefined
+  #waits: BodyWaits | undefined
   #draws: BodyDraws | undefined
   #ordinals: Map<string, number> | undefined
 
   abstract handOver(item: HandedOver): void
 
-  get timers(): BodyTimers {
-    return (this.#timers ??= new BodyTimers(this))
+  get waits(): BodyWaits {
+    return (this.#waits ??= new BodyWaits(this))
   }
 
   deadlineAfter(ms: number): Deadline {
     const { clock } = this.host
     // A body that outlives its run writes nothing any more.
-    return this.over ? deadlineAfter(clock, ms) : this.timers.wait(clock.now() + ms)
+    return this.over ? deadlineAfter(clock, ms) : this.waits.until(clock.now() + ms)
   }
 
   /** Nobody waits any more: what it waited for rejects with `reason`, or stays pending where there is none. */
-  protected endTimers(reason: unknown): void {
-    if (reason === undefined) this.#timers?.clear()
-    else this.#timers?.rejectAll(reason)
+  protected endWaits(reason: unknown): void {
+    if (reason === undefined) this.#waits?.clear()
+    else this.#waits?.rejectAll(reason)
   }
 
   get draws(): BodyDraws {

@@ -13,22 +13,17 @@ interface Recovering extends RunHost {
 /** Claims and goes on with every unfinished root of the journal that is not live here. */
 export async function recoverRoots(host: Recovering): Promise<Run[]> {
   const recovered: Run[] = []
-  let after: string | undefined
+  let after = 0
   for (;;) {
-    const page = await host.journal.list({
-      ended: false,
-      limit: 100,
-      ...(after === undefined ? {} : { after }),
-    })
-    for (const { flowRunId, parentRunId } of page) {
-      if (parentRunId !== undefined) continue
+    const page = await host.journal.list({ ended: false, parent: null, limit: 100, after })
+    for (const { flowRunId } of page) {
       // A run that was just started with this id is refused soon, for its journal is there.
       const starting = host.rootOf(flowRunId)
       if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
       const run = host.rootOf(flowRunId) === undefined ? await recoverOne(host, flowRunId) : undefined
       if (run !== undefined) recovered.push(run)
     }
-    after = page.at(-1)?.flowRunId
+    after = page.at(-1)?.order ?? after
     if (page.length < 100) return recovered
   }
 }

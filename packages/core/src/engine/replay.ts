@@ -1,5 +1,5 @@
 import type { DrawEntry } from '../journal/entries.ts'
-import type { Act, RecordedChild, RecordedRun, RecordedTimer } from '../journal/history.ts'
+import type { Act, RecordedChild, RecordedRun, RecordedWait } from '../journal/history.ts'
 import { isTerminal, stateTypes } from '../machines/states.ts'
 import type { Handover, Place } from './handover.ts'
 
@@ -31,11 +31,11 @@ export type IdentityOf = (run: RecordedRun) => string
 export class Replay {
   readonly #calls = new Map<string, RecordedCall[]>()
   readonly #draws: DrawEntry[] = []
-  readonly #timers: { readonly timer: RecordedTimer; readonly place: Place | undefined }[] = []
+  readonly #waits: { readonly wait: RecordedWait; readonly place: Place | undefined }[] = []
   /** Version of the body that made the recorded calls. */
   readonly version: string
   #nextDraw = 0
-  #nextTimer = 0
+  #nextWait = 0
 
   constructor(version: string) {
     this.version = version
@@ -64,7 +64,7 @@ export class Replay {
     else if (act.kind === 'called flow' || act.kind === 'adopted flow')
       this.#addFlow(act.child, places.get(act.child), identityOf)
     else if (act.kind === 'drew') this.#draws.push(act.draw)
-    else if (act.kind === 'timer') this.#timers.push({ timer: act.timer, place: places.get(act.timer) })
+    else if (act.kind === 'waited') this.#waits.push({ wait: act.wait, place: places.get(act.wait) })
   }
 
   /** What earlier tries completed and the one that began with attempt `from` has not adopted yet. */
@@ -117,15 +117,15 @@ export class Replay {
     return this.#draws[this.#nextDraw++]
   }
 
-  /** The next recorded timer; undefined when the body is past what is recorded. */
-  takeTimer(): { readonly timer: RecordedTimer; readonly place: Place | undefined } | undefined {
-    return this.#timers[this.#nextTimer++]
+  /** The next recorded wait; undefined when the body is past what is recorded. */
+  takeWait(): { readonly wait: RecordedWait; readonly place: Place | undefined } | undefined {
+    return this.#waits[this.#nextWait++]
   }
 
   /** The body took another path: what it draws and waits for from here on is new. */
   forgetDraws(): void {
     this.#nextDraw = Number.POSITIVE_INFINITY
-    this.#nextTimer = Number.POSITIVE_INFINITY
+    this.#nextWait = Number.POSITIVE_INFINITY
   }
 
   /** Recorded calls of unfinished runs that were not made again. */
@@ -151,7 +151,7 @@ function reservePlaces(acts: readonly Act[], handover: Handover): ReadonlyMap<un
   for (const act of acts) {
     if (act.kind === 'called') called.add(act.run)
     else if (act.kind === 'called flow') called.add(act.child)
-    else if (act.kind === 'timer') called.add(act.timer)
+    else if (act.kind === 'waited') called.add(act.wait)
     const end = endOf(act)
     if (end !== undefined && (end.adopted || called.has(end.of)))
       places.set(end.of, handover.reserve(end.words))
@@ -172,7 +172,7 @@ function keyOf(kind: string, name: string, version: string, identity: string): s
 }
 
 interface End {
-  readonly of: RecordedRun | RecordedChild | RecordedTimer
+  readonly of: RecordedRun | RecordedChild | RecordedWait
   readonly words: string
   readonly adopted: boolean
 }
@@ -194,9 +194,14 @@ function endOf(act: Act): End | undefined {
         words: `the end of subflow ${act.child.started.name} (${act.child.started.flowRunId})`,
         adopted: act.kind === 'adopted flow',
       }
-    case 'fired':
-      return { of: act.timer, words: `timer ${act.timer.entry.timer}`, adopted: false }
+    case 'woken':
+      return { of: act.wait, words: wordsOf(act.wait), adopted: false }
     default:
       return undefined
   }
+}
+
+function wordsOf({ entry: { wait, for: what, name } }: RecordedWait): string {
+  if (what === undefined) return `the end of wait ${wait}`
+  return what === 'input' ? `an input (wait ${wait})` : `signal ${name ?? ''} (wait ${wait})`
 }

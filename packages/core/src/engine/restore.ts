@@ -25,8 +25,10 @@ export function restoredOf(recorded: RecordedRun): Restored {
 
 /** The writing end of a journal that exists. The caller claims it before it writes. */
 function ledgerOf(host: RunHost, history: History): Ledger<RunHost> {
-  const { flowRunId, epoch, position, runs, timers, root } = history
-  const ledger = new Ledger(host, flowRunId, { from: { epoch, position, runs: runs.length, timers } })
+  const { flowRunId, epoch, position, runs, waits, root } = history
+  const ledger = new Ledger(host, flowRunId, {
+    from: { epoch, position, runs: runs.length, waits: waits.length },
+  })
   ledger.parametersHash = root.submitted.parametersHash
   return ledger
 }

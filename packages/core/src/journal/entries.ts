@@ -17,6 +17,12 @@ export type StoredValue = unknown
 /** How a run ended, with its terminal transition. */
 export type Outcome = { readonly value: StoredValue } | { readonly failure: StoredValue }
 
+/**
+ * What a run that is Paused or Suspended waits for, besides `resume()`: an input, or (`wait`) whatever its body waits for; the
+ * latter goes on by itself.
+ */
+export type PauseReason = 'input' | 'wait'
+
 interface At {
   /** Wall time of the node that wrote the entry, in milliseconds since 1970. */
   readonly at: number
@@ -50,6 +56,8 @@ export interface SubmittedEntry extends At {
   readonly parentRunId?: string
   /** Of a root: hash of name and arguments, where it was started by a key. */
   readonly parametersHash?: string
+  /** Of a root: the options of its call, encoded, as far as they are no functions. */
+  readonly options?: Uint8Array
 }
 
 /** A run changed its state. */
@@ -69,6 +77,8 @@ export interface TransitionEntry extends At {
   readonly runName?: string
   /** Where the body runs, if not on the event loop of its engine. */
   readonly host?: string
+  /** Only of Paused: what ends the pause, where that is not `resume()` alone. */
+  readonly pausedFor?: PauseReason
 }
 
 /** A call was answered by a run that an earlier attempt of the caller had completed. */
@@ -100,26 +110,47 @@ export interface DrawEntry extends At {
   readonly value: number | string
 }
 
-/** A body began to wait for a deadline; `timer` counts the timers of one journal from 1. */
-export interface TimerEntry extends At {
-  readonly kind: 'timer'
+/**
+ * A body began to wait: for a deadline, for a signal, for an input, or for one of the latter two until a deadline. `wait`
+ * counts the waits of one journal from 1.
+ */
+export interface WaitEntry extends At {
+  readonly kind: 'wait'
   readonly run: number
   readonly attempt: number
-  readonly timer: number
-  readonly deadline: number
+  readonly wait: number
+  /** What message ends it; undefined where only its deadline does. */
+  readonly for: 'signal' | 'input' | undefined
+  /** Of a signal: its name. */
+  readonly name: string | undefined
+  /** Wall time at which it ends without one. */
+  readonly deadline: number | undefined
 }
 
-/** The deadline of a timer was reached. */
-interface FiredEntry extends At {
-  readonly kind: 'fired'
-  readonly timer: number
+/** A wait has ended: its deadline was reached, or a message was taken for it. */
+export interface WokenEntry extends At {
+  readonly kind: 'woken'
+  readonly wait: number
+  /** Number of the message, from 1; undefined where the deadline came first. */
+  readonly message: number | undefined
+}
+
+/** A message arrived from outside, and waits to be taken; messages of one journal are counted from 1. */
+export interface MessageEntry extends At {
+  readonly kind: 'message'
+  /** Given by the sender: a message of an id that the journal has is not recorded again. */
+  readonly id: string
+  readonly for: 'signal' | 'input'
+  /** Of a signal: its name. */
+  readonly name: string | undefined
+  readonly payload: StoredValue
 }
 
 /** Something a reader of the journal should know. */
 export interface NoteEntry extends At {
   readonly kind: 'note'
   readonly run: number
-  readonly note: 'diverged' | 'not called again' | 'leftover'
+  readonly note: 'diverged' | 'not called again' | 'leftover' | 'forked' | 'imported'
   readonly message: string
 }
 
@@ -131,6 +162,7 @@ export type Entry =
   | AdoptedEntry
   | ChildEntry
   | DrawEntry
-  | TimerEntry
-  | FiredEntry
+  | WaitEntry
+  | WokenEntry
+  | MessageEntry
   | NoteEntry

@@ -6,8 +6,11 @@ import type {
   Entry,
   Outcome,
   SubmittedEntry,
-  TimerEntry,
+  MessageEntry,
+  PauseReason,
   TransitionEntry,
+  WaitEntry,
+  WokenEntry,
 } from './entries.ts'
 
 /** What a journal says of one run. */
@@ -44,8 +47,8 @@ export type Act =
   | { readonly kind: 'ended'; readonly run: RecordedRun }
   | { readonly kind: 'ended flow'; readonly child: RecordedChild }
   | { readonly kind: 'drew'; readonly attempt: number; readonly draw: DrawEntry }
-  | { readonly kind: 'timer'; readonly attempt: number; readonly timer: RecordedTimer }
-  | { readonly kind: 'fired'; readonly timer: RecordedTimer }
+  | { readonly kind: 'waited'; readonly attempt: number; readonly wait: RecordedWait }
+  | { readonly kind: 'woken'; readonly wait: RecordedWait }
 
 /** A subflow, as its caller's journal tells. */
 export interface RecordedChild {
@@ -55,9 +58,22 @@ export interface RecordedChild {
   history: History | undefined
 }
 
-export interface RecordedTimer {
-  readonly entry: TimerEntry
-  fired: boolean
+/** A wait of a body. */
+export interface RecordedWait {
+  readonly entry: WaitEntry
+  /** How it ended; undefined while it has not. */
+  woken: WokenEntry | undefined
+  /** The message that ended it. */
+  message: RecordedMessage | undefined
+}
+
+/** A message that arrived. */
+export interface RecordedMessage {
+  readonly entry: MessageEntry
+  /** Number among the messages of its journal, from 1. */
+  readonly number: number
+  /** The attempt of the root that took it; 0 while none has. */
+  takenBy: number
 }
 
 /** Everything that a journal says. */
@@ -67,7 +83,10 @@ export interface History {
   readonly root: RecordedRun
   readonly epoch: number
   readonly position: number
-  readonly timers: number
+  readonly waits: readonly RecordedWait[]
+  readonly messages: readonly RecordedMessage[]
+  /** What the root waits for while it is Paused or Suspended. */
+  readonly pausedFor: PauseReason | undefined
 }
 
 /** Folds a journal into what it says of its runs. Pure: the same entries give the same history. */
@@ -82,13 +101,17 @@ export function foldJournal(flowRunId: string, entries: readonly Entry[]): Histo
     root,
     epoch: fold.epoch,
     position: entries.length,
-    timers: fold.timers.length,
+    waits: fold.waits,
+    messages: fold.messages,
+    pausedFor: fold.pausedFor,
   }
 }
 
 class Fold {
   readonly runs: RecordedRun[] = []
-  readonly timers: RecordedTimer[] = []
+  readonly waits: RecordedWait[] = []
+  readonly messages: RecordedMessage[] = []
+  pausedFor: PauseReason | undefined
   readonly #children = new Map<string, RecordedChild>()
   epoch = 0
   #ends = 0
@@ -115,22 +138,36 @@ class Fold {
       case 'draw':
         this.#run(entry.run).acts.push({ kind: 'drew', attempt: entry.attempt, draw: entry })
         return
-      case 'timer': {
-        const timer = { entry, fired: false }
-        this.timers.push(timer)
-        this.#run(entry.run).acts.push({ kind: 'timer', attempt: entry.attempt, timer })
+      case 'wait': {
+        const wait = { entry, woken: undefined, message: undefined }
+        this.waits.push(wait)
+        this.#run(entry.run).acts.push({ kind: 'waited', attempt: entry.attempt, wait })
         return
       }
-      case 'fired': {
-        const timer = this.timers[entry.timer - 1]
-        if (timer === undefined) throw new InternalError(`timer ${entry.timer} fired before it was set`)
-        timer.fired = true
-        this.#run(timer.entry.run).acts.push({ kind: 'fired', timer })
+      case 'woken':
+        this.#woken(entry)
         return
-      }
+      case 'message':
+        this.messages.push({ entry, number: this.messages.length + 1, takenBy: 0 })
+        return
       case 'note':
         return
     }
+  }
+
+  #woken(entry: WokenEntry): void {
+    const wait = this.waits[entry.wait - 1]
+    if (wait === undefined) throw new InternalError(`wait ${entry.wait} ended before it began`)
+    const run = this.#run(wait.entry.run)
+    wait.woken = entry
+    if (entry.message !== undefined) {
+      const message = this.messages[entry.message - 1]
+      if (message === undefined)
+        throw new InternalError(`message ${entry.message} was taken before it arrived`)
+      message.takenBy = wait.entry.attempt
+      wait.message = message
+    }
+    run.acts.push({ kind: 'woken', wait })
   }
 
   #run(index: number): RecordedRun {
@@ -169,11 +206,13 @@ class Fold {
     if (isRunning(from) && (entry.to === 'AwaitingRetry' || entry.to === 'Retrying')) run.tries++
     if (isRunning(from) && entry.to === 'Recovering') run.recoveries++
     if (entry.to === 'Retrying' && from !== 'Recovering') run.tryFrom = entry.attempt
-    if (from === 'Paused') run.pausedMs += entry.at - run.last.at
-    else if (isRunning(entry.to) && from !== 'Recovering') {
+    if ((from === 'Paused' || from === 'Suspended') && this.pausedFor !== 'wait')
+      run.pausedMs += entry.at - run.last.at
+    if (isRunning(entry.to) && from !== 'Recovering' && from !== 'Paused') {
       run.startedAt = entry.at
       run.pausedMs = 0
     }
+    if (entry.run === 0 && entry.to !== 'Suspended') this.pausedFor = entry.pausedFor
     run.runName = entry.runName ?? run.runName
     run.stateName = entry.to
     run.seq = entry.seq

@@ -1,4 +1,8 @@
 import type { Entry } from '../journal/entries.ts'
+import type { StateName } from '../machines/states.ts'
+import type { Cache } from './cache.ts'
+import type { Mailbox } from './mailbox.ts'
+import type { Nodes } from './nodes.ts'
 
 /** What is asked to be written. */
 export interface Append {
@@ -18,15 +22,51 @@ export interface AppendRefused {
   readonly position: number
 }
 
-/** A summary of a journal, for lists and recovery. */
+/** A summary of a journal, for lists and recovery. @public */
 export interface JournalSummary {
   readonly flowRunId: string
   /** Name of the root's flow or task. */
   readonly name: string
+  readonly version: string
   readonly kind: 'flow' | 'task'
+  /** The root's name for people, where it was given one. */
+  readonly runName: string | undefined
+  /** Newest state of the root. */
+  readonly state: StateName
+  readonly tags: readonly string[]
+  /** When the root was submitted, and when it reached its newest state: wall time in milliseconds since 1970. */
+  readonly startedAt: number
+  readonly changedAt: number
   readonly position: number
   readonly ended: boolean
   readonly parentRunId: string | undefined
+  /** The engine that claimed it last. */
+  readonly node: string
+  readonly epoch: number
+  /** Place in the order of creation: greater than that of every journal created before. */
+  readonly order: number
+}
+
+/** Which journals to list. All given conditions must hold. @public */
+export interface JournalQuery {
+  readonly ended?: boolean
+  /** Newest state of the root: one of these. */
+  readonly states?: readonly StateName[]
+  /** Name of the root's flow or task. */
+  readonly name?: string
+  /** A tag that the root has. */
+  readonly tag?: string
+  /** `null`: only those that no other run started; an id: only those that this run started. */
+  readonly parent?: string | null
+  /** Submitted at this wall time or later. */
+  readonly since?: number
+  /** Submitted before this wall time. */
+  readonly before?: number
+  /** Only those whose `order` is greater, or less where `newestFirst`. */
+  readonly after?: number
+  /** Default false. */
+  readonly newestFirst?: boolean
+  readonly limit: number
 }
 
 /** Told after every commit. */
@@ -45,6 +85,10 @@ export interface Journal {
    * Whether values must be encoded: true where entries leave this process's memory.
    */
   readonly encodes: boolean
+  /** What comes with the journal, for engines that share it; absent where it has no such thing. */
+  readonly mailbox?: Mailbox
+  readonly nodes?: Nodes
+  readonly cache?: Cache
   /**
    * Appends entries after position `expected`, all or none. What it resolved for is kept as the adapter promises.
    *
@@ -61,12 +105,8 @@ export interface Journal {
   read(flowRunId: string, from: number, limit: number): Promise<readonly Entry[]>
   /** A summary, or undefined where there is no such journal. */
   summary(flowRunId: string): Promise<JournalSummary | undefined>
-  /** Summaries in the order of creation, from after the journal `after`. */
-  list(query: {
-    readonly ended?: boolean
-    readonly after?: string
-    readonly limit: number
-  }): Promise<readonly JournalSummary[]>
+  /** Summaries in the order of creation. */
+  list(query: JournalQuery): Promise<readonly JournalSummary[]>
   /** Forgets a journal; nothing where it does not exist. */
   delete(flowRunId: string): Promise<void>
   /** Calls `listener` after every commit to any journal, in commit order. @returns A function that ends it. */

@@ -2,10 +2,22 @@ import { JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf } from '../base/ids.ts'
 import type { Entry } from '../journal/entries.ts'
 import { isTerminal } from '../machines/states.ts'
-import type { Append, AppendRefused, CommitListener, Journal, JournalSummary } from './journal.ts'
+import { isAskedFor, summarise, type EntrySummary } from '../journal/summary.ts'
+import type {
+  Append,
+  AppendRefused,
+  CommitListener,
+  Journal,
+  JournalQuery,
+  JournalSummary,
+} from './journal.ts'
+import { memoryMailbox } from './mailbox.ts'
 
 interface Stored {
   readonly entries: Entry[]
+  readonly order: number
+  /** The newest summary, and how many entries it covers: it is made when it is asked for. */
+  summary: EntrySummary | undefined
   epoch: number
   ended: boolean
   last: readonly Entry[] | undefined
@@ -36,6 +48,7 @@ export function memoryJournal(options: MemoryJournalOptions = {}): Journal {
 
 class MemoryJournal implements Journal {
   readonly encodes = false
+  readonly mailbox = memoryMailbox()
   readonly #journals = new Map<string, Stored>()
   /** Ended journals that no unfinished one needs, oldest first. */
   readonly #finished = new Set<string>()
@@ -43,6 +56,7 @@ class MemoryJournal implements Journal {
   readonly #families = new Map<string, string[]>()
   readonly #listeners = new Set<CommitListener>()
   readonly #keep: number
+  #created = 0
   #closed = false
 
   constructor(keep: number) {
@@ -57,7 +71,14 @@ class MemoryJournal implements Journal {
     if (position !== expected || (stored !== undefined && epoch < stored.epoch))
       return { refused: true, position }
     if (stored === undefined) {
-      stored = { entries: [], epoch, ended: false, last: undefined }
+      stored = {
+        entries: [],
+        order: ++this.#created,
+        summary: undefined,
+        epoch,
+        ended: false,
+        last: undefined,
+      }
       this.#journals.set(flowRunId, stored)
       this.#adopt(flowRunId, entries)
     }
@@ -79,20 +100,20 @@ class MemoryJournal implements Journal {
   async summary(flowRunId: string): Promise<JournalSummary | undefined> {
     this.#check()
     const stored = this.#journals.get(flowRunId)
-    return stored === undefined ? undefined : summarise(flowRunId, stored)
+    return stored === undefined ? undefined : summaryOf(flowRunId, stored)
   }
 
-  async list(query: { ended?: boolean; after?: string; limit: number }): Promise<readonly JournalSummary[]> {
+  async list(query: JournalQuery): Promise<readonly JournalSummary[]> {
     this.#check()
+    const { limit, newestFirst = false, after = newestFirst ? Number.POSITIVE_INFINITY : 0 } = query
     const found: JournalSummary[] = []
-    // A cursor that was dropped meanwhile: from the beginning rather than nothing.
-    let skipping = query.after !== undefined && this.#journals.has(query.after)
-    for (const [flowRunId, stored] of this.#journals) {
-      if (found.length >= query.limit) break
-      if (!skipping && (query.ended === undefined || query.ended === stored.ended)) {
-        found.push(summarise(flowRunId, stored))
-      }
-      if (flowRunId === query.after) skipping = false
+    const journals = newestFirst ? [...this.#journals].reverse() : this.#journals
+    for (const [flowRunId, stored] of journals) {
+      if (found.length >= limit) break
+      if (newestFirst ? stored.order >= after : stored.order <= after) continue
+      if (query.ended !== undefined && query.ended !== stored.ended) continue
+      const summary = summaryOf(flowRunId, stored)
+      if (isAskedFor(summary, query)) found.push(summary)
     }
     return found
   }
@@ -148,16 +169,11 @@ class MemoryJournal implements Journal {
   }
 }
 
-function summarise(flowRunId: string, { entries, ended }: Stored): JournalSummary {
-  const root = entries.find((entry) => entry.kind === 'submitted')
-  if (root?.kind !== 'submitted')
-    throw new JournalError('INTERNAL', `the journal of ${flowRunId} has no root`)
-  return {
-    flowRunId,
-    name: root.name,
-    kind: root.runKind,
-    position: entries.length,
-    ended,
-    parentRunId: root.parentRunId,
-  }
+function summaryOf(flowRunId: string, stored: Stored): JournalSummary {
+  const { summary, entries, order } = stored
+  stored.summary =
+    summary?.position === entries.length
+      ? summary
+      : summarise(flowRunId, summary, entries.slice(summary?.position ?? 0))
+  return { ...stored.summary, order }
 }

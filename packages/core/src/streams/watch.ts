@@ -3,7 +3,7 @@ import { JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf } from '../base/ids.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Entry } from '../journal/entries.ts'
-import type { Journal } from '../ports/journal.ts'
+import type { Journal, JournalSummary } from '../ports/journal.ts'
 import { GuardedObservable, type ReportError } from './hub.ts'
 import { TransitionReader } from './reader.ts'
 import type { Transition } from './transition.ts'
@@ -179,14 +179,11 @@ class Fleet {
   }
 
   async *transitions(): AsyncGenerator<Transition, void, undefined> {
-    let after: string | undefined
+    let after: number | undefined = 0
     do {
-      const found = await this.#journal.list({
-        limit: page,
-        ...(after === undefined ? undefined : { after }),
-      })
+      const found: readonly JournalSummary[] = await this.#journal.list({ limit: page, after })
       for (const { flowRunId } of found) yield* this.#read(flowRunId)
-      after = found.length < page ? undefined : found.at(-1)?.flowRunId
+      after = found.length < page ? undefined : found.at(-1)?.order
     } while (after !== undefined && !this.#stopped)
     while (!this.#stopped) {
       for (const flowRunId of this.#news) {

@@ -74,6 +74,7 @@ export function crashingJournal(journal: Journal, { afterEntries }: CrashPoint):
   return {
     beneath: journal,
     encodes: journal.encodes,
+    ...(journal.mailbox === undefined ? undefined : { mailbox: journal.mailbox }),
     append,
     read: (flowRunId, from, limit) => unlessDead(() => journal.read(flowRunId, from, limit)),
     summary: (flowRunId) => unlessDead(() => journal.summary(flowRunId)),

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import type { Entry } from '../journal/entries.ts'
-import type { Append } from '../ports/journal.ts'
+import type { Append, JournalQuery } from '../ports/journal.ts'
 import { assertFails, casesOf, type ConformanceCase } from './conformance.ts'
 import { appending } from './journal-appending.ts'
-import { claimed, comparable, note, rootSubmitted, transition } from './journal-entries.ts'
+import { claimed, comparable, entryTime, note, rootSubmitted, transition } from './journal-entries.ts'
 import {
   append,
   assertHolds,
@@ -39,7 +39,18 @@ const reading: JournalCases = {
   },
   async 'sums up a journal: its root, its position, and whether the root has ended'({ journal }) {
     await create(journal, 'run', { name: 'delays' })
-    const summary = { flowRunId: 'run', name: 'delays', kind: 'flow', ended: false, parentRunId: undefined }
+    const summary = {
+      ...{
+        flowRunId: 'run',
+        name: 'delays',
+        version: '1',
+        kind: 'flow',
+        ended: false,
+        parentRunId: undefined,
+      },
+      ...{ runName: undefined, tags: [], node: 'node-a', epoch: 1, state: 'Pending' },
+      ...{ startedAt: entryTime, changedAt: entryTime, order: (await journal.summary('run'))?.order },
+    }
     assert.deepEqual({ ...(await journal.summary('run')) }, { ...summary, position: 2 })
     // A task run of the journal ends; its root goes on.
     await append(journal, {
@@ -48,9 +59,12 @@ const reading: JournalCases = {
       epoch: 1,
       entries: [transition(1, 'Completed'), transition(0, 'Running')],
     })
-    assert.deepEqual({ ...(await journal.summary('run')) }, { ...summary, position: 4 })
+    assert.deepEqual({ ...(await journal.summary('run')) }, { ...summary, position: 4, state: 'Running' })
     await append(journal, { flowRunId: 'run', expected: 4, epoch: 1, entries: [transition(0, 'Failed', 3)] })
-    assert.deepEqual({ ...(await journal.summary('run')) }, { ...summary, position: 5, ended: true })
+    assert.deepEqual(
+      { ...(await journal.summary('run')) },
+      { ...summary, position: 5, ended: true, state: 'Failed' },
+    )
     assert.equal(await journal.summary('nobody'), undefined)
   },
   async 'sums up task runs that are roots, and subflows with their parent'({ journal }) {
@@ -73,12 +87,40 @@ const reading: JournalCases = {
     assert.deepEqual(await namesOf(journal, { limit: 100, ended: true }), ['c', 'z', 'k'])
     assert.deepEqual(await namesOf(journal, { limit: 100, ended: false }), ['m', 'a', 'b', 'y'])
     assert.deepEqual(await namesOf(journal, { limit: 3 }), ['m', 'c', 'z'])
-    assert.deepEqual(await namesOf(journal, { limit: 3, after: 'z' }), ['a', 'k', 'b'])
-    assert.deepEqual(await namesOf(journal, { limit: 3, after: 'y' }), [])
-    assert.deepEqual(await namesOf(journal, { limit: 2, after: 'm', ended: false }), ['a', 'b'])
-    assert.deepEqual(await namesOf(journal, { limit: 2, after: 'a', ended: true }), ['k'])
+    const orderOf = async (id: string): Promise<number> => (await journal.summary(id))?.order ?? Number.NaN
+    const [m, z, a, y] = [await orderOf('m'), await orderOf('z'), await orderOf('a'), await orderOf('y')]
+    assert.deepEqual(await namesOf(journal, { limit: 3, after: z }), ['a', 'k', 'b'])
+    assert.deepEqual(await namesOf(journal, { limit: 3, after: y }), [])
+    assert.deepEqual(await namesOf(journal, { limit: 2, after: m, ended: false }), ['a', 'b'])
+    assert.deepEqual(await namesOf(journal, { limit: 2, after: a, ended: true }), ['k'])
+    assert.deepEqual(await namesOf(journal, { limit: 3, newestFirst: true }), ['y', 'b', 'k'])
+    assert.deepEqual(await namesOf(journal, { limit: 3, newestFirst: true, after: a }), ['z', 'c', 'm'])
+    await journal.delete('z')
+    assert.deepEqual(await namesOf(journal, { limit: 2, after: z }), ['a', 'k'])
     const [first] = await journal.list({ limit: 1, ended: true })
     assert.deepEqual({ ...first }, { ...(await journal.summary('c')) })
+  },
+  async 'lists by state, name, tag, parent and time of start, all at once'({ journal }) {
+    await create(journal, 'a', { tags: ['x', 'y'] })
+    await create(journal, 'b', { name: 'orders', tags: ['y'], at: 5_000 })
+    await create(journal, 'c', { parentRunId: 'a', at: 6_000 })
+    await create(journal, 'd', { parentRunId: 'a.task', at: 7_000, tags: ["it's %_"] })
+    await append(journal, { flowRunId: 'b', expected: 2, epoch: 1, entries: [transition(0, 'Running')] })
+    const listed = (query: Partial<JournalQuery>) => namesOf(journal, { limit: 10, ...query })
+    assert.deepEqual(await listed({ states: ['Running'] }), ['b'])
+    assert.deepEqual(await listed({ states: ['Pending', 'Running'] }), ['a', 'b', 'c', 'd'])
+    assert.deepEqual(await listed({ states: [] }), [])
+    assert.deepEqual(await listed({ name: 'orders' }), ['b'])
+    assert.deepEqual(await listed({ tag: 'y' }), ['a', 'b'])
+    assert.deepEqual(await listed({ tag: "it's %_" }), ['d'])
+    assert.deepEqual(await listed({ tag: 'z' }), [])
+    assert.deepEqual(await listed({ parent: null }), ['a', 'b'])
+    assert.deepEqual(await listed({ parent: 'a' }), ['c'])
+    assert.deepEqual(await listed({ parent: 'a.task' }), ['d'])
+    assert.deepEqual(await listed({ since: 6_000, before: 7_000 }), ['c'])
+    assert.deepEqual(await listed({ tag: 'y', name: 'delays', parent: null, ended: false }), ['a'])
+    const { state, node, epoch, changedAt } = (await journal.summary('b')) ?? {}
+    assert.deepEqual([state, node, epoch, typeof changedAt], ['Running', 'node-a', 1, 'number'])
   },
   async 'forgets a journal, which may then be created anew'({ journal }) {
     for (const id of ['a', 'b', 'c']) await create(journal, id)

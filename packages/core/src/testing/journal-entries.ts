@@ -2,7 +2,8 @@ import type { Entry } from '../journal/entries.ts'
 import { stateNames, stateTypes, type StateName } from '../machines/states.ts'
 
 /** Wall time of the entries of the suites: 2001-01-01. */
-const at = Date.UTC(2001, 0, 1)
+export const entryTime = Date.UTC(2001, 0, 1)
+const at = entryTime
 
 /** What an encoded value looks like; no adapter reads it. */
 const bytes = Uint8Array.of(0, 1, 127, 128, 255)
@@ -11,15 +12,20 @@ export function claimed(epoch = 1, node = 'node-a'): Entry {
   return { kind: 'claimed', at, epoch, node }
 }
 
+interface RootOptions {
+  readonly runKind?: 'flow' | 'task'
+  readonly name?: string
+  readonly parentRunId?: string
+  readonly tags?: readonly string[]
+  readonly at?: number
+}
+
 /** The root of a journal. */
-export function rootSubmitted(
-  flowRunId: string,
-  options: { runKind?: 'flow' | 'task'; name?: string; parentRunId?: string } = {},
-): Entry {
-  const { runKind = 'flow', name = 'delays', parentRunId } = options
+export function rootSubmitted(flowRunId: string, options: RootOptions = {}): Entry {
+  const { runKind = 'flow', name = 'delays', parentRunId, tags } = options
   return {
     kind: 'submitted',
-    at,
+    at: options.at ?? at,
     runKind,
     runId: flowRunId,
     parent: -1,
@@ -30,7 +36,7 @@ export function rootSubmitted(
     identity: undefined,
     inputs: bytes,
     to: 'Pending',
-    tags: undefined,
+    tags,
     ...(parentRunId === undefined ? undefined : { parentRunId }),
   }
 }
@@ -53,6 +59,7 @@ export function everyEntry(flowRunId: string): readonly Entry[] {
         ...(rootSubmitted(flowRunId) as Extract<Entry, { kind: 'submitted' }>),
         parentRunId: 'a-parent.0123456789ab',
         parametersHash: 'f'.repeat(32),
+        options: bytes,
       },
       {
         kind: 'submitted',
@@ -83,6 +90,23 @@ export function everyEntry(flowRunId: string): readonly Entry[] {
           message: index % 2 === 0 ? undefined : `because of ${to}`,
           outcome: undefined,
         })),
+      {
+        ...{
+          kind: 'transition',
+          at,
+          run: 0,
+          to: 'Paused',
+          seq: 3,
+          attempt: 1,
+          message: '',
+          outcome: undefined,
+        },
+        pausedFor: 'wait',
+      },
+      {
+        ...{ kind: 'transition', at, run: 1, to: 'AwaitingRetry', seq: 3, attempt: 1, message: '' },
+        ...{ outcome: undefined, until: at + 0.5, runName: 'a name', host: 'thread-1', pausedFor: 'input' },
+      },
       ...stateNames
         .filter((name) => stateTypes[name] === 'COMPLETED' || stateTypes[name] === 'FAILED')
         .map((to) => ({
@@ -119,9 +143,38 @@ export function everyEntry(flowRunId: string): readonly Entry[] {
       { kind: 'draw', at, run: 0, attempt: 1, draw: 'random', value: 0 },
       { kind: 'draw', at, run: 0, attempt: 1, draw: 'uuid', value: '00000000-0000-4000-8000-000000000000' },
     ],
-    timer: [{ kind: 'timer', at, run: 0, attempt: 1, timer: 1, deadline: at + 86_400_000.5 }],
-    fired: [{ kind: 'fired', at, timer: 1 }],
-    note: (['diverged', 'not called again', 'leftover'] as const).map((kind) => ({
+    wait: [
+      {
+        kind: 'wait',
+        at,
+        run: 0,
+        attempt: 1,
+        wait: 1,
+        for: undefined,
+        name: undefined,
+        deadline: at + 86_400_000.5,
+      },
+      {
+        kind: 'wait',
+        at,
+        run: 0,
+        attempt: 70_000,
+        wait: 2,
+        for: 'signal',
+        name: 'paid',
+        deadline: undefined,
+      },
+      { kind: 'wait', at, run: 0, attempt: 1, wait: 3, for: 'input', name: undefined, deadline: at },
+    ],
+    woken: [
+      { kind: 'woken', at, wait: 1, message: undefined },
+      { kind: 'woken', at, wait: 2, message: 1 },
+    ],
+    message: [
+      { kind: 'message', at, id: 'a message', for: 'signal', name: 'paid', payload: bytes },
+      { kind: 'message', at, id: '2', for: 'input', name: undefined, payload: bytes },
+    ],
+    note: (['diverged', 'not called again', 'leftover', 'forked', 'imported'] as const).map((kind) => ({
       kind: 'note' as const,
       at,
       run: 1,

@@ -71,7 +71,11 @@ describe('flow runs', () => {
     await engine.settle(first)
     expect((await engine.list({ ended: true })).map(({ id }) => id)).toEqual([first.id])
     expect((await engine.list({ ended: false })).map(({ id }) => id)).toEqual([second.id])
-    expect((await engine.list({ limit: 1, after: first.id })).map(({ id }) => id)).toEqual([second.id])
+    const page = await engine.list({ limit: 1 })
+    expect(page.map(({ id }) => id)).toEqual([first.id])
+    expect((await engine.list({ limit: 1, cursor: page.next ?? '' })).map(({ id }) => id)).toEqual([
+      second.id,
+    ])
     const found = await engine.get(first.id)
     expect(found?.state.name).toBe('Completed')
     expect(await found?.result()).toBe(10)

@@ -126,7 +126,7 @@ describe('time and chance in a thread', () => {
     expect(slept).toBeGreaterThanOrEqual(30)
     expect(bad).toEqual(['INVALID_DURATION', 'INVALID_DURATION'])
     const kinds = (await journal.read(run.id, 1, 1_000)).map(({ kind }) => kind)
-    expect(kinds.filter((kind) => kind === 'timer' || kind === 'fired')).toHaveLength(8)
+    expect(kinds.filter((kind) => kind === 'wait' || kind === 'woken')).toHaveLength(8)
   })
 })
 

@@ -6,7 +6,7 @@ import type { Replay } from './replay.ts'
 import type { HandedOver, Run } from './run.ts'
 
 /** The attempt whose body waits. */
-export interface TimerOwner {
+export interface WaitOwner {
   readonly run: Run
   readonly number: number
   readonly host: { readonly clock: Clock }
@@ -16,15 +16,15 @@ export interface TimerOwner {
 }
 
 /** One wait of a body for a deadline. */
-class BodyTimer implements HandedOver, CommitSubject {
-  readonly attempt: TimerOwner
+class BodyWait implements HandedOver, CommitSubject {
+  readonly attempt: WaitOwner
   readonly promise: Promise<void>
   resolve: () => void = () => undefined
   reject: (error: unknown) => void = () => undefined
   takeBack: (() => void) | undefined
   readonly wanted = true
 
-  constructor(attempt: TimerOwner) {
+  constructor(attempt: WaitOwner) {
     this.attempt = attempt
     this.promise = new Promise<void>((resolve, reject) => {
       this.resolve = resolve
@@ -40,48 +40,46 @@ class BodyTimer implements HandedOver, CommitSubject {
   }
 
   committed(entry: Entry): void {
-    if (entry.kind === 'fired') this.attempt.handOver(this)
+    if (entry.kind === 'woken') this.attempt.handOver(this)
   }
 }
 
 /** The deadlines that a body waits for: recorded, so that a wait goes on after a crash, to the same moment. */
-export class BodyTimers {
-  readonly #attempt: TimerOwner
-  readonly #armed = new Set<BodyTimer>()
+export class BodyWaits {
+  readonly #attempt: WaitOwner
+  readonly #armed = new Set<BodyWait>()
 
-  constructor(attempt: TimerOwner) {
+  constructor(attempt: WaitOwner) {
     this.#attempt = attempt
   }
 
   /** Waits until `deadline` (wall time); finds a wait of an earlier execution again. */
-  wait(deadline: number): { readonly done: Promise<void>; readonly stop: () => void } {
+  until(deadline: number): { readonly done: Promise<void>; readonly stop: () => void } {
     const attempt = this.#attempt
-    const recorded = attempt.replay?.takeTimer()
-    const timer = new BodyTimer(attempt)
+    const recorded = attempt.replay?.takeWait()
+    const timer = new BodyWait(attempt)
     if (recorded?.place !== undefined) {
       attempt.handover.fill(recorded.place, timer)
       return { done: timer.promise, stop: () => undefined }
     }
     const { ledger } = attempt.run
-    const number = recorded?.timer.entry.timer ?? ++ledger.timers
-    const until = recorded?.timer.entry.deadline ?? deadline
+    const wait = recorded?.wait.entry.wait ?? ++ledger.waits
+    const until = recorded?.wait.entry.deadline ?? deadline
     if (recorded === undefined) {
       const at = attempt.host.clock.now()
-      const run = attempt.run.index
-      ledger.record(
-        { kind: 'timer', at, run, attempt: attempt.number, timer: number, deadline: until },
-        undefined,
-      )
+      const { index: run } = attempt.run
+      const what = { for: undefined, name: undefined, deadline: until }
+      ledger.record({ kind: 'wait', at, run, attempt: attempt.number, wait, ...what }, undefined)
     }
     this.#armed.add(timer)
     timer.takeBack = attempt.host.clock.at(until, () => {
       this.#armed.delete(timer)
-      ledger.record({ kind: 'fired', at: attempt.host.clock.now(), timer: number }, timer)
+      ledger.record({ kind: 'woken', at: attempt.host.clock.now(), wait, message: undefined }, timer)
     })
     return { done: timer.promise, stop: () => this.#stop(timer) }
   }
 
-  #stop(timer: BodyTimer): void {
+  #stop(timer: BodyWait): void {
     if (this.#armed.delete(timer)) timer.takeBack?.()
   }
 

@@ -1,0 +1,56 @@
+/** What is sent to a flow run that another engine may own. @public */
+export interface MailMessage {
+  /** Given by the sender: a message that is sent twice is received once. */
+  readonly id: string
+  readonly flowRunId: string
+  /** What it is, encoded by the engine; no adapter reads it. */
+  readonly body: Uint8Array
+}
+
+/**
+ * Where messages to flow runs arrive: signals, inputs, and what steers a run, from engines that do not own it. A message
+ * waits there until the owner has recorded what it says, and confirms it; also while no engine owns the run.
+ *
+ * Every adapter is held to `mailboxConformance` of `@troupe/core/testing`.
+ *
+ * @public
+ */
+export interface Mailbox {
+  /** Resolves when the message is as safe as an entry of the journal. One that was sent before changes nothing. */
+  send(message: MailMessage): Promise<void>
+  /** Messages to a flow run that are not confirmed, in the order in which they were sent. */
+  pending(flowRunId: string): Promise<readonly MailMessage[]>
+  /** Calls `listener` for every message to any flow run that is sent from now on, by any engine. @returns A function that ends it. */
+  subscribe(listener: (message: MailMessage) => void): () => void
+  /** Forgets a message; does nothing where there is none. */
+  confirm(flowRunId: string, id: string): Promise<void>
+  /** Forgets all messages to a flow run: it has ended. */
+  clear(flowRunId: string): Promise<void>
+}
+
+/** A mailbox in this process's memory. @public */
+export function memoryMailbox(): Mailbox {
+  const kept = new Map<string, Map<string, MailMessage>>()
+  const listeners = new Set<(message: MailMessage) => void>()
+  return {
+    async send(message) {
+      const { id, flowRunId } = message
+      let box = kept.get(flowRunId)
+      if (box === undefined) kept.set(flowRunId, (box = new Map()))
+      if (box.has(id)) return
+      box.set(id, message)
+      for (const listener of listeners) listener(message)
+    },
+    pending: async (flowRunId) => [...(kept.get(flowRunId)?.values() ?? [])],
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    async confirm(flowRunId, id) {
+      const box = kept.get(flowRunId)
+      box?.delete(id)
+      if (box?.size === 0) kept.delete(flowRunId)
+    },
+    clear: async (flowRunId) => void kept.delete(flowRunId),
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * Changes bytes on their way into a journal, and back: compression, encryption. Several are applied in the order in which
+ * they are given, and undone in the reverse order.
+ *
+ * @public
+ */
+export interface PayloadCodec {
+  /** Tells it from others; stored with what it made, so that it is found again. 1 to 32 of `a`–`z`, `0`–`9` and `-`. */
+  readonly name: string
+  /** The bytes to store. The same bytes need not give the same result. */
+  encode(bytes: Uint8Array): Uint8Array
+  /**
+   * The bytes that were given to `encode`.
+   *
+   * @throws CodecError `DECRYPTION_FAILED` where the key is missing or another one; `MALFORMED_PAYLOAD` for damaged bytes
+   */
+  decode(bytes: Uint8Array): Uint8Array
+}
