@@ -98,9 +98,13 @@ export {
   currentTaskRun,
   now,
   random,
+  receive,
   sleep,
+  sleepUntil,
   uuid,
+  waitForInput,
   withTags,
+  type ReceiveOptions,
 } from './runs/context.ts'
 export { cancelled, completed, failed } from './runs/endings.ts'
 export { opaque, transfer, unmapped, type Unmapped, type Wrapped } from './runs/markers.ts'

@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'NO_RUN_CONTEXT'
   | 'RUN_ENDED'
   | 'RUN_CANCELLING'
+  | 'RUN_SUSPENDED'
   | 'NOT_ENCODABLE'
   | 'UNKNOWN_DEFINITION'
   | 'AMBIGUOUS_NAME'

@@ -4,7 +4,8 @@ import { copy, type CurrentBody, type Target } from '../runs/current-body.ts'
 import { AttemptContext } from './attempt-context.ts'
 import { AttemptServer } from './attempt-server.ts'
 import { RecordedBody } from './recorded-body.ts'
-import type { Body, HandedOver, Run } from './run.ts'
+import type { HandedOver } from './handed-over.ts'
+import type { Body, Run } from './run.ts'
 
 /** A body as its task runner sees it, in this thread or in another one. */
 export abstract class AssignedBody extends RecordedBody implements Body, Assignment, CurrentBody {
@@ -15,9 +16,9 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   /** Where the body runs, and where the tasks that it calls do. */
   abstract readonly pool: TaskPool | undefined
   abstract readonly childPool: TaskPool
-  abstract readonly begun: boolean
+  abstract override readonly begun: boolean
   abstract readonly liveRuns: readonly Run[]
-  abstract readonly deadline: number | undefined
+  abstract override readonly deadline: number | undefined
   /** Why the body was told to stop. */
   reason: unknown
   /** Where it runs, if not on this event loop. */

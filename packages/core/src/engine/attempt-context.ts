@@ -1,7 +1,8 @@
-import { uuidV4 } from '../base/ids.ts'
+import { derivedId, uuidV4 } from '../base/ids.ts'
 import { withFields } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
-import type { BodyContext, Target } from '../runs/current-body.ts'
+import type { Awaited, BodyContext, Target } from '../runs/current-body.ts'
+import { notInFlow } from '../runs/not-in-flow.ts'
 import type { CurrentRun } from '../runs/types.ts'
 import type { BodyDraws } from './body-draws.ts'
 import type { BodyWaits } from './body-waits.ts'
@@ -11,6 +12,8 @@ import { Run, type Body, type RunHost } from './run.ts'
 interface Acting extends Body {
   readonly host: RunHost
   readonly signal: AbortSignal
+  readonly tryFrom: number
+  ordinal(identity: string): number
   readonly draws: BodyDraws
   readonly waits: BodyWaits
   checkOpen(cleanup: boolean): void
@@ -82,6 +85,22 @@ export class AttemptContext implements BodyContext {
   sleep(ms: number): Promise<void> {
     const { waits, host } = this.#attempt
     return waits.until(host.clock.now() + ms).done
+  }
+
+  sleepUntil(time: number): Promise<void> {
+    return this.#attempt.waits.until(time).done
+  }
+
+  message(awaited: Awaited, timeoutMs: number | undefined): Promise<unknown> {
+    const { waits, host, run } = this.#attempt
+    if (run.kind !== 'flow') throw notInFlow(awaited, run.name)
+    return waits.message(awaited, timeoutMs === undefined ? undefined : host.clock.now() + timeoutMs)
+  }
+
+  messageId(target: Target, name: string): string {
+    const attempt = this.#attempt
+    const ordinal = attempt.ordinal(`message ${target.id} ${name}`)
+    return derivedId([attempt.run.id, attempt.tryFrom, 'message', target.id, name, ordinal])
   }
 
   isPartOf(run: Target): boolean {

@@ -165,6 +165,9 @@ export class AttemptServer implements BodyServer, Leaves {
       case 'steer':
         this.#answerLater(tell.ticket, this.#steer(tell))
         return
+      case 'signal':
+        this.#answerLater(tell.ticket, this.#signal(tell))
+        return
       case 'rest':
         // One that is about to be woken does not rest.
         if (tell.seen === this.#sent) this.#attempt.rested()
@@ -205,9 +208,17 @@ export class AttemptServer implements BodyServer, Leaves {
     this.#answerLater(ticket, what === 'value' ? target.promise(asker) : target.untilEnd(asker))
   }
 
-  #steer({ ref, what, reason }: Tell & { tell: 'steer' }): Promise<unknown> {
+  #steer({ ref, what, reason, input }: Tell & { tell: 'steer' }): Promise<unknown> {
     const target = this.#target(ref)
-    return what === 'cancel' ? target.cancel(reason) : target[what]()
+    if (what === 'cancel') return target.cancel(reason)
+    if (what === 'pause' || input === undefined) return target[what]()
+    return target.resume({ input: unwrap(input, this), id: undefined })
+  }
+
+  #signal({ ref, name, payload }: Tell & { tell: 'signal' }): Promise<unknown> {
+    const target = this.#target(ref)
+    const id = this.#context.messageId(target, name)
+    return target.signal({ name, payload: unwrap(payload, this), id })
   }
 
   #watch({ ref, ticket, what }: Tell & { tell: 'watch' }): void {

@@ -19,10 +19,12 @@ import {
   cancellingError,
   crashedError,
   endedError,
+  noInputInTimeError,
   poisonedError,
   timedOutError,
 } from './run-errors.ts'
-import { Run, type HandedOver, type RunHost } from './run.ts'
+import type { HandedOver } from './handed-over.ts'
+import { Run, type RunHost } from './run.ts'
 
 /**
  * One start of a body, and everything that belongs to it: the runs that it submitted, what it is handed and in which
@@ -69,6 +71,7 @@ export class Attempt extends AssignedBody {
   #settled = false
   #limit: TimeLimit | undefined
   #graceOver = false
+  #isInputLate = false
   #gone = false
   #lentSlot: LentSlot | undefined
   #stopGrace: (() => void) | undefined
@@ -160,17 +163,23 @@ export class Attempt extends AssignedBody {
 
   #limitTo(ms: number): void {
     const { clock } = this.host
-    this.#limit = new TimeLimit(clock, (this.countsFrom ?? clock.now()) + ms, () => this.#timeOut(ms))
+    this.#limit = new TimeLimit(clock, (this.countsFrom ?? clock.now()) + ms, () =>
+      this.#endLate(timedOutError(this.run, ms)),
+    )
   }
 
   /** The time of the attempt is up: the body is told, what it submitted is cancelled, and what it makes of it is dropped. */
-  #timeOut(ms: number): void {
-    const { run } = this
-    if (this.over || run.stateName === 'Cancelling') return
+  #endLate(error: RunError): void {
+    if (this.over || this.run.stateName === 'Cancelling') return
     // One that crashed or was lost stays so: the cause that came first decides.
-    if (this.cut === undefined) this.cutShort('timeOut', timedOutError(run, ms))
+    if (this.cut === undefined) this.cutShort('timeOut', error)
     this.#cancelChildren('its caller ran out of time', true)
     this.tryEnd()
+  }
+
+  inputTimedOut(): void {
+    this.#isInputLate = true
+    this.#endLate(noInputInTimeError(this.run))
   }
 
   /** The attempt ends whatever its body does. */
@@ -269,7 +278,7 @@ export class Attempt extends AssignedBody {
   tryEnd(): void {
     if (this.over || this.result === undefined) return
     if (this.#live.size > 0) return
-    if (this.run.stateName === 'Paused') return
+    if (this.run.stateName === 'Paused' && !this.#isInputLate) return
     if (this.run.stateName !== 'Cancelling') {
       this.#life.conclude(this)
       return
@@ -426,6 +435,7 @@ export class Attempt extends AssignedBody {
     if (this.over) return
     this.handover.hold()
     this.#limit?.hold()
+    this.rests()
     // Where bodies begin without asking, those that have not yet are taken back.
     if (this.childPool.withdraw === undefined) return
     for (const { body } of liveBelow(this.run))

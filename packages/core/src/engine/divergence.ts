@@ -3,6 +3,7 @@ import { recordNote } from './notes.ts'
 import type { Handover } from './handover.ts'
 import type { Replay } from './replay.ts'
 import type { Run } from './run.ts'
+import { never, park } from './wakes.ts'
 
 /** An attempt whose body is replayed. */
 export interface Replayed {
@@ -35,8 +36,9 @@ export function diverge(attempt: Replayed, how: string): void {
   if (kind === 'flow') {
     // One whose body had not begun is Recovering, and takes no pause.
     if (root.stateName === 'Recovering') root.move({ type: 'start' })
+    root.rarely.pausedFor = undefined
     root.move({ type: 'pause' }, message)
-    root.rarely.parked = true
+    park(root, never)
   } else {
     const outcome = { failure: root.host.values.saveError(error) }
     root.move({ type: 'fail', retries: 0, delayed: false }, message, outcome)

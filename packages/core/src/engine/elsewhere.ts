@@ -1,11 +1,17 @@
 import type { Observable } from 'rxjs'
 import type { Clock } from '../ports/clock.ts'
-import type { RunState } from '../machines/states.ts'
+import { RunError } from '../base/errors.ts'
+import { isTerminal, type RunState } from '../machines/states.ts'
+import type { Given, Signal } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
+import type { Mail } from './mail.ts'
 
 /** A run that this engine does not own, as the engine sees it: from its journal. */
 export interface ElsewhereHost {
   readonly clock: Clock
+  readonly mail: Mail
+  /** Newest state of a run, as its journal tells; undefined where there is no such run. */
+  stateOf(runId: string): Promise<RunState | undefined>
   untilEnd(
     runId: string,
   ): Promise<
@@ -22,8 +28,8 @@ interface Names {
   readonly runName: string
 }
 
-/** A run that can't be steered from here: only its owner moves a run. Calls resolve with the state as it is. */
-abstract class Unsteered {
+/** A run that this engine does not move: only its owner does. */
+abstract class Foreign {
   readonly kind: 'flow' | 'task'
   readonly name: string
   readonly runName: string
@@ -36,21 +42,14 @@ abstract class Unsteered {
     this.runName = runName
   }
 
-  cancel(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
-
-  pause(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
-
-  resume(): Promise<RunState> {
-    return Promise.resolve(this.state)
-  }
+  abstract cancel(reason: string | undefined): Promise<RunState>
+  abstract pause(): Promise<RunState>
+  abstract resume(given?: Given): Promise<RunState>
+  abstract signal(signal: Signal): Promise<void>
 }
 
 /** What a handle shows of a run that this engine does not own: it has ended, or another node goes on with it. */
-export class Elsewhere extends Unsteered {
+export class Elsewhere extends Foreign {
   readonly id: string
   override state: RunState
   readonly #host: ElsewhereHost
@@ -77,6 +76,47 @@ export class Elsewhere extends Unsteered {
     return (await this.#ended()).state
   }
 
+  /** Asks the owner, and resolves with the terminal state, as for a run of this engine. */
+  async cancel(reason: string | undefined): Promise<RunState> {
+    if (await this.#hasEnded()) return this.state
+    await this.#host.mail.send({ do: 'cancel', runId: this.id, reason }, undefined)
+    return (await this.#ended()).state
+  }
+
+  async pause(): Promise<RunState> {
+    if (!(await this.#hasEnded())) await this.#host.mail.ask({ do: 'pause', runId: this.id })
+    return this.#newest()
+  }
+
+  async resume(given?: Given): Promise<RunState> {
+    const { id: runId } = this
+    const hasEnded = await this.#hasEnded()
+    if (given === undefined) {
+      if (!hasEnded) await this.#host.mail.ask({ do: 'resume', runId })
+    } else if (hasEnded) throw this.#over('NO_INPUT_EXPECTED', 'an input')
+    else await this.#host.mail.ask({ do: 'give', runId, input: given.input })
+    return this.#newest()
+  }
+
+  async signal({ name, payload, id }: Signal): Promise<void> {
+    if (await this.#hasEnded()) throw this.#over('RUN_ENDED', `signal ${JSON.stringify(name)}`)
+    await this.#host.mail.send({ do: 'signal', runId: this.id, name, payload }, id)
+  }
+
+  #over(code: 'NO_INPUT_EXPECTED' | 'RUN_ENDED', what: string): RunError {
+    const message = `${this.kind} run ${this.runName} (${this.id}) has ended (${this.state.name}) and takes no ${what}`
+    return new RunError(code, message, { details: { runId: this.id, state: this.state.name } })
+  }
+
+  async #hasEnded(): Promise<boolean> {
+    return isTerminal((await this.#newest()).name)
+  }
+
+  async #newest(): Promise<RunState> {
+    this.state = (await this.#host.stateOf(this.id)) ?? this.state
+    return this.state
+  }
+
   watch(): Observable<Transition> {
     return this.#host.watch(this.id)
   }
@@ -94,7 +134,7 @@ export class Elsewhere extends Unsteered {
 }
 
 /** A run that could not be started as asked: awaiting it rejects, and nothing else was done. */
-export class Refused extends Unsteered {
+export class Refused extends Foreign {
   readonly id: string
   override readonly state: RunState
   readonly clock: Clock
@@ -115,6 +155,22 @@ export class Refused extends Unsteered {
     this.#error = init.error
     this.#nothing = init.nothing
     this.state = { type: 'FAILED', name: 'Failed', at: init.clock.now(), message: init.error.message }
+  }
+
+  cancel(): Promise<RunState> {
+    return Promise.resolve(this.state)
+  }
+
+  pause(): Promise<RunState> {
+    return Promise.resolve(this.state)
+  }
+
+  resume(): Promise<RunState> {
+    return Promise.resolve(this.state)
+  }
+
+  signal(): Promise<void> {
+    return Promise.reject(this.#error as Error)
   }
 
   promise(): Promise<unknown> {

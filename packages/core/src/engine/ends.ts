@@ -1,5 +1,6 @@
 import { JournalError } from '../base/errors.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
+import { stateOf } from '../journal/run-state.ts'
 import { isTerminal, stateTypes, type RunState } from '../machines/states.ts'
 import type { Journal } from '../ports/journal.ts'
 import { untilTerminal } from '../streams/watch.ts'
@@ -25,6 +26,19 @@ export async function readSubmitted({ journal }: EndReader, runId: string): Prom
   return recorded.submitted
 }
 
+/** Newest state of a run; undefined where there is no such run. */
+export async function readState({ journal }: EndReader, runId: string): Promise<RunState | undefined> {
+  const flowRunId = flowRunIdOf(runId)
+  if (runId === flowRunId) {
+    const summary = await journal.summary(runId)
+    if (summary === undefined) return undefined
+    return { type: stateTypes[summary.state], name: summary.state, at: summary.changedAt }
+  }
+  const history = await readHistory(journal, flowRunId)
+  const last = history?.runs.find(({ submitted }) => submitted.runId === runId)?.last
+  return last === undefined ? undefined : stateOf(last)
+}
+
 /** Waits until a run that this engine does not own has ended. @throws JournalError `RUN_NOT_FOUND` */
 export async function readEndEntry({ journal }: EndReader, runId: string): Promise<TransitionEntry> {
   await untilTerminal(journal, runId)
@@ -36,8 +50,9 @@ export async function readEndEntry({ journal }: EndReader, runId: string): Promi
 
 /** @throws JournalError `RUN_NOT_FOUND` */
 export async function readEnd(reader: EndReader, runId: string): Promise<End> {
-  const { to: name, at, message, outcome } = await readEndEntry(reader, runId)
-  const state = { type: stateTypes[name], name, at, ...(message === undefined ? undefined : { message }) }
+  const entry = await readEndEntry(reader, runId)
+  const { outcome } = entry
+  const state = stateOf(entry)
   if (outcome !== undefined && 'value' in outcome) return { state, value: reader.values.load(outcome.value) }
   return { state, error: reader.values.loadError(outcome?.failure) }
 }

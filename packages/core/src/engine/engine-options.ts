@@ -1,3 +1,4 @@
+import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Cache } from '../ports/cache.ts'
@@ -17,6 +18,11 @@ export interface EngineOptions {
   readonly limits?: readonly Limit[]
   /** Encode and decode every value, as threads and other machines do; default only where the journal needs it. */
   readonly strictValues?: boolean
+  /**
+   * How long the body of a flow only waits (for a time, a message, the end of a pause) before it is let go: the run is then
+   * Suspended, and replayed when it goes on. Default `'1m'` with a durable journal, else `false`, never.
+   */
+  readonly suspendAfter?: Duration | false
   /** Time; default this machine's. */
   readonly clock?: Clock
   /** Chance; default the operating system's. */
@@ -45,7 +51,9 @@ export interface EngineHealth {
   readonly stalled: readonly string[]
 }
 
-const optionNames = ['journal', 'cache', 'limits', 'strictValues', 'clock', 'random', 'logger', 'node']
+const optionNames = 'journal, cache, limits, strictValues, suspendAfter, clock, random, logger, node'.split(
+  ', ',
+)
 
 /** @throws UsageError `INVALID_OPTION` */
 export function checkEngineOptions(options: EngineOptions): void {
@@ -71,3 +79,9 @@ export function checkEngineOptions(options: EngineOptions): void {
 }
 
 const cacheMethods = ['get', 'put', 'delete'] as const
+
+/** How long a body only waits before it is let go, in milliseconds. @throws UsageError `INVALID_DURATION` */
+export function suspendAfter({ suspendAfter: given }: EngineOptions, isDurable: boolean): number | undefined {
+  if (given === undefined) return isDurable ? 60_000 : undefined
+  return given === false ? undefined : toMilliseconds(given, 'suspendAfter')
+}

@@ -33,6 +33,7 @@ import { poolReports } from './pool-reports.ts'
 import { Elsewhere } from './elsewhere.ts'
 import {
   checkEngineOptions,
+  suspendAfter,
   type EngineError,
   type EngineHealth,
   type EngineOptions,
@@ -40,8 +41,9 @@ import {
 import { Deadlocks } from './deadlocks.ts'
 import { HookCalls } from './hooks.ts'
 import { Limiter } from './limits.ts'
+import { Mail } from './mail.ts'
 import { ResultCache } from './result-cache.ts'
-import { readEnd, readEndEntry, readSubmitted, type EndReader } from './ends.ts'
+import { readEnd, readEndEntry, readState, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
 import { progressOf, type Progress } from './progress.ts'
@@ -67,6 +69,9 @@ export class Engine implements RunHost {
   readonly node: string
   readonly limits: Limiter
   readonly results: ResultCache
+  readonly suspendAfterMs: number | undefined
+  readonly steering = new Steering((error, run) => this.report(error, run))
+  readonly mail: Mail
   freshTurn = 0
   closing = false
   closed = false
@@ -77,7 +82,6 @@ export class Engine implements RunHost {
   readonly #pools = new Map<TaskRunner, TaskPool>()
   readonly #live = new Map<string, Run>()
   readonly #roots = new WeakMap<object, Run>()
-  readonly #steering = new Steering((error, run) => this.report(error, run))
   /** Ends of what people watch. */
   readonly #closers = new Set<() => void>()
   readonly #leftovers = new Map<string, number>()
@@ -98,11 +102,13 @@ export class Engine implements RunHost {
     this.limits = new Limiter(this.clock, options.limits ?? [], deadlocks)
     this.results = new ResultCache(options.cache ?? memoryCache(), deadlocks)
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
+    this.suspendAfterMs = suspendAfter(options, this.journal.encodes)
     this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
     // An observer of errors that throws has nowhere else to go.
     this.errorHub = new Hub((error) =>
       this.#log('error', { err: error }, 'an observer of engine.errors threw'),
     )
+    this.mail = new Mail(this)
     this.progressHub = new Hub((error) => this.report(error, undefined))
     this.hub = new Hub((error) => this.report(error, undefined))
   }
@@ -219,6 +225,8 @@ export class Engine implements RunHost {
   opened(run: Run): void {
     this.#live.set(run.id, run)
     this.#roots.set(run.ledger, run)
+    // Of a run that is not new, others may have written to it while nobody had it.
+    if (run.ledger.position > 0) void this.mail.collect(run)
   }
 
   /** Another run of the same id may be live here by now. */
@@ -294,18 +302,6 @@ export class Engine implements RunHost {
         return () => subscription.unsubscribe()
       },
     )
-  }
-
-  cancel(run: Run, reason: unknown): void {
-    this.#steering.cancel(run, reason)
-  }
-
-  pause(run: Run): void {
-    this.#steering.pause(run)
-  }
-
-  resume(run: Run): Promise<void> {
-    return this.#steering.resume(run)
   }
 
   // --- for people -------------------------------------------------------------------------------------------------
@@ -402,6 +398,7 @@ export class Engine implements RunHost {
     }
     this.#live.clear()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
+    this.mail.close()
     for (const stop of this.#closers) stop()
     this.hub.complete()
     this.errorHub.complete()
@@ -427,6 +424,8 @@ export class Engine implements RunHost {
   get elsewhere() {
     return {
       clock: this.clock,
+      mail: this.mail,
+      stateOf: (runId: string) => readState(this.ends, runId),
       untilEnd: (runId: string) => readEnd(this.ends, runId),
       watch: (runId: string) => this.watch(runId.includes('.') ? { runId } : { flowRunId: runId }, {}),
       watchStates: (runId: string) => this.watchStatesOf(runId),

@@ -1,6 +1,6 @@
 import { Fifo } from '../base/fifo.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { HandedOver } from './run.ts'
+import type { HandedOver } from './handed-over.ts'
 
 /**
  * How long a replayed body may take to make a call whose end its journal has, before it counts as having taken another

@@ -20,6 +20,7 @@ import { Replay } from './replay.ts'
 import { decideRetry, steerIn, type RetryDecision } from './retry.ts'
 import { invalidParametersError } from './run-errors.ts'
 import type { EndListener, Run } from './run.ts'
+import { startOfLimit } from './time-limit.ts'
 
 /**
  * Lets a run begin when its upstreams have ended.
@@ -368,7 +369,8 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     if (cut !== 'hostLost') {
       const failure = { type: cut, error, message: messageOf(error) }
       const mayRetry = cut === 'timeOut' || run.definition.settings.retryOnCrash
-      this.#failed(attempt, failure, mayRetry ? undefined : abortion)
+      // A pause that ran out of time ends the run.
+      this.#failed(attempt, failure, mayRetry && run.stateName !== 'Paused' ? undefined : abortion)
       return
     }
     const fatal = mustNotRunTwice(run)
@@ -447,11 +449,6 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     else if (until === undefined || delayMs === 0) this.#retry(attempt)
     else this.#retryAt(until, () => this.#retry(attempt))
   }
-}
-
-/** When the time of a flow run began, as if it had not been paused; the journal may end with a pause. */
-function startOfLimit({ startedAt, pausedMs, stateName, last }: RecordedRun, now: number): number {
-  return startedAt + pausedMs + (stateName === 'Paused' ? now - last.at : 0)
 }
 
 /** How an attempt failed. */

@@ -34,9 +34,7 @@ export interface RunPage extends Array<RunHandle<unknown>> {
   readonly next: string | undefined
 }
 
-const names: readonly string[] = [
-  ...['ended', 'state', 'flow', 'tag', 'parent', 'since', 'before', 'newestFirst', 'limit', 'cursor'],
-]
+const names = 'ended, state, flow, tag, parent, since, before, newestFirst, limit, cursor'.split(', ')
 
 /** @throws UsageError `INVALID_OPTION` */
 export function queryOf(options: ListOptions): JournalQuery {

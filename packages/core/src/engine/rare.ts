@@ -1,3 +1,4 @@
+import type { PauseReason } from '../journal/entries.ts'
 import type { Audience } from './audience.ts'
 
 /** What a run holds or waits for outside its body: slots, a result that another run makes, the time of its retry. */
@@ -10,6 +11,14 @@ export interface Held {
   readonly hasSlots: boolean
   /** Gives everything back; a second call does nothing. */
   release(): void
+}
+
+/** A run whose body was let go, and what makes it go on. */
+export interface Parking {
+  /** Whether a signal of this name makes it go on. */
+  wakesOn(name: string | undefined): boolean
+  /** It goes on, or has ended or left. */
+  stop(): void
 }
 
 /** What few runs have; the others, of which a million may wait, are spared the room. */
@@ -28,6 +37,12 @@ export class Rare {
   lastLoss: unknown
   /** The call that started it, where futures stood in its arguments. */
   call: object | undefined
-  /** Paused, with no body that could go on: its journal is replayed when it does. */
-  parked = false
+  /** Paused or Suspended, with no body that could go on: its journal is replayed when it does. */
+  parked: Parking | undefined
+  /** What it waits for while it is Paused. */
+  pausedFor: PauseReason | undefined
+  /** Of a flow run: its messages; see `inboxOf`. */
+  inbox: object | undefined
+  /** Told of each of its next states. */
+  listeners: Set<() => void> | undefined
 }

@@ -3,7 +3,9 @@ import { BodyDraws } from './body-draws.ts'
 import { BodyWaits } from './body-waits.ts'
 import type { Handover } from './handover.ts'
 import type { Replay } from './replay.ts'
-import type { HandedOver, Run, RunHost } from './run.ts'
+import type { HandedOver } from './handed-over.ts'
+import type { Run, RunHost } from './run.ts'
+import { RestWatch } from './suspension.ts'
 
 /** What a body does besides submitting runs, and its journal remembers: its waits, its draws. Made when it first does. */
 export abstract class RecordedBody {
@@ -17,7 +19,21 @@ export abstract class RecordedBody {
   #draws: BodyDraws | undefined
   #ordinals: Map<string, number> | undefined
 
+  abstract readonly begun: boolean
+  abstract readonly isOver: boolean
+  abstract readonly liveChildren: number
+  abstract readonly deadline: number | undefined
+  abstract readonly tryFrom: number
+  #rest: RestWatch | undefined
+
   abstract handOver(item: HandedOver): void
+  abstract inputTimedOut(): void
+
+  /** It may be that the body of a flow only waits from now on. */
+  rests(): void {
+    if (this.run.kind === 'flow' && this.host.suspendAfterMs !== undefined)
+      (this.#rest ??= new RestWatch(this)).rests()
+  }
 
   get waits(): BodyWaits {
     return (this.#waits ??= new BodyWaits(this))
@@ -31,6 +47,7 @@ export abstract class RecordedBody {
 
   /** Nobody waits any more: what it waited for rejects with `reason`, or stays pending where there is none. */
   protected endWaits(reason: unknown): void {
+    this.#rest?.stop()
     if (reason === undefined) this.#waits?.clear()
     else this.#waits?.rejectAll(reason)
   }

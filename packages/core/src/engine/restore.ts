@@ -1,6 +1,7 @@
 import type { Definition } from '../definitions/definition.ts'
 import { compile } from '../definitions/compile.ts'
 import type { History, RecordedRun } from '../journal/history.ts'
+import { Inbox } from './inbox.ts'
 import { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
 import type { Restored } from './restored.ts'
@@ -70,6 +71,7 @@ export function restoreRoot(
     caller,
     restored: restoredOf(history.root),
   })
+  if (history.messages.length > 0) run.rarely.inbox = new Inbox(run, history.messages)
   if (!run.ended) host.opened(run)
   return run
 }

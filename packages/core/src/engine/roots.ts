@@ -16,6 +16,7 @@ import { readHistory } from './read-journal.ts'
 import { goOn } from './rejoin.ts'
 import type { RecordedCall } from './replay.ts'
 import { restoreRoot } from './restore.ts'
+import { parkRestored, unpark } from './wakes.ts'
 import { Refused } from './elsewhere.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 
@@ -116,7 +117,7 @@ export function rejoinFlow(
   if (!run.ended) {
     run.ledger.claim()
     if (prepared.dependencies.length > 0) run.rarely.call = prepared
-    if (run.stateName === 'Paused') run.rarely.parked = true
+    if (isPaused(run)) parkRestored(run, history)
     else goOn(run, prepared, history.root)
     return run
   }
@@ -149,7 +150,7 @@ export function recoverRoot(
   const run = restoreRoot(host, history, definition, undefined)
   run.ledger.claim()
   // A paused run waits for `resume`, which replays it.
-  if (run.stateName === 'Paused') run.rarely.parked = true
+  if (isPaused(run)) parkRestored(run, history)
   else goOn(run, prepared ?? preparedAgain(host, history.root), history.root)
   return run
 }
@@ -169,8 +170,8 @@ export async function takeOverSubflow(run: Run): Promise<void> {
 
 /** Replays a parked run, from what its journal says now. */
 export function replayParked(run: Run, history: History): void {
-  if (!run.move({ type: 'replay' })) return
-  run.rarely.parked = false
+  if (!run.move({ type: run.stateName === 'Suspended' ? 'resume' : 'replay' })) return
+  unpark(run)
   const prepared = (run.rare?.call as Prepared | undefined) ?? preparedAgain(run.host, history.root)
   begin(run, prepared, { run: history.root, gated: true })
 }
@@ -178,6 +179,11 @@ export function replayParked(run: Run, history: History): void {
 /** Cancels a parked run, and what it had submitted. */
 export function cancelParked(run: Run, history: History, reason: unknown): void {
   endRemembered(run, history.root, reason)
+  unpark(run)
+}
+
+function isPaused({ stateName }: Run): boolean {
+  return stateName === 'Paused' || stateName === 'Suspended'
 }
 
 /** The call of a root as its journal tells of it. */

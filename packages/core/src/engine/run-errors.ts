@@ -33,13 +33,64 @@ export function waitedTooLongError(run: Run, waitTimeoutMs: number, what: string
 
 /** Its schema refuses its arguments. */
 export function invalidParametersError(run: Run, found: readonly StandardSchemaV1.Issue[]): RunError {
+  const { issues, words } = plainly(found)
+  const text = `invalid parameters of ${run.definition.name}: ${words}`
+  return new RunError('INVALID_PARAMETERS', text, { details: { issues } })
+}
+
+/** The schema that its body gave refuses an input; the run still waits for one. */
+export function invalidInputError(run: Run, found: readonly StandardSchemaV1.Issue[]): RunError {
+  const { issues, words } = plainly(found)
+  const text = `invalid input for ${wordsFor(run)}, which still waits for one: ${words}`
+  return new RunError('INVALID_INPUT', text, { details: { runId: run.id, issues } })
+}
+
+/** `resume()` of a run that waits for an input. */
+export function inputNeededError(run: Run): RunError {
+  const text = `${wordsFor(run)} waits for an input: give it, as in \`run.resume(input)\``
+  return new RunError('INVALID_INPUT', text, { details: { runId: run.id, issues: [] } })
+}
+
+/** An input for a run that waits for none. */
+export function noInputError(run: Run): RunError {
+  const text = `${wordsFor(run)} waits for no input; it is ${run.stateName}`
+  return new RunError('NO_INPUT_EXPECTED', text, { details: { runId: run.id, state: run.stateName } })
+}
+
+/** No input came within the time that its body gave. */
+export function noInputInTimeError(run: Run): RunError {
+  return new RunError('RUN_TIMED_OUT', `${wordsFor(run)} was given no input in time`, {
+    details: { runId: run.id },
+  })
+}
+
+/** A signal to a run that has ended. */
+export function signalEndedError(run: Run, name: string): RunError {
+  const text = `${wordsFor(run)} has ended (${run.stateName}) and takes no signal ${JSON.stringify(name)}`
+  return new RunError('RUN_ENDED', text, { details: { runId: run.id, name } })
+}
+
+/** Its body was let go, as it only waits. */
+export function suspendedError(run: Run): RunError {
+  return new RunError(
+    'RUN_SUSPENDED',
+    `${wordsFor(run)} is suspended; its body will run again from its beginning`,
+    {
+      details: { runId: run.id },
+    },
+  )
+}
+
+function plainly(found: readonly StandardSchemaV1.Issue[]): {
+  issues: readonly { message: string; path: readonly (string | number)[] }[]
+  words: string
+} {
   // As plain data: libraries give objects of classes of their own, which no journal takes.
   const issues = found.map(({ message, path = [] }) => ({ message, path: path.map(keyOf) }))
   const words = issues.map(({ message, path }) =>
     path.length === 0 ? message : `${path.join('.')}: ${message}`,
   )
-  const text = `invalid parameters of ${run.definition.name}: ${words.join('; ')}`
-  return new RunError('INVALID_PARAMETERS', text, { details: { issues } })
+  return { issues, words: words.join('; ') }
 }
 
 function keyOf(part: PropertyKey | StandardSchemaV1.PathSegment): string | number {

@@ -16,9 +16,12 @@ import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import type { CurrentBody } from '../runs/current-body.ts'
-import type { Target } from '../runs/current-body.ts'
+import type { Given, Signal, Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
+import type { HandedOver } from './handed-over.ts'
 import { startActor, type RunActor } from './run-actor.ts'
+import { noTags, tagsBelow } from './tags.ts'
+import { stateOf } from '../journal/run-state.ts'
 import type { ValueStore } from './value-store.ts'
 
 /** What the runs of an engine need of it. */
@@ -46,9 +49,9 @@ export interface RunHost extends LedgerHost {
   /** What a run did and does. */
   watchRun(run: Run): Observable<Transition>
   watchStates(run: Run): Observable<RunState>
-  cancel(run: Run, reason: unknown): void
-  pause(run: Run): void
-  resume(run: Run): Promise<void>
+  readonly steering: Steered
+  /** How long a body only waits before it is let go; undefined for never. */
+  readonly suspendAfterMs: number | undefined
   readonly limits: Limiter
   readonly results: Results
   /** Takes a call that a body makes. @throws UsageError for misuse */
@@ -57,6 +60,20 @@ export interface RunHost extends LedgerHost {
   progressed(run: Run, fraction: number, message: string | undefined): void
   /** Writes a log line with the run's ids. */
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void
+}
+
+/** How runs are steered, from inside and outside. */
+export interface Steered {
+  cancel(run: Run, reason: unknown): void
+  pause(run: Run): Promise<void>
+  /** @throws RunError `INVALID_INPUT`, `NO_INPUT_EXPECTED`; CodecError `NOT_ENCODABLE` */
+  resume(run: Run, given: Given | undefined): Promise<void>
+  /** Sends a message to the body of a flow run. @throws RunError `RUN_ENDED`; CodecError `NOT_ENCODABLE` */
+  signal(run: Run, signal: Signal): void
+  /** A body waits for an input that is not there. */
+  asked(run: Run): void
+  /** What a run whose body was let go waits for may be there. */
+  wake(run: Run): void
 }
 
 /** A result that was found in the cache. */
@@ -136,14 +153,6 @@ export interface Body extends CurrentBody {
   hold(): void
   /** The run is no longer paused. */
   goOn(): void
-}
-
-/** Something that a body waits for: the end of a run, a timer. */
-export interface HandedOver {
-  /** Whether the body has asked for it already, so that handing it over makes the body go on. */
-  readonly wanted: boolean
-  /** @param then - Called when the body has it: at once, or when it has its slot back. */
-  deliver(then: () => void): void
 }
 
 /** Told of the end of a run. */
@@ -236,9 +245,10 @@ export class Run implements CommitSubject, HandedOver {
     this.rarely.held = held
   }
 
-  /** Whether it is Paused with no body that could go on. */
+  /** Whether it is Paused or Suspended, with no body that could go on. */
   get isParked(): boolean {
-    return this.stateName === 'Paused' && this.rare?.parked === true
+    const isPaused = this.stateName === 'Paused' || this.stateName === 'Suspended'
+    return isPaused && this.rare?.parked !== undefined
   }
 
   /** Whether the actor has reached a terminal state. */
@@ -250,9 +260,7 @@ export class Run implements CommitSubject, HandedOver {
   get state(): RunState {
     const { entry } = this
     if (entry === undefined) return { type: 'PENDING', name: 'Pending', at: this.host.clock.now() }
-    const message = entry.kind === 'transition' ? entry.message : undefined
-    const state = { type: stateTypes[entry.to], name: entry.to, at: entry.at }
-    return message === undefined ? state : { ...state, message }
+    return stateOf(entry)
   }
 
   /** What the machine has counted. */
@@ -294,24 +302,27 @@ export class Run implements CommitSubject, HandedOver {
       host === undefined
         ? { kind: 'transition', at, run, to, seq, attempt, message, outcome }
         : { kind: 'transition', at, run, to, seq, attempt, message, outcome, host }
-    const hasMore = this.rare?.isNewName === true || until !== undefined
+    const hasMore = this.rare?.isNewName === true || until !== undefined || to === 'Paused'
     this.ledger.record(hasMore ? this.#withMore(entry, until) : entry, this)
     // What waits for its slots may begin only when the journal is told that it left.
     if (terminal || to === 'AwaitingRetry') this.giveBack()
     // A subflow's end counts for its caller when it is safe: two journals have no common order before.
     if (terminal && this.caller?.run.ledger === this.ledger) this.caller.childEnded(this)
+    const listeners = this.rare?.listeners
+    if (listeners !== undefined) for (const listener of listeners) listener()
     return true
   }
 
   /** What few entries have; all others are spared the room for it. */
   #withMore(entry: TransitionEntry, until: number | undefined): TransitionEntry {
     const rare = this.rarely
-    const named = rare.isNewName ? { runName: this.runName } : undefined
+    const { isNewName, pausedFor } = rare
     rare.isNewName = false
     return {
       ...entry,
-      ...named,
-      ...(entry.to === 'AwaitingRetry' && until !== undefined ? { until } : undefined),
+      ...(isNewName && { runName: this.runName }),
+      ...(entry.to === 'AwaitingRetry' && until !== undefined && { until }),
+      ...(entry.to === 'Paused' && pausedFor !== undefined && { pausedFor }),
     }
   }
 
@@ -331,6 +342,7 @@ export class Run implements CommitSubject, HandedOver {
 
   /** The run leaves this engine. */
   letGo(reason: unknown): void {
+    this.rare?.parked?.stop()
     this.standBack()
     this.body?.letGo(reason)
   }
@@ -516,21 +528,29 @@ export class Run implements CommitSubject, HandedOver {
 
   cancel(reason: string | undefined): Promise<RunState> {
     const { looked } = this
-    this.host.cancel(this, reason)
+    this.host.steering.cancel(this, reason)
     // Whoever cancels and closes the engine at once has heard enough.
     const ended = this.untilEnd(undefined).catch(() => this.state)
     this.looked = looked
     return ended
   }
 
-  async pause(): Promise<RunState> {
-    this.host.pause(this)
-    await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
-    return this.state
+  pause(): Promise<RunState> {
+    return this.#steered(this.host.steering.pause(this))
   }
 
-  async resume(): Promise<RunState> {
-    await this.host.resume(this)
+  resume(given?: Given): Promise<RunState> {
+    return this.#steered(this.host.steering.resume(this, given))
+  }
+
+  async signal(signal: Signal): Promise<void> {
+    this.host.steering.signal(this, signal)
+    await this.#steered()
+  }
+
+  /** When what came of it is safe. */
+  async #steered(done?: Promise<void>): Promise<RunState> {
+    await done
     await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
     return this.state
   }
@@ -557,14 +577,9 @@ export class Run implements CommitSubject, HandedOver {
   get tags(): readonly string[] {
     const restored = this.rare?.tags
     if (restored !== undefined) return restored
-    const own = this.definition.settings.tags ?? noTags
-    const above = this.caller?.run.tags ?? noTags
-    if (above.length === 0 || own === above) return own
-    return own.length === 0 ? above : Object.freeze([...new Set([...above, ...own])])
+    return tagsBelow(this.caller?.run.tags ?? noTags, this.definition.settings.tags)
   }
 }
-
-const noTags: readonly string[] = Object.freeze([])
 
 function ignore(): void {
   // Nobody needs to know.

@@ -1,12 +1,17 @@
+import { uuidV4 } from '../base/ids.ts'
 import type { History } from '../journal/history.ts'
+import type { Given, Signal } from '../runs/current-body.ts'
 import { cancelRun } from './cancel-run.ts'
+import { giveInput, goOnFrom, pauseFor, untilBack, waitsForInput } from './inputs.ts'
+import { inboxOf } from './inbox.ts'
 import { readHistory } from './read-journal.ts'
 import { cancelParked, replayParked } from './roots.ts'
+import { inputNeededError, signalEndedError } from './run-errors.ts'
 import type { Run } from './run.ts'
 
 /**
- * Cancels, pauses and resumes flow runs. What a paused run without a body is told is done on the base of all that its
- * journal says, and in the order in which it is told.
+ * Cancels, pauses and resumes flow runs, and sends them messages. What a run without a body is told is done on the base of
+ * all that its journal says, and in the order in which it is told.
  */
 export class Steering {
   readonly #last = new WeakMap<Run, Promise<void>>()
@@ -26,14 +31,48 @@ export class Steering {
     }
   }
 
-  pause(run: Run): void {
-    if (run.move({ type: 'pause' }, 'paused')) run.body?.hold()
+  async pause(run: Run): Promise<void> {
+    // One that would go on by itself is brought back first, so that its journal tells of the pause.
+    if (run.isParked && run.rare?.pausedFor === 'wait') {
+      await this.#replay(run)
+      await untilBack(run)
+    }
+    pauseFor(run, undefined, 'paused')
   }
 
-  async resume(run: Run): Promise<void> {
-    if (run.stateName !== 'Paused') return
-    if (run.isParked) await this.#withHistory(run, (history) => replayParked(run, history))
-    else if (run.move({ type: 'resume' })) run.body?.goOn()
+  /** @throws RunError `INVALID_INPUT`, `NO_INPUT_EXPECTED`; CodecError `NOT_ENCODABLE` */
+  async resume(run: Run, given: Given | undefined): Promise<void> {
+    if (given !== undefined) {
+      await giveInput(run, given, () => this.#replay(run))
+      return
+    }
+    const isPaused = run.stateName === 'Paused' || run.stateName === 'Suspended'
+    if (!isPaused) return
+    if (run.rare?.pausedFor === 'input') throw inputNeededError(run)
+    if (run.isParked) await this.#replay(run)
+    else goOnFrom(run)
+  }
+
+  /** @throws RunError `RUN_ENDED`; CodecError `NOT_ENCODABLE` */
+  signal(run: Run, { name, payload, id }: Signal): void {
+    if (run.ended) throw signalEndedError(run, name)
+    const saved = run.host.values.save(payload, 'payload')
+    inboxOf(run).arrive({ id: id ?? uuidV4(run.host.random), for: 'signal', name, payload: saved })
+    if (run.rare?.parked?.wakesOn(name) === true) this.wake(run)
+  }
+
+  /** A body waits for an input. */
+  asked(run: Run): void {
+    pauseFor(run, 'input', waitsForInput)
+  }
+
+  /** What the body of a run waits for, which was let go, may be there. */
+  wake(run: Run): void {
+    void this.#replay(run)
+  }
+
+  #replay(run: Run): Promise<void> {
+    return this.#withHistory(run, (history) => replayParked(run, history))
   }
 
   #withHistory(run: Run, act: (history: History) => void): Promise<void> {

@@ -1,3 +1,4 @@
+import type { RecordedRun } from '../journal/history.ts'
 import type { Clock } from '../ports/clock.ts'
 
 /** The time that an attempt has. It stands still while its flow run is paused. */
@@ -37,4 +38,11 @@ export class TimeLimit {
     this.#stop?.()
     this.#stop = undefined
   }
+}
+
+/** When the time of a flow run began, as if it had not been paused; the journal may end with a pause. */
+export function startOfLimit(recorded: RecordedRun, now: number): number {
+  const { startedAt, pausedMs, pausedFor, stateName, last } = recorded
+  const stands = (stateName === 'Paused' || stateName === 'Suspended') && pausedFor !== 'wait'
+  return startedAt + pausedMs + (stands ? now - last.at : 0)
 }

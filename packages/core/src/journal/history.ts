@@ -29,6 +29,8 @@ export interface RecordedRun {
   /** When the body of the current try began, and how long the run has been paused since. */
   startedAt: number
   pausedMs: number
+  /** What it waits for while it is Paused or Suspended. */
+  pausedFor: PauseReason | undefined
   /** The name that it was given, by its options or its arguments. */
   runName: string | undefined
   outcome: Outcome | undefined
@@ -85,8 +87,6 @@ export interface History {
   readonly position: number
   readonly waits: readonly RecordedWait[]
   readonly messages: readonly RecordedMessage[]
-  /** What the root waits for while it is Paused or Suspended. */
-  readonly pausedFor: PauseReason | undefined
 }
 
 /** Folds a journal into what it says of its runs. Pure: the same entries give the same history. */
@@ -103,7 +103,6 @@ export function foldJournal(flowRunId: string, entries: readonly Entry[]): Histo
     position: entries.length,
     waits: fold.waits,
     messages: fold.messages,
-    pausedFor: fold.pausedFor,
   }
 }
 
@@ -111,7 +110,6 @@ class Fold {
   readonly runs: RecordedRun[] = []
   readonly waits: RecordedWait[] = []
   readonly messages: RecordedMessage[] = []
-  pausedFor: PauseReason | undefined
   readonly #children = new Map<string, RecordedChild>()
   epoch = 0
   #ends = 0
@@ -189,6 +187,7 @@ class Fold {
       tryFrom: 1,
       startedAt: 0,
       pausedMs: 0,
+      pausedFor: undefined,
       runName: entry.runName,
       outcome: undefined,
       endOrder: 0,
@@ -206,13 +205,13 @@ class Fold {
     if (isRunning(from) && (entry.to === 'AwaitingRetry' || entry.to === 'Retrying')) run.tries++
     if (isRunning(from) && entry.to === 'Recovering') run.recoveries++
     if (entry.to === 'Retrying' && from !== 'Recovering') run.tryFrom = entry.attempt
-    if ((from === 'Paused' || from === 'Suspended') && this.pausedFor !== 'wait')
+    if ((from === 'Paused' || from === 'Suspended') && run.pausedFor !== 'wait')
       run.pausedMs += entry.at - run.last.at
     if (isRunning(entry.to) && from !== 'Recovering' && from !== 'Paused') {
       run.startedAt = entry.at
       run.pausedMs = 0
     }
-    if (entry.run === 0 && entry.to !== 'Suspended') this.pausedFor = entry.pausedFor
+    if (entry.to !== 'Suspended') run.pausedFor = entry.pausedFor
     run.runName = entry.runName ?? run.runName
     run.stateName = entry.to
     run.seq = entry.seq

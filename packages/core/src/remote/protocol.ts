@@ -57,6 +57,15 @@ export type Tell =
       readonly ticket: number
       readonly what: 'cancel' | 'pause' | 'resume'
       readonly reason?: string | undefined
+      /** Of `resume`: an input. */
+      readonly input?: Parcel | undefined
+    }
+  | {
+      readonly tell: 'signal'
+      readonly ref: number
+      readonly ticket: number
+      readonly name: string
+      readonly payload: Parcel
     }
   /** It has come to rest, and waits. */
   | {

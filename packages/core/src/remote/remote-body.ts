@@ -4,7 +4,9 @@ import type { Definition } from '../definitions/definition.ts'
 import { checkLoadable } from '../definitions/loadable.ts'
 import type { BodyFunction } from '../definitions/functions.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
-import { copy, type BodyContext, type CurrentBody, type Target } from '../runs/current-body.ts'
+import { systemClock } from '../ports/system-clock.ts'
+import { copy, type Awaited, type BodyContext, type CurrentBody, type Target } from '../runs/current-body.ts'
+import { notInFlow } from '../runs/not-in-flow.ts'
 import type { Deadline } from '../runs/deadline.ts'
 import { isFailureOf, runOfError } from '../runs/failed-runs.ts'
 import { Future, Handle, isForeignFuture } from '../runs/future.ts'
@@ -276,6 +278,20 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
 
   uuid(): string {
     return this.ask({ ask: 'draw', draw: 'uuid' }) as string
+  }
+
+  sleepUntil(time: number): Promise<void> {
+    return this.sleep(Math.max(0, time - systemClock().now()))
+  }
+
+  /** It is the body of a task, which waits for no messages. */
+  message(awaited: Awaited): Promise<unknown> {
+    throw notInFlow(awaited, this.#start.name)
+  }
+
+  /** The engine gives it one. */
+  messageId(): undefined {
+    return undefined
   }
 
   sleep(ms: number): Promise<void> {

@@ -3,9 +3,10 @@ import type { Observable } from 'rxjs'
 import type { RunState } from '../machines/states.ts'
 import type { Clock } from '../ports/clock.ts'
 import { systemClock } from '../ports/system-clock.ts'
-import type { Target } from '../runs/current-body.ts'
+import type { Given, Signal, Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
-import type { Ask, Submitted, Tell } from './protocol.ts'
+import type { Ask, Parcel, Submitted, Tell } from './protocol.ts'
+import { wrap } from './wire.ts'
 
 /** The body that submitted it. */
 interface Submitter {
@@ -98,14 +99,30 @@ export class RemoteTarget implements Target {
     return this.#steer('pause')
   }
 
-  resume(): Promise<RunState> {
-    return this.#steer('resume')
+  async resume(given?: Given): Promise<RunState> {
+    return this.#steer('resume', undefined, given === undefined ? undefined : wrap(given.input, 'input'))
   }
 
-  #steer(what: 'cancel' | 'pause' | 'resume', reason?: string): Promise<RunState> {
+  async signal({ name, payload }: Signal): Promise<void> {
+    const parcel = wrap(payload, 'payload')
+    await this.#told((ticket) => ({ tell: 'signal', ref: this.ref, ticket, name, payload: parcel }))
+  }
+
+  async #steer(what: 'cancel' | 'pause' | 'resume', reason?: string, input?: Parcel): Promise<RunState> {
+    const state = await this.#told((ticket) => ({
+      tell: 'steer',
+      ref: this.ref,
+      ticket,
+      what,
+      reason,
+      input,
+    }))
+    return state as RunState
+  }
+
+  #told(tell: (ticket: number) => Tell): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const ticket = this.#body.waits({ value: (state) => resolve(state as RunState), error: reject })
-      this.#body.tell({ tell: 'steer', ref: this.ref, ticket, what, reason })
+      this.#body.tell(tell(this.#body.waits({ value: resolve, error: reject })))
     })
   }
 

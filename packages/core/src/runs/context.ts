@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
@@ -44,6 +45,74 @@ export function currentFlowRun(): CurrentRun {
  */
 export function sleep(duration: Duration): Promise<void> {
   return acting('sleep').sleep(toMilliseconds(duration, 'duration'))
+}
+
+/**
+ * Waits until a moment, also after a crash; not at all where it has passed. Rejects when the run is cancelled.
+ *
+ * @param time - A date, or milliseconds since 1970.
+ * @throws {@link UsageError} `NO_RUN_CONTEXT`, `INVALID_OPTION`, `RUN_ENDED`, `RUN_CANCELLING`
+ * @public
+ */
+export function sleepUntil(time: Date | number): Promise<void> {
+  const ms = typeof time === 'number' || time instanceof Date ? Number(time) : Number.NaN
+  if (Number.isNaN(ms)) {
+    const message = `expected a date or milliseconds since 1970, got ${inWords(time)}`
+    throw new UsageError('INVALID_OPTION', message, { details: { option: 'time' } })
+  }
+  return acting('sleepUntil').sleepUntil(ms)
+}
+
+/** @public */
+export interface ReceiveOptions {
+  /** How long to wait; default for ever. */
+  readonly timeout?: Duration
+}
+
+/**
+ * Waits for a signal to the flow run, sent with `run.signal(name, payload)`: gives its payload. Each signal is given once, in
+ * the order in which they came; what came before is kept. A flow run that is tried again gets the signals of its failed try
+ * once more. Only in the body of a flow.
+ *
+ * @typeParam T - What the sender is known to send; not checked.
+ * @throws {@link UsageError} `NO_RUN_CONTEXT`, `INVALID_OPTION`, `INVALID_DURATION`, `RUN_ENDED`, `RUN_CANCELLING`;
+ * {@link RunError} (rejects) `WAIT_TIMEOUT` where none came in time, `RUN_CANCELLED`
+ * @public
+ */
+export function receive<T = unknown>(name: string, options: ReceiveOptions = {}): Promise<T> {
+  if (typeof name !== 'string' || name === '') {
+    const message = `expected the name of a signal: receive(name), got ${inWords(name)}`
+    throw new UsageError('INVALID_OPTION', message, { details: { option: 'name' } })
+  }
+  const awaited = { for: 'signal', name } as const
+  return acting('receive').message(awaited, timeoutOf(options)) as Promise<T>
+}
+
+/**
+ * Pauses the flow run until somebody calls `run.resume(input)`, and gives what the schema makes of the input. While it is
+ * paused, nothing new starts and nothing else is handed to the body. Only in the body of a flow.
+ *
+ * @param schema - Of any Standard Schema library; without it every input is taken.
+ * @param options.timeout - How long the run may wait; then it is TimedOut, and not tried again. Default for ever.
+ * @throws {@link UsageError} `NO_RUN_CONTEXT`, `INVALID_OPTION`, `INVALID_DURATION`, `RUN_ENDED`, `RUN_CANCELLING`;
+ * {@link RunError} (rejects) `RUN_CANCELLED`
+ * @public
+ */
+export function waitForInput(schema?: undefined, options?: ReceiveOptions): Promise<unknown>
+export function waitForInput<S extends StandardSchemaV1>(
+  schema: S,
+  options?: ReceiveOptions,
+): Promise<StandardSchemaV1.InferOutput<S>>
+export function waitForInput(schema?: StandardSchemaV1, options: ReceiveOptions = {}): Promise<unknown> {
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
+    const message = `expected a schema of a Standard Schema library: waitForInput(schema), got ${inWords(schema)}`
+    throw new UsageError('INVALID_OPTION', message, { details: { option: 'schema' } })
+  }
+  return acting('waitForInput').message({ for: 'input', name: undefined, schema }, timeoutOf(options))
+}
+
+function timeoutOf({ timeout }: ReceiveOptions): number | undefined {
+  return timeout === undefined ? undefined : toMilliseconds(timeout, 'timeout')
 }
 
 /** Wall time in milliseconds since 1970, the same when the body is replayed. @throws UsageError `NO_RUN_CONTEXT` @public */

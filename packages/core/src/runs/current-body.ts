@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Observable } from 'rxjs'
 import type { Definition } from '../definitions/definition.ts'
 import type { RunState } from '../machines/states.ts'
@@ -27,7 +28,32 @@ export interface Target {
   watchStates(): Observable<RunState>
   cancel(reason: string | undefined): Promise<RunState>
   pause(): Promise<RunState>
-  resume(): Promise<RunState>
+  resume(given?: Given): Promise<RunState>
+  signal(signal: Signal): Promise<void>
+}
+
+/** An input for a run that waits for one. */
+export interface Given {
+  readonly input: unknown
+  /** Tells it from others: given twice, it counts once. Undefined where nobody repeats it. */
+  readonly id: string | undefined
+}
+
+/** A message to the body of a flow run. */
+export interface Signal {
+  readonly name: string
+  readonly payload: unknown
+  /** Tells it from others: sent twice, it is received once. Undefined where nobody repeats it. */
+  readonly id: string | undefined
+}
+
+/** What message a body waits for. */
+export interface Awaited {
+  readonly for: 'signal' | 'input'
+  /** Of a signal. */
+  readonly name: string | undefined
+  /** Of an input: what it must be. */
+  readonly schema?: StandardSchemaV1 | undefined
 }
 
 /**
@@ -59,6 +85,12 @@ export interface BodyContext {
   uuid(): string
   /** Waits for a time that the journal remembers. */
   sleep(ms: number): Promise<void>
+  /** Waits until a wall time that the journal remembers. */
+  sleepUntil(time: number): Promise<void>
+  /** Waits for a message. @throws UsageError `NO_RUN_CONTEXT` where it is not the body of a flow */
+  message(awaited: Awaited, timeoutMs: number | undefined): Promise<unknown>
+  /** What tells a message that the body sends from all others: the same when the body is replayed. */
+  messageId(target: Target, name: string): string | undefined
   /** Whether it is the body of that run, or of one that is part of it. */
   isPartOf(target: Target): boolean
 }

@@ -111,8 +111,22 @@ export class Handle {
     return this.target.pause()
   }
 
-  resume(): Promise<RunState> {
-    return this.target.resume()
+  resume(...input: readonly [] | readonly [unknown]): Promise<RunState> {
+    if (input.length === 0) return this.target.resume()
+    return this.target.resume({ input: input[0], id: undefined })
+  }
+
+  async signal(name: string, payload?: unknown): Promise<void> {
+    if (typeof name !== 'string' || name === '') {
+      const message = 'expected the name of a signal: run.signal(name, payload)'
+      throw new UsageError('INVALID_OPTION', message, { details: { option: 'name' } })
+    }
+    if (this.kind === 'task') {
+      const message = `a signal goes to a flow run; ${this.runName} (${this.id}) is a task run`
+      throw new UsageError('INVALID_OPTION', message, { details: { runId: this.id } })
+    }
+    const id = currentBody()?.context.messageId(this.target, name)
+    await this.target.signal({ name, payload, id })
   }
 
   /** The body that asks, if one does; it may lend its slot. @throws UsageError `DEADLOCK` where it waits for itself */

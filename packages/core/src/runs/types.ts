@@ -83,8 +83,23 @@ export interface FlowControls {
    * state that follows: Paused, or another one where the run can't be paused (it has ended, or is being cancelled).
    */
   pause(): Promise<RunState>
-  /** Goes on with a paused run. Resolves with the state that follows; a run that is not paused stays as it is. */
-  resume(): Promise<RunState>
+  /**
+   * Goes on with a paused run. Resolves with the state that follows; a run that is not paused stays as it is.
+   *
+   * @param input - What a body that called `waitForInput` gets; its schema decides whether it is right. One that is refused
+   * changes nothing: the run still waits. Without it, a run that waits for an input is not resumed.
+   * @throws {@link RunError} (rejects) `INVALID_INPUT`: refused, `details.issues` says why, or missing;
+   * `NO_INPUT_EXPECTED`: the run waits for none
+   */
+  resume(input?: unknown): Promise<RunState>
+  /**
+   * Sends a message to the body, which gets it from `receive(name)`: kept until it is asked for, in the order in which they
+   * come. Resolves when it is safe. Sent by the body of a run, it is sent once, however often that body is replayed.
+   *
+   * @throws {@link RunError} (rejects) `RUN_ENDED` where the run has ended; {@link CodecError} `NOT_ENCODABLE`;
+   * {@link UsageError} `INVALID_OPTION`
+   */
+  signal(name: string, payload?: unknown): Promise<void>
 }
 
 /** What calling a flow, or `engine.run`, returns. @public */

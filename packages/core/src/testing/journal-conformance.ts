@@ -15,6 +15,22 @@ import {
 
 export type { OpenedJournal } from './journal-helpers.ts'
 
+/** Of a journal that `create` made. */
+const freshSummary = {
+  name: 'delays',
+  version: '1',
+  kind: 'flow',
+  runName: undefined,
+  ended: false,
+  parentRunId: undefined,
+  tags: [],
+  node: 'node-a',
+  epoch: 1,
+  state: 'Pending',
+  startedAt: entryTime,
+  changedAt: entryTime,
+}
+
 const reading: JournalCases = {
   async 'reads any page, and nothing past the end or of an unknown journal'({ journal }) {
     const entries = [
@@ -39,18 +55,8 @@ const reading: JournalCases = {
   },
   async 'sums up a journal: its root, its position, and whether the root has ended'({ journal }) {
     await create(journal, 'run', { name: 'delays' })
-    const summary = {
-      ...{
-        flowRunId: 'run',
-        name: 'delays',
-        version: '1',
-        kind: 'flow',
-        ended: false,
-        parentRunId: undefined,
-      },
-      ...{ runName: undefined, tags: [], node: 'node-a', epoch: 1, state: 'Pending' },
-      ...{ startedAt: entryTime, changedAt: entryTime, order: (await journal.summary('run'))?.order },
-    }
+    const order = (await journal.summary('run'))?.order
+    const summary = { ...freshSummary, flowRunId: 'run', order }
     assert.deepEqual({ ...(await journal.summary('run')) }, { ...summary, position: 2 })
     // A task run of the journal ends; its root goes on.
     await append(journal, {

@@ -107,8 +107,8 @@ export const mutants: readonly Mutant[] = [
     fault: 'a run ends, or is tried again, while runs of its body are live',
     file: 'engine/attempt.ts',
     find: `    if (this.#live.size > 0) return
-    if (this.run.stateName === 'Paused') return`,
-    replace: `    if (this.run.stateName === 'Paused') return`,
+    if (this.run.stateName === 'Paused' && !this.#isInputLate) return`,
+    replace: `    if (this.run.stateName === 'Paused' && !this.#isInputLate) return`,
     foundBy: 'children end first',
   },
 ]

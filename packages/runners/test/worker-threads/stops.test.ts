@@ -100,7 +100,10 @@ describe('a body that heeds its signal', () => {
   const patient = onThreads({ threads: 1, patience: '10s' })
   let only: number
   beforeAll(async () => (only = await patient.run(() => thread())))
-  afterEach(async () => expect(await patient.run(() => thread())).toBe(only))
+  afterEach(async () => {
+    const now = await patient.run(() => thread())
+    if (now !== only) throw new Error(`thread ${only} was replaced by ${now}`)
+  })
   afterAll(() => patient[Symbol.asyncDispose]())
 
   it.each(waysToHeed)('ends in its thread at its time limit: that goes on (%s)', async (way) => {

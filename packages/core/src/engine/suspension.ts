@@ -1,0 +1,79 @@
+import type { Clock } from '../ports/clock.ts'
+import type { BodyWaits } from './body-waits.ts'
+import { earliest } from './earliest.ts'
+import type { Handover } from './handover.ts'
+import { suspendedError } from './run-errors.ts'
+import type { Run } from './run.ts'
+import { park } from './wakes.ts'
+
+/** The attempt of a flow whose body may come to wait for long. */
+interface Resting {
+  readonly run: Run
+  readonly host: { readonly clock: Clock; readonly suspendAfterMs: number | undefined }
+  readonly begun: boolean
+  /** Whether the body has ended, or its run goes on without it. */
+  readonly isOver: boolean
+  readonly liveChildren: number
+  readonly waits: BodyWaits
+  readonly handover: Handover
+  readonly deadline: number | undefined
+}
+
+/**
+ * Lets go of a body that only waits: for a time, a message, or the end of a pause. It is replayed when that is there, so that
+ * a run that waits for a month costs a record, not a body. Whether a body does anything else, such as I/O of its own, can't be
+ * seen: it counts as waiting when its journal has told nothing new of it for as long as the engine says.
+ */
+export class RestWatch {
+  readonly #attempt: Resting
+  /** Position of the newest entry when it was looked at last. */
+  #newest = 0
+  #stop: (() => void) | undefined
+
+  constructor(attempt: Resting) {
+    this.#attempt = attempt
+  }
+
+  /** The body may rest from now on. */
+  rests(): void {
+    const { host, run } = this.#attempt
+    if (this.#stop !== undefined || host.suspendAfterMs === undefined) return
+    this.#newest = run.ledger.newest
+    this.#stop = host.clock.at(host.clock.now() + host.suspendAfterMs, () =>
+      this.#look(host.suspendAfterMs ?? 0),
+    )
+  }
+
+  stop(): void {
+    this.#stop?.()
+    this.#stop = undefined
+  }
+
+  #look(afterMs: number): void {
+    this.#stop = undefined
+    const { run, host, begun, isOver, liveChildren, waits, handover, deadline } = this.#attempt
+    const isHeld = run.stateName === 'Paused' && run.rare?.pausedFor === undefined
+    const { pending } = waits
+    if (isOver || !begun || (pending.length === 0 && !isHeld)) return
+    const due = earliest([
+      run.stateName === 'Paused' ? undefined : deadline,
+      ...pending.map((wait) => wait.deadline),
+    ])
+    const isSoon = !isHeld && due !== undefined && due - host.clock.now() < afterMs
+    const moved = run.ledger.newest !== this.#newest || liveChildren > 0 || handover.uncalled > 0
+    if (moved || isSoon) {
+      this.rests()
+      return
+    }
+    const signals = new Set<string>()
+    for (const { awaited } of pending) if (awaited?.name !== undefined) signals.add(awaited.name)
+    if (run.stateName !== 'Paused') {
+      run.rarely.pausedFor = 'wait'
+      run.move({ type: 'pause' }, 'waits')
+    }
+    if (!run.move({ type: 'suspend' }, 'its body was let go, and runs again when there is something to do'))
+      return
+    run.letGo(suspendedError(run))
+    park(run, { deadline: due, signals })
+  }
+}
