@@ -3,7 +3,8 @@ import type { Attempt } from './attempt.ts'
 import type { Claim, Claimant } from './limits.ts'
 import { limitDeadlockError, waitedTooLongError } from './run-errors.ts'
 import type { Held } from './rare.ts'
-import type { Hit, Run, Seeker } from './run.ts'
+import type { Hit, Seeker } from './results.ts'
+import type { Run } from './run.ts'
 
 /** What follows on an admission. */
 export interface Admitting {
@@ -32,7 +33,7 @@ function limitsOf(run: Run): readonly object[] | undefined {
  * What a run does between the end of its upstreams and the start of its body: it looks for a cached result, and waits for
  * slots of the limits that count it. Holds those slots until the run gives them back.
  */
-export class Admission implements Held, Claimant, Seeker {
+export class Admission implements Held, Claimant, Seeker<Run> {
   readonly run: Run
   #attempt: Attempt
   readonly #admitting: Admitting

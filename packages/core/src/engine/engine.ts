@@ -379,7 +379,8 @@ export class Engine implements RunHost {
 
   async #close(graceMs: number): Promise<void> {
     engineClosed(this)
-    const live = [...this.#live.values()]
+    // One without a body goes on in another engine.
+    const live = [...this.#live.values()].filter((run) => !run.isParked)
     if (graceMs > 0 && live.length > 0) {
       const ends = live.map(
         (run) => new Promise<void>((resolve) => run.whenSettled({ runEnded: () => resolve() })),

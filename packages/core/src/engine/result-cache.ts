@@ -10,7 +10,8 @@ import { canonicalHash } from '../values/canonical.ts'
 import { runOutside } from '../runs/run-context.ts'
 import type { Deadlocks, Need, Wait } from './deadlocks.ts'
 import { messageOf } from './outcome.ts'
-import type { EndListener, Hit, Results, Run, Seeker } from './run.ts'
+import type { Hit, Results, Seeker } from './results.ts'
+import type { EndListener, Run } from './run.ts'
 
 /** One key that a run is making a result for, and the runs that wait for that. */
 class Flight implements Need {
@@ -19,7 +20,7 @@ class Flight implements Need {
   readonly hasQueue = false
   readonly key: string
   leader: Run
-  readonly followers = new Set<Seeker>()
+  readonly followers = new Set<Seeker<Run>>()
   /** Whether a run that began later makes a result of the key: what this one makes is not kept. */
   superseded = false
   /** What the store had for the leader. */
@@ -44,14 +45,14 @@ const patienceMs = 10_000
  * Results of earlier calls. While one run makes the result of a key, equal calls wait for it: where it completes they get
  * its result, and where it does not the next of them makes it.
  */
-export class ResultCache implements Results {
+export class ResultCache implements Results<Run> {
   readonly #cache: Cache
   readonly #flights = new Map<string, Flight>()
   readonly #ledBy = new Map<Run, Flight>()
-  readonly #following = new Map<Seeker, Following>()
+  readonly #following = new Map<Seeker<Run>, Following>()
   readonly #deadlocks: Deadlocks
   /** Those who wait for the store, and what ends their patience. */
-  readonly #reading = new Map<Seeker, () => void>()
+  readonly #reading = new Map<Seeker<Run>, () => void>()
   readonly #flowHashes = new WeakMap<readonly unknown[], string>()
 
   constructor(cache: Cache, deadlocks: Deadlocks) {
@@ -96,7 +97,7 @@ export class ResultCache implements Results {
     return hash
   }
 
-  seek(key: string, seeker: Seeker): void {
+  seek(key: string, seeker: Seeker<Run>): void {
     const { run } = seeker
     const flight = this.#flights.get(key)
     if (run.definition.settings.caching?.refresh === true || flight === undefined) {
@@ -110,7 +111,7 @@ export class ResultCache implements Results {
     else this.#follow(flight, seeker)
   }
 
-  #follow(flight: Flight, seeker: Seeker): void {
+  #follow(flight: Flight, seeker: Seeker<Run>): void {
     const following = new Following(flight, seeker, () => {
       // It would wait for itself: it makes a result of its own.
       this.left(seeker)
@@ -134,7 +135,7 @@ export class ResultCache implements Results {
     return flight
   }
 
-  #lead(key: string, seeker: Seeker): void {
+  #lead(key: string, seeker: Seeker<Run>): void {
     this.#ask(this.#newFlight(key, seeker.run), seeker)
   }
 
@@ -144,7 +145,7 @@ export class ResultCache implements Results {
     run.whenSettled(new Landing(this, flight))
   }
 
-  #ask(flight: Flight, seeker: Seeker): void {
+  #ask(flight: Flight, seeker: Seeker<Run>): void {
     const { run } = seeker
     this.#leadWith(flight, run)
     if (run.definition.settings.caching?.refresh === true) {
@@ -156,7 +157,7 @@ export class ResultCache implements Results {
     })
   }
 
-  async read(key: string, seeker: Seeker): Promise<Hit | undefined> {
+  async read(key: string, seeker: Seeker<Run>): Promise<Hit | undefined> {
     const { run } = seeker
     const deadline = deadlineAfter(run.host.clock, patienceMs)
     this.#reading.set(seeker, deadline.stop)
@@ -194,7 +195,7 @@ export class ResultCache implements Results {
     }
   }
 
-  left(seeker: Seeker): void {
+  left(seeker: Seeker<Run>): void {
     this.#reading.get(seeker)?.()
     this.#reading.delete(seeker)
     const following = this.#following.get(seeker)
@@ -292,7 +293,7 @@ class Following implements Wait {
   readonly holding: readonly object[]
   readonly giveUp: () => void
 
-  constructor(flight: Flight, seeker: Seeker, giveUp: () => void) {
+  constructor(flight: Flight, seeker: Seeker<Run>, giveUp: () => void) {
     this.flight = flight
     this.needs = [flight]
     this.holding = seeker.holding()

@@ -20,6 +20,7 @@ import type { Given, Signal, Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
 import type { HandedOver } from './handed-over.ts'
 import { startActor, type RunActor } from './run-actor.ts'
+import type { Results } from './results.ts'
 import { noTags, tagsBelow } from './tags.ts'
 import { stateOf } from '../journal/run-state.ts'
 import type { ValueStore } from './value-store.ts'
@@ -53,7 +54,7 @@ export interface RunHost extends LedgerHost {
   /** How long a body only waits before it is let go; undefined for never. */
   readonly suspendAfterMs: number | undefined
   readonly limits: Limiter
-  readonly results: Results
+  readonly results: Results<Run>
   /** Takes a call that a body makes. @throws UsageError for misuse */
   call(definition: Definition, args: readonly unknown[], caller: Body): Target
   /** A body says how far it is. @throws UsageError `INVALID_OPTION` */
@@ -74,42 +75,6 @@ export interface Steered {
   asked(run: Run): void
   /** What a run whose body was let go waits for may be there. */
   wake(run: Run): void
-}
-
-/** A result that was found in the cache. */
-export interface Hit {
-  readonly value: unknown
-  /** The run that made it. */
-  readonly runId: string
-}
-
-/** A run that wants to know whether there is a result. */
-export interface Seeker {
-  readonly run: Run
-  /** Whether it waits no more. */
-  readonly gone: boolean
-  /** There is a result; or there is none, and it is this run's part to make one. */
-  found(hit: Hit | undefined): void
-  /** See `Wait`. */
-  holding(): readonly object[]
-}
-
-/** Results of earlier calls, and the runs that wait for one that is being made. */
-export interface Results {
-  /** The key of a call; undefined where it has none, or none can be made: then the run is told of in the log. */
-  keyOf(run: Run, parameters: readonly unknown[]): string | undefined
-  /** Looks for a result of the key, or waits for the run that makes it. */
-  seek(key: string, seeker: Seeker): void
-  /** The result that is stored; undefined where it is missing, expired or can't be read. */
-  read(key: string, seeker: Seeker): Promise<Hit | undefined>
-  /** Its body ran before, or is tried again: it makes a result whatever is stored. */
-  goOn(key: string, run: Run): void
-  /** It waits no more. */
-  left(seeker: Seeker): void
-  /** Whether the run is making a result that others may wait for. */
-  leads(run: Run): boolean
-  /** A run does not go on to make its result, for now or for good: another one may. */
-  abandoned(run: Run): void
 }
 
 /** The body of a run, as seen by the runs that it submitted, by what it waits for, and by what ends it. */
@@ -550,8 +515,11 @@ export class Run implements CommitSubject, HandedOver {
 
   /** When what came of it is safe. */
   async #steered(done?: Promise<void>): Promise<RunState> {
-    await done
-    await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
+    try {
+      await done
+    } finally {
+      await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
+    }
     return this.state
   }
 
