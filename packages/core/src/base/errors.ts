@@ -60,6 +60,8 @@ export type ErrorCode =
   | 'JOURNAL_UNAVAILABLE'
   | 'NODE_IN_USE'
   | 'RUN_EXISTS'
+  // what tests of flows find
+  | 'CRASH_FOUND'
   // a defect of Troupe itself
   | 'INTERNAL'
 

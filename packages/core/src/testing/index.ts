@@ -14,7 +14,11 @@ export {
   type ContractEngine,
   type TaskRunnerContractOptions,
 } from './contract/task-runner-contract.ts'
+export { CrashError } from './crash-error.ts'
+export { crashEverywhere, type CrashOptions, type CrashReport } from './crash-everywhere.ts'
+export type { CrashedRun, CrashEngineOptions } from './crash-run.ts'
 export { crashingJournal, type CrashingJournal, type CrashPoint } from './crashing-journal.ts'
+export { effectsLog, type EffectsLog } from './effects-log.ts'
 export { journalConformance, type OpenedJournal } from './journal-conformance.ts'
 export { randomConformance, type OpenedRandom } from './random-conformance.ts'
 export { createTestEngine, type TestEngine, type TestEngineOptions } from './test-engine.ts'

@@ -1,0 +1,121 @@
+import { inspect, isDeepStrictEqual } from 'node:util'
+import type { Ran } from './crash-run.ts'
+import type { RecordedEffect } from './effects-log.ts'
+
+/** What of a run must be the same, however often its process died. */
+export interface Comparable {
+  readonly state: string | undefined
+  readonly value?: unknown
+  readonly error?: unknown
+  readonly effects?: unknown
+}
+
+/** Effects of an `effectsLog()`. */
+export class LoggedEffects {
+  readonly byKey: ReadonlyMap<string, RecordedEffect>
+
+  constructor(byKey: ReadonlyMap<string, RecordedEffect>) {
+    this.byKey = byKey
+  }
+}
+
+/** What a run came to, as it is shown. */
+export function comparable({ stuck, state, value, error, effects }: Ran): Comparable {
+  const shown = effects instanceof LoggedEffects ? new Map([...effects.byKey].map(([key, { values }]) => [key, values])) : effects
+  return {
+    state: stuck ?? state,
+    ...(error === undefined ? { value } : { error }),
+    ...(shown === undefined ? undefined : { effects: shown }),
+  }
+}
+
+/** In what a run differs from one that did not die: a sentence each. */
+export function differences(whole: Ran, ran: Ran): string[] {
+  if (ran.stuck !== undefined) return [ran.stuck]
+  const translate = translation(whole.draws, ran.draws)
+  const found: string[] = []
+  const error = translate(ran.error) as Ran['error']
+  const value = translate(ran.value)
+  if (ran.state !== whole.state) found.push(`it ended ${ran.state}${because(error)}, and not ${whole.state}`)
+  else if (!isDeepStrictEqual(error, whole.error)) {
+    found.push(`it failed${because(error)}, and not${because(whole.error)}`)
+  } else if (!isDeepStrictEqual(value, whole.value)) {
+    found.push(`its result is ${shown(value)}, and not ${shown(whole.value)}`)
+  }
+  if (whole.effects instanceof LoggedEffects && ran.effects instanceof LoggedEffects) {
+    return [...found, ...differentEffects(whole.effects.byKey, translatedLog(ran.effects.byKey, translate))]
+  }
+  const effects = translate(ran.effects)
+  if (!isDeepStrictEqual(effects, whole.effects)) {
+    found.push(`its effects are ${shown(effects)}, and not ${shown(whole.effects)}`)
+  }
+  return found
+}
+
+type Log = ReadonlyMap<string, RecordedEffect>
+
+function differentEffects(whole: Log, ran: Log): string[] {
+  const found: string[] = []
+  for (const [key, effect] of ran) {
+    const { values, times, flow } = effect
+    const without = whole.get(key)
+    if (values.length > 1) {
+      found.push(`effect '${key}' was done with different values: ${values.map(shown).join(', ')}`)
+    } else if (without === undefined) {
+      found.push(`effect '${key}' was done, and is not done without the crash`)
+    } else if (!isDeepStrictEqual(values, without.values)) {
+      found.push(`effect '${key}' was done with ${values.map(shown).join()}, and not ${without.values.map(shown).join()}`)
+    }
+    if (flow !== undefined && without !== undefined && times !== without.times) {
+      found.push(
+        `effect '${key}' was done ${times} times, and not ${without.times}, by the body of flow ${flow}, ` +
+          'which runs again: it belongs in a task',
+      )
+    }
+  }
+  for (const key of whole.keys()) if (!ran.has(key)) found.push(`effect '${key}' is missing`)
+  return found
+}
+
+function translatedLog(log: Log, translate: (value: unknown) => unknown): Log {
+  const translated = [...log].map(([key, { values, ...effect }]) => {
+    return [translate(key) as string, { ...effect, values: values.map(translate) }] as const
+  })
+  return new Map(translated)
+}
+
+/**
+ * A draw that was lost with a process is drawn anew, and may well differ. So values that were drawn at the same place are
+ * taken for the same, also within texts.
+ */
+function translation(whole: Ran['draws'], ran: Ran['draws']): (value: unknown) => unknown {
+  const numbers = new Map<unknown, unknown>()
+  const texts: [string, string][] = []
+  for (const [place, drawn] of ran) {
+    const before = whole.get(place)
+    if (before === undefined || before === drawn) continue
+    numbers.set(drawn, before)
+    texts.push([`${drawn as string | number}`, `${before as string | number}`])
+  }
+  if (texts.length === 0) return (value) => value
+  const translate = (value: unknown): unknown => {
+    if (numbers.has(value)) return numbers.get(value)
+    if (typeof value === 'string') return texts.reduce((text, [from, to]) => text.replaceAll(from, to), value)
+    if (typeof value !== 'object' || value === null) return value
+    if (Array.isArray(value)) return value.map(translate)
+    if (value instanceof Map) return new Map([...value].map(([key, item]) => [translate(key), translate(item)]))
+    if (value instanceof Set) return new Set([...value].map(translate))
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (prototype !== Object.prototype && prototype !== null) return value
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [translate(key), translate(item)]))
+  }
+  return translate
+}
+
+function because(error: Ran['error']): string {
+  return error === undefined ? '' : ` with ${error.name}: ${error.message}`
+}
+
+function shown(value: unknown): string {
+  return inspect(value, { depth: 4, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 200 })
+}
