@@ -21,7 +21,10 @@ export class LoggedEffects {
 
 /** What a run came to, as it is shown. */
 export function comparable({ stuck, state, value, error, effects }: Ran): Comparable {
-  const shown = effects instanceof LoggedEffects ? new Map([...effects.byKey].map(([key, { values }]) => [key, values])) : effects
+  const shown =
+    effects instanceof LoggedEffects
+      ? new Map([...effects.byKey].map(([key, { values }]) => [key, values]))
+      : effects
   return {
     state: stuck ?? state,
     ...(error === undefined ? { value } : { error }),
@@ -32,7 +35,7 @@ export function comparable({ stuck, state, value, error, effects }: Ran): Compar
 /** In what a run differs from one that did not die: a sentence each. */
 export function differences(whole: Ran, ran: Ran): string[] {
   if (ran.stuck !== undefined) return [ran.stuck]
-  const translate = translation(whole.draws, ran.draws)
+  const translate = translation(whole.chances, ran.chances)
   const found: string[] = []
   const error = translate(ran.error) as Ran['error']
   const value = translate(ran.value)
@@ -64,7 +67,9 @@ function differentEffects(whole: Log, ran: Log): string[] {
     } else if (without === undefined) {
       found.push(`effect '${key}' was done, and is not done without the crash`)
     } else if (!isDeepStrictEqual(values, without.values)) {
-      found.push(`effect '${key}' was done with ${values.map(shown).join()}, and not ${without.values.map(shown).join()}`)
+      found.push(
+        `effect '${key}' was done with ${values.map(shown).join()}, and not ${without.values.map(shown).join()}`,
+      )
     }
     if (flow !== undefined && without !== undefined && times !== without.times) {
       found.push(
@@ -85,10 +90,10 @@ function translatedLog(log: Log, translate: (value: unknown) => unknown): Log {
 }
 
 /**
- * A draw that was lost with a process is drawn anew, and may well differ. So values that were drawn at the same place are
- * taken for the same, also within texts.
+ * A draw that was lost with a process is drawn anew, and may well differ; so may the ids of runs that it is an argument of.
+ * What chance gave at the same place is taken for the same, also within texts.
  */
-function translation(whole: Ran['draws'], ran: Ran['draws']): (value: unknown) => unknown {
+function translation(whole: Ran['chances'], ran: Ran['chances']): (value: unknown) => unknown {
   const numbers = new Map<unknown, unknown>()
   const texts: [string, string][] = []
   for (const [place, drawn] of ran) {
@@ -98,12 +103,15 @@ function translation(whole: Ran['draws'], ran: Ran['draws']): (value: unknown) =
     texts.push([`${drawn as string | number}`, `${before as string | number}`])
   }
   if (texts.length === 0) return (value) => value
+  // The id of a task run begins with that of its flow run.
+  texts.sort(([a], [b]) => b.length - a.length)
   const translate = (value: unknown): unknown => {
     if (numbers.has(value)) return numbers.get(value)
     if (typeof value === 'string') return texts.reduce((text, [from, to]) => text.replaceAll(from, to), value)
     if (typeof value !== 'object' || value === null) return value
     if (Array.isArray(value)) return value.map(translate)
-    if (value instanceof Map) return new Map([...value].map(([key, item]) => [translate(key), translate(item)]))
+    if (value instanceof Map)
+      return new Map([...value].map(([key, item]) => [translate(key), translate(item)]))
     if (value instanceof Set) return new Set([...value].map(translate))
     const prototype: unknown = Object.getPrototypeOf(value)
     if (prototype !== Object.prototype && prototype !== null) return value

@@ -18,7 +18,10 @@ export class CrashError extends TroupeError {
   readonly expected: unknown
   readonly actual: unknown
 
-  constructor(message: string, found: Pick<CrashError, 'crashes' | 'differences' | 'journal' | 'expected' | 'actual'>) {
+  constructor(
+    message: string,
+    found: Pick<CrashError, 'crashes' | 'differences' | 'journal' | 'expected' | 'actual'>,
+  ) {
     super('CRASH_FOUND', message, { details: { crashes: found.crashes, differences: found.differences } })
     this.crashes = found.crashes
     this.differences = found.differences

@@ -9,7 +9,13 @@ import { seededRandom } from '../ports/random.ts'
 import type { Args, FlowRunHandle } from '../runs/types.ts'
 import { comparable, differences, LoggedEffects } from './crash-compare.ts'
 import { CrashError } from './crash-error.ts'
-import { runCrashing, type CrashedRun, type CrashEngineOptions, type CrashTest, type Ran } from './crash-run.ts'
+import {
+  runCrashing,
+  type CrashedRun,
+  type CrashEngineOptions,
+  type CrashTest,
+  type Ran,
+} from './crash-run.ts'
 import type { CrashPoint } from './crashing-journal.ts'
 import { effectsOf, type EffectsLog } from './effects-log.ts'
 import { journalLines } from './journal-lines.ts'
@@ -38,9 +44,12 @@ export interface CrashOptions<R> {
   readonly result?: (value: R) => unknown
   /** Makes the journal of a run, which is closed after it; default a `memoryJournal()`. */
   readonly journal?: () => Journal | Promise<Journal>
-  /** How often the process of one run dies at the most; default 2. */
+  /**
+   * How often the process of one run dies at the most; default 2. More than 3 is more than `maxRecoveries` allows, unless
+   * the flow says otherwise.
+   */
   readonly times?: number
-  /** Most runs with a crash; of more points a sample is taken, by the seed. Default 1,000. */
+  /** Most runs with a crash; of more a sample is taken, by the seed, those with one crash first. Default 1,000. */
   readonly max?: number
   /** Of all chance; default 1. */
   readonly seed?: number
@@ -56,15 +65,15 @@ export interface CrashReport {
   readonly points: number
   /** Those of them in which it died more than once. */
   readonly repeated: number
+  /** Runs that ended before they came to the point: what takes real time may take another way. They count as no point. */
+  readonly missed: number
   /** Entries and appends of the run without a crash, over all journals. */
   readonly entries: number
   readonly appends: number
 }
 
-const optionNames: readonly string[] = [
-  ...['engine', 'effects', 'reset', 'restart', 'drive', 'check', 'result'],
-  ...['journal', 'times', 'max', 'seed', 'limit', 'log'],
-]
+const optionNames: readonly string[] =
+  'engine effects reset restart drive check result journal times max seed limit log'.split(' ')
 
 /**
  * Shows that a flow survives a crash anywhere: runs it once, on virtual time, and then again and again. In each run the
@@ -72,7 +81,8 @@ const optionNames: readonly string[] = [
  * engine recovers the run, which must come to the same end, with the same effects. Then it dies once more on the way, at a
  * point of the recovery that the seed chooses.
  *
- * Values that bodies draw (`uuid()`, `random()`, `now()`) may differ: those of the same draw are taken for the same.
+ * Values that bodies draw (`uuid()`, `random()`, `now()`) may differ, and ids of runs: those of the same place are taken for
+ * the same.
  *
  * @param args - Arguments of the flow.
  * @returns What was tried; a line in the log says the same.
@@ -91,17 +101,17 @@ export async function crashEverywhere<A extends readonly unknown[], R>(
   const suite = new Suite(test, log)
   const whole = await suite.whole()
   const random = seededRandom(seed)
-  const points = sample(pointsOf(whole.appends[0] ?? []), Math.ceil(max / times), () => random.number())
+  const number = (): number => random.number()
   let left = max
-  for (const point of points) {
-    let crashes: readonly CrashPoint[] = [point]
-    while (left > 0) {
-      left--
-      const ran = await suite.crash(crashes)
-      const next = pointsOf(ran.appends[crashes.length] ?? [])
-      const again = next[Math.floor(random.number() * next.length)]
-      if (again === undefined || crashes.length === times) break
-      crashes = [...crashes, again]
+  let reached: (readonly CrashPoint[])[] = pointsOf(whole.appends[0] ?? []).map((point) => [point])
+  for (let round = 1; round <= times; round++) {
+    const tried = sample(reached, left, number)
+    left -= tried.length
+    reached = []
+    for (const crashes of tried) {
+      const next = pointsOf((await suite.crash(crashes)).appends[crashes.length] ?? [])
+      const again = next[Math.floor(number() * next.length)]
+      if (again !== undefined) reached.push([...crashes, again])
     }
   }
   return suite.report()
@@ -113,6 +123,7 @@ class Suite<R> {
   #whole: Ran | undefined
   #points = 0
   #repeated = 0
+  #missed = 0
 
   constructor(test: CrashTest<R>, log: (line: string) => void) {
     this.#test = test
@@ -126,19 +137,21 @@ class Suite<R> {
   /** A run without a crash. Two of them must agree, or nothing could be said of others. */
   async whole(): Promise<Ran> {
     const whole = await runCrashing(this.#test, [])
-    if (whole.stuck !== undefined) this.#fail(`${this.#name} does not end without a crash`, whole, [whole.stuck])
+    if (whole.stuck !== undefined)
+      this.#fail(`${this.#name} does not end without a crash`, whole, [whole.stuck])
     const again = await runCrashing(this.#test, [])
     this.#whole = whole
     const found = differences(whole, again)
     const advice = 'put back by `reset` what a run changes, and leave out by `result` what may differ'
-    if (found.length > 0) this.#fail(`two runs of ${this.#name} without a crash differ (${advice})`, again, found)
+    if (found.length > 0)
+      this.#fail(`two runs of ${this.#name} without a crash differ (${advice})`, again, found)
     return whole
   }
 
   async crash(crashes: readonly CrashPoint[]): Promise<Ran> {
     const ran = await runCrashing(this.#test, crashes)
-    // What takes real time may take another way, and does not come to the point.
-    if (ran.deaths === crashes.length) this.#points++
+    if (ran.deaths < crashes.length) this.#missed++
+    else this.#points++
     if (ran.deaths === crashes.length && ran.deaths > 1) this.#repeated++
     const found = differences(this.#whole ?? ran, ran)
     if (found.length === 0) return ran
@@ -151,11 +164,18 @@ class Suite<R> {
     const entries = sizes.reduce((sum, size) => sum + size, 0)
     if (this.#points === 0 && this.#whole !== undefined)
       this.#fail(`${this.#name} came to no point at which it could die`, this.#whole, ['0 points were tried'])
+    const missed = this.#missed === 0 ? '' : `; ${this.#missed} points were not reached`
     this.#log(
       `crashEverywhere: ${this.#name} came to the same end from ${this.#points} points ` +
-        `(${entries} entries in ${sizes.length} appends; ${this.#repeated} times its process died more than once)`,
+        `(${entries} entries in ${sizes.length} appends; ${this.#repeated} times its process died more than once${missed})`,
     )
-    return { points: this.#points, repeated: this.#repeated, entries, appends: sizes.length }
+    return {
+      points: this.#points,
+      repeated: this.#repeated,
+      missed: this.#missed,
+      entries,
+      appends: sizes.length,
+    }
   }
 
   #fail(what: string, ran: Ran, found: readonly string[], crashes: readonly CrashPoint[] = []): never {
@@ -189,7 +209,7 @@ function pointsOf(appends: readonly number[]): CrashPoint[] {
 }
 
 /** As many of the points, in their order. */
-function sample(points: CrashPoint[], count: number, random: () => number): CrashPoint[] {
+function sample<T>(points: T[], count: number, random: () => number): T[] {
   if (points.length <= count) return points
   const chosen = points.map((point, place) => ({ point, place, rank: random() }))
   chosen.sort((a, b) => a.rank - b.rank)
@@ -245,7 +265,10 @@ function snapshotOf(effects: CrashOptions<never>['effects']): unknown {
   if (byKey !== undefined) return new LoggedEffects(byKey)
   if (effects === undefined) return undefined
   if (typeof effects !== 'function')
-    throw invalid('effects', `expected \`effects\` to be a function or an effectsLog(), got ${inWords(effects)}`)
+    throw invalid(
+      'effects',
+      `expected \`effects\` to be a function or an effectsLog(), got ${inWords(effects)}`,
+    )
   return structuredClone(effects())
 }
 

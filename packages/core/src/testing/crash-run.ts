@@ -12,6 +12,7 @@ import { deadlineAfter } from '../runs/deadline.ts'
 import type { FlowRunHandle } from '../runs/types.ts'
 import { cloneValue } from '../values/codec.ts'
 import { crashingJournal, type CrashingJournal, type CrashPoint } from './crashing-journal.ts'
+import { chancesOf } from './chances.ts'
 import type { Happened } from './journal-lines.ts'
 import { mortalClock, type MortalClock } from './mortal-clock.ts'
 import { createTestEngine, type TestEngine, type TestEngineOptions } from './test-engine.ts'
@@ -53,8 +54,8 @@ export interface Ran {
   readonly value: unknown
   readonly error: { readonly name: string; readonly message: string; readonly code: unknown } | undefined
   readonly effects: unknown
-  /** Values that bodies drew, by run and place. */
-  readonly draws: ReadonlyMap<string, unknown>
+  /** What chance and time decided, by its place. */
+  readonly chances: ReadonlyMap<string, unknown>
   /** For each process, how many entries each of its appends has. */
   readonly appends: readonly (readonly number[])[]
   /** How often a process died. */
@@ -152,7 +153,7 @@ class Lives<R> {
     return {
       ...ending,
       effects,
-      draws: drawsOf(this.#story),
+      chances: chancesOf(this.#story),
       appends: this.#appends,
       deaths: this.#deaths,
       story: this.#story,
@@ -242,8 +243,11 @@ class Lives<R> {
   }
 
   #whereItStands(errors: readonly unknown[]): string {
-    const newest = this.#story.findLast((happened) => 'entry' in happened && happened.entry.kind === 'transition')
-    const state = newest !== undefined && 'entry' in newest && 'to' in newest.entry ? newest.entry.to : 'nothing'
+    const newest = this.#story.findLast(
+      (happened) => 'entry' in happened && happened.entry.kind === 'transition',
+    )
+    const state =
+      newest !== undefined && 'entry' in newest && 'to' in newest.entry ? newest.entry.to : 'nothing'
     const heard = errors.length === 0 ? '' : `; engine.errors: ${errors.map(inWords).join('; ')}`
     return `it was not over after ${this.#test.limitMs} ms (\`limit\`); the newest transition is to ${state}${heard}`
   }
@@ -256,26 +260,6 @@ function notEnded(stuck: string): Ending {
 function inShort(error: unknown): Ran['error'] {
   if (!(error instanceof Error)) return { name: '', message: inWords(error), code: undefined }
   return { name: error.name, message: error.message, code: (error as { code?: unknown }).code }
-}
-
-/** Drawn values, by the run that drew them and the place among its draws. */
-function drawsOf(story: readonly Happened[]): Map<string, unknown> {
-  const runs = new Map<string, string[]>()
-  const counts = new Map<string, number>()
-  const draws = new Map<string, unknown>()
-  for (const happened of story) {
-    if (!('entry' in happened)) continue
-    const { flowRunId, entry } = happened
-    const ids = runs.get(flowRunId) ?? []
-    runs.set(flowRunId, ids)
-    if (entry.kind === 'submitted') ids.push(entry.runId)
-    if (entry.kind !== 'draw') continue
-    const runId = ids[entry.run] ?? ''
-    const place = (counts.get(runId) ?? 0) + 1
-    counts.set(runId, place)
-    draws.set(`${runId} ${entry.draw} ${place}`, entry.value)
-  }
-  return draws
 }
 
 async function rest(): Promise<void> {

@@ -43,9 +43,7 @@ class Log implements EffectsLog {
   }
 
   snapshot(): Map<string, readonly unknown[]> {
-    return new Map(
-      [...this[recorded]].map(([key, { values }]) => [key, values] as const).toSorted(byKey),
-    )
+    return new Map([...this[recorded]].map(([key, { values }]) => [key, values] as const).toSorted(byKey))
   }
 
   clear(): void {

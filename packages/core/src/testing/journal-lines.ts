@@ -72,7 +72,8 @@ class Names {
 
   #transition({ run, runName, to, attempt, message, outcome }: TransitionEntry): string {
     if (runName !== undefined) this.#runs[run] = runName
-    const ended = outcome === undefined ? '' : ` ${'value' in outcome ? stored(outcome.value) : failed(outcome.failure)}`
+    const ended =
+      outcome === undefined ? '' : ` ${'value' in outcome ? stored(outcome.value) : failed(outcome.failure)}`
     const why = message === undefined ? '' : `: ${message}`
     return `${this.#name(run)} → ${to}, attempt ${attempt}${why}${ended}`
   }
@@ -99,10 +100,17 @@ function stored(value: unknown): string {
 }
 
 function failed(failure: unknown): string {
-  return failure instanceof Error ? String(failure) : String(toError(failure as Parameters<typeof toError>[0]))
+  return failure instanceof Error
+    ? String(failure)
+    : String(toError(failure as Parameters<typeof toError>[0]))
 }
 
 function short(value: unknown): string {
-  const text = inspect(value, { depth: 3, breakLength: Number.POSITIVE_INFINITY, maxArrayLength: 20, maxStringLength: 200 })
+  const text = inspect(value, {
+    depth: 3,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxArrayLength: 20,
+    maxStringLength: 200,
+  })
   return text.length <= 300 ? text : `${text.slice(0, 300)}…`
 }

@@ -10,21 +10,24 @@ async function collect(transitions: AsyncIterable<Transition>): Promise<Transiti
 }
 
 describe('a flow run whose process dies', () => {
-  it.each(Object.entries(flows))('ends as an uncrashed one does, wherever it dies: %s', async (_, started) => {
-    let effects = freshEffects()
-    const { points, repeated } = await crashEverywhere(started, [], {
-      times: 3,
-      effects: () => effects.keys,
-      reset() {
-        resetFailures()
-        effects = freshEffects()
-      },
-      check: async ({ run, engine }) => {
-        checkTransitions(await collect(engine.watch({ flowRunId: run.id })))
-      },
-      log: () => undefined,
-    })
-    expect(points).toBeGreaterThan(8)
-    expect(repeated).toBeGreaterThan(points / 2)
-  })
+  it.each(Object.entries(flows))(
+    'ends as an uncrashed one does, wherever it dies: %s',
+    async (_, started) => {
+      let effects = freshEffects()
+      const { points, repeated } = await crashEverywhere(started, [], {
+        times: 3,
+        effects: () => effects.keys,
+        reset() {
+          resetFailures()
+          effects = freshEffects()
+        },
+        check: async ({ run, engine }) => {
+          checkTransitions(await collect(engine.watch({ flowRunId: run.id })))
+        },
+        log: () => undefined,
+      })
+      expect(points).toBeGreaterThan(8)
+      expect(repeated).toBeGreaterThan(points / 2)
+    },
+  )
 })
