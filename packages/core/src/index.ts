@@ -14,6 +14,8 @@ export {
   type ErrorCode,
   type ErrorDetails,
 } from './base/errors.ts'
+export { compression, type CompressionOptions } from './codecs/compression.ts'
+export { encryption, type EncryptionKey, type EncryptionOptions } from './codecs/encryption.ts'
 export { isTaskThread } from './base/task-thread.ts'
 export type { LogFields, Logger, LogLine, RunLogger } from './base/logger.ts'
 export {

@@ -1,6 +1,6 @@
 /**
  * For tests of flows, and of what plugs into Troupe: virtual time, seeded chance, crashes, and the suites that every
- * journal, store of blobs, cache, clock, source of chance and task runner is held to.
+ * journal, store of blobs, cache, clock, source of chance, payload codec and task runner is held to.
  *
  * @packageDocumentation
  */
@@ -20,6 +20,7 @@ export type { CrashedRun, CrashEngineOptions } from './crash-run.ts'
 export { crashingJournal, type CrashingJournal, type CrashPoint } from './crashing-journal.ts'
 export { effectsLog, type EffectsLog } from './effects-log.ts'
 export { journalConformance, type OpenedJournal } from './journal-conformance.ts'
+export { payloadCodecConformance, type OpenedPayloadCodec } from './payload-codec-conformance.ts'
 export { randomConformance, type OpenedRandom } from './random-conformance.ts'
 export { createTestEngine, type TestEngine, type TestEngineOptions } from './test-engine.ts'
 export { checkTransitions, legalEdges } from './transitions.ts'

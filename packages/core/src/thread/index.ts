@@ -4,6 +4,8 @@
  * the main entry.
  */
 export { CodecError, InternalError, JournalError, RunError, TroupeError, UsageError } from '../base/errors.ts'
+export { compression } from '../codecs/compression.ts'
+export { encryption } from '../codecs/encryption.ts'
 export { isTaskThread } from '../base/task-thread.ts'
 export { flowParameters, inputs, runId, taskSource, version } from '../definitions/cache-policies.ts'
 export { flow } from '../definitions/flow.ts'
