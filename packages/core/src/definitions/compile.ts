@@ -24,6 +24,7 @@ const defaults: Settings = {
   onHostLost: 'recover',
   maxRecoveries: 3,
   onDivergence: 'park',
+  onVersionChange: 'run',
   parameters: undefined,
   taskRunner: undefined,
   tags: undefined,
@@ -112,6 +113,11 @@ const options: Readonly<Record<string, Option>> = {
     only: 'flow',
   },
   onDivergence: { expected: "'park' or 'run'", check: isOneOf('park', 'run'), only: 'flow' },
+  onVersionChange: {
+    expected: "'run', 'park' or 'pin'",
+    check: isOneOf('run', 'park', 'pin'),
+    only: 'flow',
+  },
   id: {
     expected: 'up to 64 letters, digits, - and _',
     check: (value) => typeof value === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(value),

@@ -38,6 +38,7 @@ export interface Settings {
   readonly onHostLost: 'recover' | 'crash'
   readonly maxRecoveries: number
   readonly onDivergence: 'park' | 'run'
+  readonly onVersionChange: 'run' | 'park' | 'pin'
   readonly parameters: StandardSchemaV1 | undefined
   readonly taskRunner: TaskRunner | undefined
   readonly tags: readonly string[] | undefined

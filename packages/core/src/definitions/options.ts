@@ -89,6 +89,12 @@ export interface FlowOptions extends RunOptions {
    * default), or goes on with new runs (`'run'`). A body of another version always goes on.
    */
   readonly onDivergence?: 'park' | 'run'
+  /**
+   * What happens when a run is recovered whose body began with another `version`: it goes on with this one, and what that does
+   * differently is done anew (`'run'`, the default); it is Paused until `resume()`, which does that (`'park'`); or it is left
+   * alone, for an engine that has its version (`'pin'`).
+   */
+  readonly onVersionChange?: 'run' | 'park' | 'pin'
 }
 
 /** Options of one call of a task. @public */

@@ -4,6 +4,7 @@ import type { Definition } from '../definitions/definition.ts'
 import { checkFindable } from '../definitions/registry.ts'
 import type { Parcel } from '../remote/protocol.ts'
 import { isFixed, nameFor } from '../definitions/run-names.ts'
+import { storedOptions } from './stored-options.ts'
 import type { SubmittedEntry } from '../journal/entries.ts'
 import type { Dependency } from './dependencies.ts'
 import { findDependencies, replaceFutures } from './dependencies.ts'
@@ -33,6 +34,8 @@ export interface Prepared {
   readonly identity: string | undefined
   /** What the new run's id is made of, where the call has an identity. */
   readonly derivedId: string | undefined
+  /** What tells the call from the others of its caller, where it has an identity. */
+  readonly calledAs: string | undefined
   /** Place in the order of submission. */
   readonly order: number
 }
@@ -59,8 +62,7 @@ export function prepare(host: RunHost, call: Call): Prepared {
     parcel,
     dependencies,
     identity,
-    derivedId:
-      identity === undefined || caller === undefined ? undefined : derive(caller, definition, identity),
+    ...(identity === undefined || caller === undefined ? unknown : derive(caller, definition, identity)),
     order: host.next(),
   }
 }
@@ -84,9 +86,18 @@ function parcelOf(
   return dependencies.length === 0 ? parcel : undefined
 }
 
-function derive(caller: Attempt, { kind, name, version }: Definition, identity: string): string {
-  const ordinal = caller.ordinal(`${kind} ${name} ${version} ${identity}`)
-  return derivedId([caller.run.id, caller.tryFrom, kind, name, version, identity, ordinal])
+type Derived = Pick<Prepared, 'derivedId' | 'calledAs'>
+
+/** Of a call that need not be found again. */
+const unknown: Derived = { derivedId: undefined, calledAs: undefined }
+
+function derive(caller: Attempt, { kind, name, version }: Definition, identity: string): Derived {
+  const call = `${kind} ${name} ${version} ${identity}`
+  const ordinal = caller.ordinal(call)
+  return {
+    derivedId: derivedId([caller.run.id, caller.tryFrom, kind, name, version, identity, ordinal]),
+    calledAs: `${call} ${ordinal}`,
+  }
 }
 
 function checkDependency(host: RunHost, run: Run, { definition, caller }: Call): void {
@@ -161,9 +172,11 @@ export function submittedEntry(run: Run, { identity, inputs, args, dependencies 
     tags: tags.length === 0 ? undefined : tags,
   } as const
   if (run.index > 0) return entry
+  const options = caller === undefined ? storedOptions(definition.given) : undefined
   return {
     ...entry,
     ...(caller === undefined ? undefined : { parentRunId: caller.run.id }),
+    ...(options === undefined ? undefined : { options }),
     ...(run.ledger.parametersHash === undefined ? undefined : { parametersHash: run.ledger.parametersHash }),
   }
 }

@@ -23,6 +23,11 @@ export interface EngineOptions {
    * Suspended, and replayed when it goes on. Default `'1m'` with a durable journal, else `false`, never.
    */
   readonly suspendAfter?: Duration | false
+  /**
+   * Whether the engine goes on with unfinished runs as soon as the program has come to rest: `engine.recover()` called for
+   * you, its errors in `engine.errors`. Default false.
+   */
+  readonly recover?: boolean
   /** Time; default this machine's. */
   readonly clock?: Clock
   /** Chance; default the operating system's. */
@@ -51,9 +56,8 @@ export interface EngineHealth {
   readonly stalled: readonly string[]
 }
 
-const optionNames = 'journal, cache, limits, strictValues, suspendAfter, clock, random, logger, node'.split(
-  ', ',
-)
+const optionNames =
+  'journal, cache, limits, strictValues, suspendAfter, recover, clock, random, logger, node'.split(', ')
 
 /** @throws UsageError `INVALID_OPTION` */
 export function checkEngineOptions(options: EngineOptions): void {

@@ -9,7 +9,7 @@ import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { stateTypes, type RunState } from '../machines/states.ts'
 import { memoryCache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Journal, JournalQuery, JournalSummary } from '../ports/journal.ts'
+import type { Append, Journal, JournalQuery, JournalSummary } from '../ports/journal.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
@@ -21,13 +21,7 @@ import { callOutside } from '../base/context-store.ts'
 import { GuardedObservable, Hub } from '../streams/hub.ts'
 import { liveTransition } from '../streams/live.ts'
 import type { Transition } from '../streams/transition.ts'
-import {
-  watchAll,
-  watchJournal,
-  type Watched,
-  type WatchFilter,
-  type WatchOptions,
-} from '../streams/watch.ts'
+import { watchBy, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import { engineClosed, engineOpened } from './ambient.ts'
 import { poolReports } from './pool-reports.ts'
 import { Elsewhere } from './elsewhere.ts'
@@ -46,6 +40,7 @@ import { ResultCache } from './result-cache.ts'
 import { readEnd, readEndEntry, readState, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
+import { Presence } from './presence.ts'
 import { progressOf, type Progress } from './progress.ts'
 import { recoverRoots } from './recover-roots.ts'
 import { conflictError, subflowEnded, takeOverSubflow } from './roots.ts'
@@ -72,8 +67,11 @@ export class Engine implements RunHost {
   readonly suspendAfterMs: number | undefined
   readonly steering = new Steering((error, run) => this.report(error, run))
   readonly mail: Mail
+  readonly #presence: Presence
   freshTurn = 0
   closing = false
+  /** Why it was closed, where it could not be open. */
+  refusal: unknown
   closed = false
   readonly hub: Hub<Transition>
   readonly errorHub: Hub<EngineError>
@@ -108,9 +106,22 @@ export class Engine implements RunHost {
     this.errorHub = new Hub((error) =>
       this.#log('error', { err: error }, 'an observer of engine.errors threw'),
     )
+    this.#presence = new Presence(this.journal, this.node, (error) => void this.#refused(error))
     this.mail = new Mail(this)
     this.progressHub = new Hub((error) => this.report(error, undefined))
     this.hub = new Hub((error) => this.report(error, undefined))
+  }
+
+  append(append: Append): ReturnType<Journal['append']> {
+    return this.#presence.append(append)
+  }
+
+  /** The journal does not take this engine. */
+  async #refused(error: unknown): Promise<void> {
+    if (this.closing) return
+    this.report(error, undefined, 'the engine is closed')
+    this.refusal = error
+    await this.close(0)
   }
 
   // --- for runs ---------------------------------------------------------------------------------------------------
@@ -306,21 +317,9 @@ export class Engine implements RunHost {
 
   // --- for people -------------------------------------------------------------------------------------------------
 
-  watch(filter: WatchFilter, { from = 0 }: WatchOptions): Watched<Transition> {
+  watch(filter: WatchFilter, options: WatchOptions): Watched<Transition> {
     const sink = { report: (error: unknown) => this.report(error, undefined), closers: this.#closers }
-    const { flowRunId, runId, flow, task } = filter
-    const select = (transition: Transition): boolean =>
-      (runId === undefined || transition.runId === runId) &&
-      (flow === undefined || transition.flow === flow) &&
-      (task === undefined || transition.task === task)
-    const one = flowRunId ?? (runId === undefined ? undefined : flowRunIdOf(runId))
-    if (one === undefined) return watchAll(this.journal, select, sink)
-    return watchJournal(
-      this.journal,
-      { flowRunId: one, runId: runId ?? one, from, expected: () => this.#live.has(one) },
-      select,
-      sink,
-    )
+    return watchBy(this.journal, { filter, options, isLive: (id) => this.#live.has(id) }, sink)
   }
 
   async get(id: string): Promise<Target | undefined> {
@@ -356,6 +355,7 @@ export class Engine implements RunHost {
   /** Claims and goes on with every unfinished root of the journal that is not live here. */
   async recover(): Promise<Run[]> {
     this.checkOpen()
+    await this.#presence.there()
     return recoverRoots(this)
   }
 
@@ -390,7 +390,8 @@ export class Engine implements RunHost {
     await this.#flushed(Math.max(graceMs, flushMs))
     await within(this.clock, Math.max(graceMs, flushMs), this.#hooks.idle())
     this.closed = true
-    const error = new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
+    const error =
+      this.refusal ?? new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
     for (const run of this.#live.values()) {
       const below = liveBelow(run)
       run.letGo(error)
@@ -404,6 +405,7 @@ export class Engine implements RunHost {
     this.hub.complete()
     this.errorHub.complete()
     this.progressHub.complete()
+    await this.#presence.withdraw()
     if (this.#ownsJournal) await this.journal.close()
   }
 
@@ -418,6 +420,7 @@ export class Engine implements RunHost {
   }
 
   checkOpen(): void {
+    if (this.refusal !== undefined) throw this.refusal
     if (this.closing) throw new UsageError('ENGINE_CLOSED', 'the engine is closed')
   }
 
@@ -442,5 +445,10 @@ export class Engine implements RunHost {
 export function openEngine(options: EngineOptions): Engine {
   const engine = new Engine(options)
   engineOpened(engine)
+  // In a later turn: the modules that define what is to be recovered are there by then.
+  if (options.recover === true)
+    engine.clock.turn(() => {
+      engine.recover().catch((error: unknown) => engine.report(error, undefined))
+    })
   return engine
 }

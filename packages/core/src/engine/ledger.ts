@@ -11,6 +11,8 @@ export interface CommitSubject {
 /** What a ledger needs of the engine. */
 export interface LedgerHost {
   readonly journal: Journal
+  /** Appends to the journal, when this engine may. */
+  append(append: Append): ReturnType<Journal['append']>
   readonly clock: Clock
   readonly node: string
   /**
@@ -171,7 +173,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     }
     let answer: ReturnType<Journal['append']>
     try {
-      answer = this.host.journal.append(append)
+      answer = this.host.append(append)
     } catch (error) {
       this.#repeat(append, subjects, error)
       return

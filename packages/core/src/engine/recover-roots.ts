@@ -1,31 +1,50 @@
 import { findDefinition } from '../definitions/registry.ts'
 import { isTerminal } from '../machines/states.ts'
-import type { Journal } from '../ports/journal.ts'
+import type { Journal, JournalSummary } from '../ports/journal.ts'
 import { readHistory } from './read-journal.ts'
 import { recoverRoot } from './roots.ts'
 import type { Run, RunHost } from './run.ts'
+import { withStored } from './stored-options.ts'
 
 /** The engine that recovers. */
 interface Recovering extends RunHost {
   readonly journal: Journal
+  readonly node: string
 }
 
-/** Claims and goes on with every unfinished root of the journal that is not live here. */
+const page = 100
+
+/**
+ * Claims and goes on with every unfinished root of the journal that is not live here, and not owned by another engine that
+ * is there.
+ */
 export async function recoverRoots(host: Recovering): Promise<Run[]> {
   const recovered: Run[] = []
   let after = 0
   for (;;) {
-    const page = await host.journal.list({ ended: false, parent: null, limit: 100, after })
-    for (const { flowRunId } of page) {
+    const roots = await host.journal.list({ ended: false, parent: null, limit: page, after })
+    const orphans = await ownerless(host, roots)
+    for (const { flowRunId } of orphans) {
       // A run that was just started with this id is refused soon, for its journal is there.
       const starting = host.rootOf(flowRunId)
       if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
       const run = host.rootOf(flowRunId) === undefined ? await recoverOne(host, flowRunId) : undefined
       if (run !== undefined) recovered.push(run)
     }
-    after = page.at(-1)?.order ?? after
-    if (page.length < 100) return recovered
+    after = roots.at(-1)?.order ?? after
+    if (roots.length < page) return recovered
   }
+}
+
+/** Those that no engine owns which is there; all, where the journal does not know. */
+async function ownerless(
+  { journal: { nodes }, node }: Recovering,
+  roots: readonly JournalSummary[],
+): Promise<readonly JournalSummary[]> {
+  if (nodes === undefined) return roots
+  const owners = new Set(roots.map((root) => root.node).filter((owner) => owner !== node))
+  const gone = new Set(await nodes.gone([...owners]))
+  return roots.filter((root) => root.node === node || gone.has(root.node))
 }
 
 /** One that can't be recovered is reported, and does not hold up the others. */
@@ -35,8 +54,10 @@ async function recoverOne(host: Recovering, flowRunId: string): Promise<Run | un
     if (history === undefined || isTerminal(history.root.stateName) || host.closed) return undefined
     const live = host.rootOf(flowRunId)
     if (live !== undefined && live.ledger.position > 0) return live
-    const { runKind, name, version } = history.root.submitted
-    return recoverRoot(host, history, findDefinition(runKind, name, version))
+    const { runKind, name, version, options } = history.root.submitted
+    const definition = withStored(findDefinition(runKind, name, version), options)
+    const isPinned = definition.version !== version && definition.settings.onVersionChange === 'pin'
+    return isPinned ? undefined : recoverRoot(host, history, definition)
   } catch (error) {
     host.report(error, undefined)
     return undefined

@@ -1,4 +1,4 @@
-import { RunError } from '../base/errors.ts'
+import { RunError, TroupeError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { RecordedRun } from '../journal/history.ts'
 import type { Attempt } from './attempt.ts'
@@ -32,7 +32,7 @@ export function rejoinTask(
 /** Goes on with a run whose body was running, or about to, when its host was lost. */
 export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun): void {
   if (run.stateName === 'Cancelling') {
-    endRemembered(run, recorded, 'it was being cancelled when its host was lost')
+    endRemembered(run, recorded, reasonOf(run, recorded))
     return
   }
   const lost = run.stateName === 'Running' || run.stateName === 'Retrying'
@@ -48,4 +48,12 @@ export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun): void 
     if (run.ended) return
   }
   begin(run, prepared, { run: recorded, gated: lost || run.stateName === 'Recovering' })
+}
+
+/** Why a run was being cancelled when its host was lost. */
+function reasonOf({ host }: Run, { last }: RecordedRun): unknown {
+  const outcome = last.kind === 'transition' ? last.outcome : undefined
+  if (outcome === undefined || 'value' in outcome) return undefined
+  const error = host.values.loadError(outcome.failure)
+  return TroupeError.is(error) ? error.details['reason'] : error
 }

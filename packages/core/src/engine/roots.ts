@@ -16,7 +16,7 @@ import { readHistory } from './read-journal.ts'
 import { goOn } from './rejoin.ts'
 import type { RecordedCall } from './replay.ts'
 import { restoreRoot } from './restore.ts'
-import { parkRestored, unpark } from './wakes.ts'
+import { never, park, parkRestored, unpark } from './wakes.ts'
 import { Refused } from './elsewhere.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 
@@ -51,6 +51,7 @@ interface Origin {
 function createRoot(ledger: Ledger<RunHost>, { host, definition, caller }: Origin, prepared: Prepared): Run {
   const { id, idempotencyKey } = definition.settings
   const run = new Run({ id: ledger.flowRunId, index: ledger.runs++, definition, ledger, caller })
+  isCalledAs(run, prepared)
   if (id !== undefined || idempotencyKey !== undefined)
     run.ledger.parametersHash = hashArguments(prepared.args)
   ledger.claim()
@@ -59,6 +60,11 @@ function createRoot(ledger: Ledger<RunHost>, { host, definition, caller }: Origi
   caller?.childStarted(run)
   begin(run, prepared)
   return run
+}
+
+/** A subflow with an id of its own is known by that. */
+function isCalledAs(run: Run, { calledAs }: Prepared): void {
+  if (calledAs !== undefined && requestedId(run.definition) === undefined) run.rarely.calledAs = calledAs
 }
 
 /** The parent's journal says that there is a child before the child's own journal exists. */
@@ -113,6 +119,7 @@ export function rejoinFlow(
   if (history === undefined)
     return createRoot(new Ledger(host, flowRunId), { host, definition, caller }, prepared)
   const run = restoreRoot(host, history, definition, caller)
+  isCalledAs(run, prepared)
   caller.childStarted(run)
   if (!run.ended) {
     run.ledger.claim()
@@ -132,6 +139,19 @@ export function rejoinFlow(
   return run
 }
 
+/** A run whose body began with another version waits for a person to say that it may go on with this one. */
+function parkForVersion(run: Run, version: string): void {
+  const { definition } = run
+  run.move({ type: 'hostLost', fatal: false }, 'its host was lost')
+  run.move({ type: 'start' })
+  run.rarely.pausedFor = undefined
+  run.move(
+    { type: 'pause' },
+    `its body began with version ${version} of ${definition.name}, and this is ${definition.version}`,
+  )
+  park(run, never)
+}
+
 /** Goes on with an unfinished root of a journal that this engine takes over. */
 export function recoverRoot(
   host: RunHost,
@@ -149,8 +169,12 @@ export function recoverRoot(
   }
   const run = restoreRoot(host, history, definition, undefined)
   run.ledger.claim()
-  // A paused run waits for `resume`, which replays it.
-  if (isPaused(run)) parkRestored(run, history)
+  const { version } = history.root.submitted
+  const isOther = version !== definition.version && definition.settings.onVersionChange === 'park'
+  // A paused run waits for what it is paused for, which replays it.
+  if (isPaused(run)) parkRestored(run, history, isOther)
+  else if (isOther && run.stateName !== 'Pending' && run.stateName !== 'Cancelling')
+    parkForVersion(run, version)
   else goOn(run, prepared ?? preparedAgain(host, history.root), history.root)
   return run
 }
@@ -198,6 +222,7 @@ function preparedAgain(host: RunHost, { submitted }: RecordedRun): Prepared {
     identity: undefined,
     parcel: undefined,
     derivedId: undefined,
+    calledAs: undefined,
     order: host.next(),
   }
 }

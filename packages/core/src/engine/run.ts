@@ -251,7 +251,8 @@ export class Run implements CommitSubject, HandedOver {
     this.stateName = to
     this.seq++
     const terminal = isTerminal(to)
-    const outcome = terminal ? ending : undefined
+    // What a run that is being cancelled is to reject with must outlive this process.
+    const outcome = terminal || to === 'Cancelling' ? ending : undefined
     if (terminal) {
       this.endOrder = this.host.next()
       this.outcome = outcome

@@ -50,8 +50,12 @@ export function unpark({ rare }: Run): void {
   rare.parked = undefined
 }
 
-/** Keeps a run that its journal shows Paused or Suspended, without a body. */
-export function parkRestored(run: Run, history: History): void {
+/**
+ * Keeps a run that its journal shows Paused or Suspended, without a body.
+ *
+ * @param held - Whether it is not to go on by itself, whatever it was paused for.
+ */
+export function parkRestored(run: Run, history: History, held = false): void {
   const { root, waits, messages } = history
   const { pausedFor, tryFrom, startedAt, pausedMs } = root
   const pending = waits.filter(
@@ -62,7 +66,7 @@ export function parkRestored(run: Run, history: History): void {
   const deadline = earliest([limit, ...pending.map(({ entry }) => entry.deadline)])
   const signals = new Set<string>()
   for (const { entry } of pending) if (entry.name !== undefined) signals.add(entry.name)
-  run.rarely.pausedFor = pausedFor
+  run.rarely.pausedFor = held && pausedFor === 'wait' ? undefined : pausedFor
   park(run, { deadline, signals })
   const isThere = messages.some(
     ({ entry, takenBy }) => takenBy < tryFrom && run.rare?.parked?.wakesOn(entry.name) === true,

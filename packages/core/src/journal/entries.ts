@@ -69,7 +69,7 @@ export interface TransitionEntry extends At {
   readonly seq: number
   readonly attempt: number
   readonly message: string | undefined
-  /** Only of a terminal state. */
+  /** Of a terminal state; of Cancelling: what the run is to reject with. */
   readonly outcome: Outcome | undefined
   /** Only of AwaitingRetry: wall time at which the next attempt is to begin. */
   readonly until?: number

@@ -217,8 +217,8 @@ class Fold {
     run.seq = entry.seq
     run.attempt = entry.attempt
     run.last = entry
-    run.outcome = entry.outcome
     if (!isTerminal(entry.to)) return
+    run.outcome = entry.outcome
     run.endOrder = ++this.#ends
     if (run.submitted.parent === -1) return
     this.#run(run.submitted.parent).acts.push({ kind: 'ended', run })

@@ -70,13 +70,36 @@ export interface Sink {
 /** What can be watched: an Observable that is also an async iterable, which pulls at the pace of its consumer. @public */
 export interface Watched<T> extends Observable<T>, AsyncIterable<T> {}
 
+/** Watches what a filter asks for: the journal of one flow run, or all of them. */
+export function watchBy(
+  journal: Journal,
+  asked: {
+    readonly filter: WatchFilter
+    readonly options: WatchOptions
+    /** Whether a flow run is live, whose journal may be still to be created. */
+    readonly isLive: (flowRunId: string) => boolean
+  },
+  sink: Sink,
+): Watched<Transition> {
+  const { flowRunId, runId, flow, task } = asked.filter
+  const select = (transition: Transition): boolean =>
+    (runId === undefined || transition.runId === runId) &&
+    (flow === undefined || transition.flow === flow) &&
+    (task === undefined || transition.task === task)
+  const one = flowRunId ?? (runId === undefined ? undefined : flowRunIdOf(runId))
+  if (one === undefined) return watchAll(journal, select, sink)
+  const { from = 0 } = asked.options
+  const watched = { flowRunId: one, runId: runId ?? one, from, expected: () => asked.isLive(one) }
+  return watchJournal(journal, watched, select, sink)
+}
+
 /**
  * Watches the journal of one flow run: what was, then what comes, no gap and no repeat, by position.
  *
  * It reads the journal to its end, then waits to be told of a commit and reads on; so a slow observer holds nothing but
  * its position. Completes when the run that is watched has ended and that was emitted.
  */
-export function watchJournal(
+function watchJournal(
   journal: Journal,
   watched: {
     readonly flowRunId: string
@@ -146,7 +169,7 @@ function notFound(runId: string): JournalError {
 }
 
 /** Watches all journals: those that are there, then what comes to them and to new ones. Ordered within each of them. */
-export function watchAll(
+function watchAll(
   journal: Journal,
   select: (transition: Transition) => boolean,
   sink: Sink,
