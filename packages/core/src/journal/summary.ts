@@ -6,6 +6,17 @@ import type { Entry } from './entries.ts'
 /** Everything of a summary that the entries tell; where a journal stands among others is its adapter's to know. */
 export type EntrySummary = Omit<JournalSummary, 'order'>
 
+/** What entries change in a summary. */
+export type SummaryChange = Partial<
+  Pick<EntrySummary, 'state' | 'changedAt' | 'node' | 'epoch' | 'runName' | 'ended'>
+>
+
+/** What the submission of the root says in a summary. */
+export type SummaryRoot = Pick<
+  EntrySummary,
+  'name' | 'version' | 'kind' | 'runName' | 'state' | 'tags' | 'startedAt' | 'changedAt' | 'parentRunId'
+>
+
 /**
  * Adds entries to the summary of a journal.
  *
@@ -17,28 +28,38 @@ export function summarise(
   entries: readonly Entry[],
 ): EntrySummary {
   const root = before ?? beginning(flowRunId, entries)
-  let { state, changedAt, node, epoch, runName } = root
+  return { ...root, ...changeOf(entries), position: root.position + entries.length }
+}
+
+/** What entries say of the root after its submission; only what they change. */
+export function changeOf(entries: readonly Entry[]): SummaryChange {
+  const change: { -readonly [K in keyof SummaryChange]: SummaryChange[K] } = {}
   for (const entry of entries) {
     if (entry.kind === 'claimed') {
-      node = entry.node
-      epoch = entry.epoch
+      change.node = entry.node
+      change.epoch = entry.epoch
     } else if (entry.kind === 'transition' && entry.run === 0) {
-      state = entry.to
-      changedAt = entry.at
-      runName = entry.runName ?? runName
+      change.state = entry.to
+      change.changedAt = entry.at
+      change.ended = isTerminal(entry.to)
+      if (entry.runName !== undefined) change.runName = entry.runName
     }
   }
-  const position = (before?.position ?? 0) + entries.length
-  return { ...root, state, changedAt, node, epoch, runName, position, ended: isTerminal(state) }
+  return change
+}
+
+/** The root of a journal; undefined where the entries do not have its submission. */
+export function rootOf(entries: readonly Entry[]): SummaryRoot | undefined {
+  const submitted = entries.find((entry) => entry.kind === 'submitted' && entry.parent === -1)
+  if (submitted?.kind !== 'submitted') return undefined
+  const { name, version, runKind: kind, runName, at, to: state, parentRunId, tags = [] } = submitted
+  return { name, version, kind, runName, state, tags, startedAt: at, changedAt: at, parentRunId }
 }
 
 function beginning(flowRunId: string, entries: readonly Entry[]): EntrySummary {
-  const submitted = entries.find((entry) => entry.kind === 'submitted')
-  if (submitted?.kind !== 'submitted') throw new InternalError(`the journal of ${flowRunId} has no root`)
-  const { name, version, runKind: kind, runName, at, to: state, parentRunId, tags = [] } = submitted
-  const times = { startedAt: at, changedAt: at }
-  const owner = { position: 0, ended: false, node: '', epoch: 0 }
-  return { flowRunId, name, version, kind, runName, state, tags, ...times, ...owner, parentRunId }
+  const root = rootOf(entries)
+  if (root === undefined) throw new InternalError(`the journal of ${flowRunId} has no root`)
+  return { flowRunId, ...root, position: 0, ended: false, node: '', epoch: 0 }
 }
 
 /** Whether a query asks for a journal, but for its place in the order. */

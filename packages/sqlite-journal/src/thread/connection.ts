@@ -1,0 +1,124 @@
+import type { Driver, Connection, Statement } from './driver.ts'
+import { isBusy } from './failures.ts'
+import { checkFormat, prepareFolder } from './folder.ts'
+import type { ThreadData } from '../wires.ts'
+
+/** How long a writer waits for writers of other processes, in milliseconds; then the call fails. */
+const patienceMs = 10_000
+
+const idle = new Int32Array(new SharedArrayBuffer(4))
+
+/** Keeps this thread waiting: there is nothing else that it could do. */
+function waitFor(ms: number): void {
+  Atomics.wait(idle, 0, 0, ms)
+}
+
+/** Repeats what another connection's lock keeps from happening. */
+function patiently<T>(act: () => T): T {
+  const end = performance.now() + patienceMs
+  for (let pause = 0.1; ; pause = Math.min(pause * 1.5, 2)) {
+    try {
+      return act()
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > end) throw error
+    }
+    // Not always the same, lest two writers meet again and again.
+    waitFor(pause * (0.5 + Math.random()))
+  }
+}
+
+/** An open journal: its connection and statements, which are prepared when they are first used. */
+export class Session {
+  readonly connection: Connection
+  readonly folder: string
+  readonly readOnly: boolean
+  readonly #statements = new Map<string, Statement>()
+  readonly #dataVersion: Statement
+  #seen: unknown
+  /** Whether a transaction is open. */
+  #within = false
+
+  private constructor(connection: Connection, folder: string, readOnly: boolean) {
+    this.connection = connection
+    this.folder = folder
+    this.readOnly = readOnly
+    this.#dataVersion = connection.prepare('pragma data_version')
+  }
+
+  static async open(driver: Driver, data: ThreadData): Promise<Session> {
+    const { folder, readOnly, durability } = data
+    const path = await prepareFolder(driver, folder, readOnly)
+    const connection = driver.open(path, { readOnly })
+    try {
+      patiently(() => checkFormat(connection, folder))
+      connection.exec('pragma foreign_keys = off')
+      connection.exec(`pragma synchronous = ${durability === 'power' ? 'full' : 'normal'}`)
+      connection.exec('pragma cache_size = -32768')
+      connection.exec('pragma busy_timeout = 0')
+      return patiently(() => new Session(connection, folder, readOnly))
+    } catch (error) {
+      connection.close()
+      throw error
+    }
+  }
+
+  sql(text: string): Statement {
+    let statement = this.#statements.get(text)
+    if (statement === undefined) this.#statements.set(text, (statement = this.connection.prepare(text)))
+    return statement
+  }
+
+  /** Called in a transaction that is the first to see what another connection has committed. */
+  othersWrote: () => void = () => undefined
+
+  /** Everything that `act` reads is of one moment. */
+  reading<T>(act: () => T): T {
+    if (this.#within) return act()
+    return patiently(() => {
+      this.connection.exec('begin')
+      return this.#transaction(act)
+    })
+  }
+
+  /** All of it is stored, or nothing. */
+  writing<T>(act: () => T): T {
+    // Only the beginning is repeated: it is what waits for other writers.
+    patiently(() => this.connection.exec('begin immediate'))
+    return this.#transaction(act)
+  }
+
+  #refresh(): void {
+    const { data_version: now } = this.#dataVersion.get() as { data_version: number }
+    if (now === this.#seen) return
+    this.#seen = now
+    this.othersWrote()
+  }
+
+  #transaction<T>(act: () => T): T {
+    this.#within = true
+    try {
+      this.#refresh()
+      const result = act()
+      this.connection.exec('commit')
+      return result
+    } catch (error) {
+      this.#rollback()
+      throw error
+    } finally {
+      this.#within = false
+    }
+  }
+
+  #rollback(): void {
+    try {
+      this.connection.exec('rollback')
+    } catch {
+      // SQLite has rolled back by itself after some errors, and says so by this one.
+    }
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.connection.close()
+  }
+}

@@ -1,0 +1,37 @@
+import {
+  blobsConformance,
+  cacheConformance,
+  journalConformance,
+  type ConformanceCase,
+} from '@troupe/core/testing'
+import { describe, expect, it } from 'vitest'
+import { opened } from '../support.ts'
+
+describe.each(['power', 'process'] as const)('sqliteJournal, durability %s', (durability) => {
+  const suite = (name: string, cases: readonly ConformanceCase[]): void => {
+    it.each(cases.map(({ name: claim, run }) => [name, claim, run] as const))(
+      '%s: %s',
+      async (_, __, run) => {
+        await expect(run()).resolves.toBeUndefined()
+      },
+    )
+  }
+  suite(
+    'journal',
+    journalConformance(() => opened({ durability })),
+  )
+  suite(
+    'blobs',
+    blobsConformance(async () => {
+      const { journal, close } = await opened({ durability })
+      return { blobs: journal.blobs, close }
+    }),
+  )
+  suite(
+    'cache',
+    cacheConformance(async () => {
+      const { journal, close } = await opened({ durability })
+      return { cache: journal.cache, close }
+    }),
+  )
+})
