@@ -12,7 +12,7 @@ import type { Limit } from './limit.ts'
 export interface EngineOptions {
   /** Where journals are kept; default in memory. An engine does not close a journal that it is given. */
   readonly journal?: Journal
-  /** Results of tasks with a cache; default in memory, the 10,000 used last. */
+  /** Results of tasks with a cache; default the journal's where it has one, else in memory, the 10,000 used last. */
   readonly cache?: Cache
   /** How many runs there may be at once, and how often they may begin; `engine.limits` changes them. */
   readonly limits?: readonly Limit[]

@@ -98,7 +98,7 @@ export class Engine implements RunHost {
     this.journal = options.journal ?? memoryJournal()
     const deadlocks = new Deadlocks()
     this.limits = new Limiter(this.clock, options.limits ?? [], deadlocks)
-    this.results = new ResultCache(options.cache ?? memoryCache(), deadlocks)
+    this.results = new ResultCache(options.cache ?? this.journal.cache ?? memoryCache(), deadlocks)
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
     this.suspendAfterMs = suspendAfter(options, this.journal.encodes)
     this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
