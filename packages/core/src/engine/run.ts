@@ -33,6 +33,8 @@ export interface RunHost extends LedgerHost {
   /** No new root is taken; what is live may go on. */
   readonly closing: boolean
   readonly closed: boolean
+  /** Why the engine could not be opened. */
+  readonly refusal: unknown
   /** The running pool of a description; of the default runner where there is none. */
   pool(runner: TaskRunner | undefined): TaskPool
   /** Something went wrong that no caller hears of. */

@@ -18,6 +18,7 @@ import { Run, type RunHost } from './run.ts'
  */
 export function submit(host: RunHost, call: Call): Target {
   const { definition, caller } = call
+  if (host.refusal !== undefined) throw host.refusal
   if (host.closed || (host.closing && caller === undefined)) {
     throw new UsageError('ENGINE_CLOSED', `the engine is closed; it can't run ${definition.name}`)
   }

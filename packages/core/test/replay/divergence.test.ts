@@ -1,15 +1,9 @@
 import { flow, random, sleep, task } from '@troupe/core'
+import { forgetDefinitions } from './forget.ts'
 import { describe, expect, it } from 'vitest'
 import { histories, Lives, rest } from './lives.ts'
 
 /** What a process that never loaded the module does not know. */
-function forgetDefinitions(name: string): void {
-  const definitions = (globalThis as { [key: symbol]: Map<string, unknown> | undefined })[
-    Symbol.for('@troupe/core/definitions')
-  ]
-  definitions?.delete(name)
-}
-
 const done: string[] = []
 const step = task('step', (key: string) => {
   done.push(key)
