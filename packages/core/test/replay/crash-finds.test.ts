@@ -1,4 +1,15 @@
-import { currentTaskRun, flow, now, sleep, task, uuid, type Flow } from '@troupe/core'
+import {
+  currentTaskRun,
+  flow,
+  now,
+  receive,
+  sleep,
+  task,
+  uuid,
+  waitForInput,
+  type Flow,
+  type RunError,
+} from '@troupe/core'
 import {
   crashEverywhere,
   CrashError,
@@ -271,6 +282,30 @@ describe('crashEverywhere passes', () => {
       },
     })
     expect(points).toBeGreaterThan(8)
+  })
+
+  it('signals and inputs that each process is sent', async () => {
+    const asks = flow('asks', async () => {
+      const order = await receive<string>('order')
+      await step(order)
+      const answer = await waitForInput()
+      const late = await receive('never', { timeout: '1d' }).catch((error: RunError) => error.code)
+      return [order, answer, await step(late)]
+    })
+    const ended: unknown[] = []
+    const { points } = await crashEverywhere(asks, [], {
+      ...options,
+      drive(run) {
+        void run.signal('order', 'tea').catch(() => undefined)
+        // What was paused before is told again, and waits for nothing any more.
+        run.states.subscribe(({ name }) => {
+          if (name === 'Paused') void run.resume('yes').catch(() => undefined)
+        })
+      },
+      check: async ({ run }) => ended.push(await run.result()),
+    })
+    expect(points).toBeGreaterThan(30)
+    expect(new Set(ended.map(String))).toEqual(new Set(['tea,yes,WAIT_TIMEOUT']))
   })
 
   it('a sample of its points, the same for the same seed', async () => {
