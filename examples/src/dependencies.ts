@@ -11,7 +11,7 @@ const receipt = task(
   (lines: { items: number; total: number }) => `${lines.items} items, ${lines.total} in all`,
 )
 
-const checkout = flow('checkout', (items: string[]) => {
+export const checkout = flow('checkout', (items: string[]) => {
   // Nothing here is awaited: each call returns a future at once.
   const found = items.map((item) => priceOf(item))
   // A list of futures where the task takes a list of numbers.

@@ -17,7 +17,7 @@ const report = task('report', (pages: number | Error) =>
   pages instanceof Error ? `an error came in: ${pages.message}` : `${pages} pages`,
 )
 
-const flows = [
+export const flows = [
   flow('tried again', () => flaky()),
   flow('not caught', () => copy(3)),
   flow('caught', async () => {

@@ -7,15 +7,15 @@ const scaled = task('scaled', async (n: number, factor: number) => {
   return n * factor
 })
 
-const inOrder = flow('in-order', (numbers: number[]) => scaled.map(numbers, unmapped(10)))
+export const inOrder = flow('in-order', (numbers: number[]) => scaled.map(numbers, unmapped(10)))
 
-const asTheyEnd = flow('as-they-end', async (numbers: number[]) => {
+export const asTheyEnd = flow('as-they-end', async (numbers: number[]) => {
   const seen: number[] = []
   for await (const run of asCompleted(scaled.map(numbers, 10))) seen.push(await run.result())
   return seen
 })
 
-const inTime = flow('in-time', async (numbers: number[]) => {
+export const inTime = flow('in-time', async (numbers: number[]) => {
   const { done, pending } = await waitAll(scaled.map(numbers, 10), { timeout: '500ms' })
   for (const late of pending) void late.ignore().cancel('too late')
   return { done: await Promise.all(done), late: pending.length }

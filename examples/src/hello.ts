@@ -3,7 +3,7 @@ import { flow, task } from '@troupe/core'
 
 const greet = task('greet', (name: string) => `Hello, ${name}!`)
 
-const hello = flow('hello', async (names: string[]) => {
+export const hello = flow('hello', async (names: string[]) => {
   const greetings: string[] = []
   for (const name of names) greetings.push(await greet(name))
   return greetings

@@ -21,7 +21,7 @@ const query = task({ name: 'query', tags: ['db'], cache: inputs() }, async (tabl
 const sent: string[] = []
 const send = task('send', (to: string) => void sent.push(to))
 
-const report = flow('report', async () => {
+export const report = flow('report', async () => {
   // Of equal calls at once one runs; the others get its result.
   const sizes = await Promise.all(query.map(['users', 'users', 'orders', 'items', 'users']))
   const mails = ['ann', 'bob', 'cy'].map((name) => send(name))

@@ -11,7 +11,7 @@ const step = task('step', (name: string) => {
   return name
 })
 
-const trip = flow('trip', async () => {
+export const trip = flow('trip', async () => {
   console.log('  the body begins')
   const done: string[] = []
   for (const name of ['pack', 'drive', 'arrive']) done.push(await step(name))

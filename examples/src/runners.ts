@@ -13,7 +13,7 @@ const quick = task('quick', () => {
   board.text = 'bar'
 })
 
-const canary = flow('canary', () => [slow(), quick()])
+export const canary = flow('canary', () => [slow(), quick()])
 
 const runners: Record<string, TaskRunner> = {
   sequential: new SequentialTaskRunner(),

@@ -4,7 +4,7 @@ import { filter, groupBy, lastValueFrom, map, mergeMap, scan, tap, toArray } fro
 
 const read = task('read', async (file: string) => file.length)
 const add = task('add', (numbers: number[]) => numbers.reduce((a, b) => a + b, 0))
-const total = flow('total', (files: string[]) => add(read.map(files)))
+export const total = flow('total', (files: string[]) => add(read.map(files)))
 
 /** How many task runs wait, run, and are done. */
 type Counts = Record<'waiting' | 'running' | 'done', number>

@@ -9,7 +9,7 @@ const floor = flow({ name: 'floor', retries: 1 }, async (rooms: string[]) => {
   return sizes.reduce((a, b) => a + b, 0)
 })
 
-const house = flow('house', async (floors: Record<string, string[]>) => {
+export const house = flow('house', async (floors: Record<string, string[]>) => {
   // Subflows run side by side unless the body awaits between them.
   const runs = Object.entries(floors).map(([name, rooms]) => floor.with({ runName: name })(rooms))
   const areas: string[] = []

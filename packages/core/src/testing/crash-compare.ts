@@ -43,14 +43,14 @@ export function differences(whole: Ran, ran: Ran): string[] {
   else if (!isDeepStrictEqual(error, whole.error)) {
     found.push(`it failed${because(error)}, and not${because(whole.error)}`)
   } else if (!isDeepStrictEqual(value, whole.value)) {
-    found.push(`its result is ${shown(value)}, and not ${shown(whole.value)}`)
+    found.push(`its result ${differs(value, whole.value)}`)
   }
   if (whole.effects instanceof LoggedEffects && ran.effects instanceof LoggedEffects) {
     return [...found, ...differentEffects(whole.effects.byKey, translatedLog(ran.effects.byKey, translate))]
   }
   const effects = translate(ran.effects)
   if (!isDeepStrictEqual(effects, whole.effects)) {
-    found.push(`its effects are ${shown(effects)}, and not ${shown(whole.effects)}`)
+    found.push(`what \`effects\` gives ${differs(effects, whole.effects)}`)
   }
   return found
 }
@@ -124,6 +124,41 @@ function because(error: Ran['error']): string {
   return error === undefined ? '' : ` with ${error.name}: ${error.message}`
 }
 
+/** How a value differs; of a large one only the first place that does. */
+function differs(value: unknown, expected: unknown): string {
+  const place =
+    shown(value).length + shown(expected).length > 300 ? firstDifference(value, expected) : undefined
+  if (place === undefined) return `is ${shown(value)}, and not ${shown(expected)}`
+  return `has ${shown(place.value)} at ${place.path}, and not ${shown(place.expected)}`
+}
+
+interface Place {
+  readonly path: string
+  readonly value: unknown
+  readonly expected: unknown
+}
+
+/** The innermost place at which lists and plain objects begin to differ; undefined where they differ as a whole. */
+function firstDifference(value: unknown, expected: unknown, path = ''): Place | undefined {
+  const whole = path === '' ? undefined : { path, value, expected }
+  if (typeof value !== 'object' || typeof expected !== 'object' || value === null || expected === null)
+    return whole
+  if (value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)) return whole
+  for (const key of new Set([...Object.keys(expected), ...Object.keys(value)])) {
+    const [mine, other] = [Reflect.get(value, key) as unknown, Reflect.get(expected, key) as unknown]
+    if (isDeepStrictEqual(mine, other)) continue
+    const step = Array.isArray(value) ? `[${key}]` : `.${key}`
+    return firstDifference(mine, other, `${path}${step}`)
+  }
+  return whole
+}
+
 function shown(value: unknown): string {
-  return inspect(value, { depth: 4, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 200 })
+  const text = inspect(value, {
+    depth: 4,
+    compact: true,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxStringLength: 200,
+  })
+  return text.length <= 400 ? text : `${text.slice(0, 400)}…`
 }

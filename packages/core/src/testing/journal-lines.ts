@@ -109,6 +109,7 @@ function short(value: unknown): string {
   const text = inspect(value, {
     depth: 3,
     breakLength: Number.POSITIVE_INFINITY,
+    compact: true,
     maxArrayLength: 20,
     maxStringLength: 200,
   })

@@ -166,7 +166,9 @@ describe('crashEverywhere finds', () => {
         reset: () => void (sent.length = 0),
       },
     )
-    expect(error.differences).toEqual(["its effects are [ 'a mail', 'a mail' ], and not [ 'a mail' ]"])
+    expect(error.differences).toEqual([
+      "what `effects` gives is [ 'a mail', 'a mail' ], and not [ 'a mail' ]",
+    ])
   })
 
   it('another result', async () => {
@@ -177,6 +179,16 @@ describe('crashEverywhere finds', () => {
     const { error } = await found(guess)
     expect(error.differences).toEqual(['its result is 2, and not 1'])
     expect(error).toMatchObject({ expected: { value: 1 }, actual: { value: 2 } })
+  })
+
+  it('the place in a large result that differs', async () => {
+    const large = flow('large', async () => {
+      await step('a')
+      const rows = Array.from({ length: 100 }, (_, row) => ({ row, turn: 0 }))
+      return { rows: rows.map((found) => (found.row === 70 ? { ...found, turn: ++counter } : found)) }
+    })
+    const { error } = await found(large)
+    expect(error.differences).toEqual(['its result has 2 at .rows[70].turn, and not 1'])
   })
 
   it('another error, and an end of another kind', async () => {
