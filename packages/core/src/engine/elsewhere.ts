@@ -12,6 +12,8 @@ export interface ElsewhereHost {
   readonly mail: Mail
   /** Newest state of a run, as its journal tells; undefined where there is no such run. */
   stateOf(runId: string): Promise<RunState | undefined>
+  /** Whether a message of an id has reached a flow run. */
+  hasMessage(flowRunId: string, id: string): Promise<boolean>
   untilEnd(
     runId: string,
   ): Promise<
@@ -99,7 +101,11 @@ export class Elsewhere extends Foreign {
   }
 
   async signal({ name, payload, id }: Signal): Promise<void> {
-    if (await this.#hasEnded()) throw this.#over('RUN_ENDED', `signal ${JSON.stringify(name)}`)
+    if (await this.#hasEnded()) {
+      // The body that sends is replayed, and sent it before.
+      if (id !== undefined && (await this.#host.hasMessage(this.id, id))) return
+      throw this.#over('RUN_ENDED', `signal ${JSON.stringify(name)}`)
+    }
     await this.#host.mail.send({ do: 'signal', runId: this.id, name, payload }, id)
   }
 

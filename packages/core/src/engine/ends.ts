@@ -39,6 +39,12 @@ export async function readState({ journal }: EndReader, runId: string): Promise<
   return last === undefined ? undefined : stateOf(last)
 }
 
+/** Whether a message of an id has reached a flow run. */
+export async function hasMessage({ journal }: EndReader, flowRunId: string, id: string): Promise<boolean> {
+  const history = await readHistory(journal, flowRunId)
+  return history?.messages.some(({ entry }) => entry.id === id) ?? false
+}
+
 /** Waits until a run that this engine does not own has ended. @throws JournalError `RUN_NOT_FOUND` */
 export async function readEndEntry({ journal }: EndReader, runId: string): Promise<TransitionEntry> {
   await untilTerminal(journal, runId)

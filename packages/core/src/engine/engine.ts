@@ -37,7 +37,7 @@ import { HookCalls } from './hooks.ts'
 import { Limiter } from './limits.ts'
 import { Mail } from './mail.ts'
 import { ResultCache } from './result-cache.ts'
-import { readEnd, readEndEntry, readState, readSubmitted, type EndReader } from './ends.ts'
+import { hasMessage, readEnd, readEndEntry, readState, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
 import { Presence } from './presence.ts'
@@ -430,6 +430,7 @@ export class Engine implements RunHost {
       clock: this.clock,
       mail: this.mail,
       stateOf: (runId: string) => readState(this.ends, runId),
+      hasMessage: (flowRunId: string, id: string) => hasMessage(this.ends, flowRunId, id),
       untilEnd: (runId: string) => readEnd(this.ends, runId),
       watch: (runId: string) => this.watch(runId.includes('.') ? { runId } : { flowRunId: runId }, {}),
       watchStates: (runId: string) => this.watchStatesOf(runId),

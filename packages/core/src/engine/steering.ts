@@ -55,6 +55,8 @@ export class Steering {
 
   /** @throws RunError `RUN_ENDED`; CodecError `NOT_ENCODABLE` */
   signal(run: Run, { name, payload, id }: Signal): void {
+    // The body that sends is replayed, and sent it before.
+    if (id !== undefined && inboxOf(run).knows(id)) return
     if (run.ended) throw signalEndedError(run, name)
     const saved = run.host.values.save(payload, 'payload')
     inboxOf(run).arrive({ id: id ?? uuidV4(run.host.random), for: 'signal', name, payload: saved })
