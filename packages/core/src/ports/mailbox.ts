@@ -28,6 +28,9 @@ export interface Mailbox {
   clear(flowRunId: string): Promise<void>
 }
 
+/** Nobody changes what is kept. */
+const copyOf = (message: MailMessage): MailMessage => ({ ...message, body: message.body.slice() })
+
 /** A mailbox in this process's memory. @public */
 export function memoryMailbox(): Mailbox {
   const kept = new Map<string, Map<string, MailMessage>>()
@@ -38,10 +41,10 @@ export function memoryMailbox(): Mailbox {
       let box = kept.get(flowRunId)
       if (box === undefined) kept.set(flowRunId, (box = new Map()))
       if (box.has(id)) return
-      box.set(id, message)
-      for (const listener of listeners) listener(message)
+      box.set(id, copyOf(message))
+      for (const listener of listeners) listener(copyOf(message))
     },
-    pending: async (flowRunId) => [...(kept.get(flowRunId)?.values() ?? [])],
+    pending: async (flowRunId) => Array.from(kept.get(flowRunId)?.values() ?? [], copyOf),
     subscribe(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

@@ -21,6 +21,8 @@ export { crashingJournal, type CrashingJournal, type CrashPoint } from './crashi
 export { effectsLog, type EffectsLog } from './effects-log.ts'
 export { journalConformance, type OpenedJournal } from './journal-conformance.ts'
 export { payloadCodecConformance, type OpenedPayloadCodec } from './payload-codec-conformance.ts'
+export { mailboxConformance, type OpenedMailbox } from './mailbox-conformance.ts'
+export { nodesConformance, type OpenedNodes } from './nodes-conformance.ts'
 export { randomConformance, type OpenedRandom } from './random-conformance.ts'
 export { createTestEngine, type TestEngine, type TestEngineOptions } from './test-engine.ts'
 export { checkTransitions, legalEdges } from './transitions.ts'

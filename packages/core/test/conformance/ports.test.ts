@@ -1,8 +1,19 @@
-import { memoryBlobs, memoryCache, type Cache, type CacheEntry } from '@troupe/core'
+import {
+  JournalError,
+  memoryBlobs,
+  memoryCache,
+  memoryMailbox,
+  type Cache,
+  type CacheEntry,
+  type Mailbox,
+  type Nodes,
+} from '@troupe/core'
 import {
   blobsConformance,
   cacheConformance,
   clockConformance,
+  mailboxConformance,
+  nodesConformance,
   randomConformance,
   seededRandom,
   virtualClock,
@@ -155,6 +166,101 @@ describe('memoryCache', () => {
         message: expect.stringMatching(/`keep`.*at least 1/),
       }),
     )
+  })
+})
+
+describe('memoryMailbox', () => {
+  const open = async () => ({ mailbox: memoryMailbox() })
+  it.each(mailboxConformance(open).map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
+
+  it.each<[string, (mailbox: Mailbox) => Partial<Mailbox>]>([
+    [
+      'receives a message twice',
+      (mailbox) => ({ send: (message) => mailbox.send({ ...message, id: `${message.id}${Math.random()}` }) }),
+    ],
+    [
+      'gives the newest first',
+      (mailbox) => ({ pending: async (run) => (await mailbox.pending(run)).toReversed() }),
+    ],
+    ['forgets nothing', () => ({ confirm: async () => undefined })],
+    ['forgets all for one', (mailbox) => ({ confirm: (run) => mailbox.clear(run) })],
+    ['tells nobody', () => ({ subscribe: () => () => undefined })],
+    [
+      'tells before it has stored',
+      (mailbox) => {
+        const listeners = new Set<Parameters<Mailbox['subscribe']>[0]>()
+        return {
+          subscribe: (listener) => {
+            listeners.add(listener)
+            return () => void listeners.delete(listener)
+          },
+          send: async (message) => {
+            for (const listener of listeners) listener(message)
+            await Promise.resolve()
+            await mailbox.send(message)
+          },
+        }
+      },
+    ],
+    [
+      'goes on telling',
+      (mailbox) => ({ subscribe: (listener) => (mailbox.subscribe(listener), () => undefined) }),
+    ],
+    [
+      'mixes flow runs up',
+      (mailbox) => ({
+        send: (message) => mailbox.send({ ...message, flowRunId: 'run' }),
+        pending: () => mailbox.pending('run'),
+      }),
+    ],
+  ])('the suite refuses a mailbox that %s', async (_, broken) => {
+    const cases = mailboxConformance(async () => {
+      const mailbox = memoryMailbox()
+      return { mailbox: { ...mailbox, ...broken(mailbox) } }
+    })
+    const ends = await Promise.allSettled(cases.map(({ run }) => run()))
+    expect(ends.map(({ status }) => status)).toContain('rejected')
+  })
+})
+
+describe('nodesConformance', () => {
+  const register = (): Nodes => {
+    const names = new Set<string>()
+    return {
+      async announce(node) {
+        if (names.has(node)) throw new JournalError('NODE_IN_USE', 'in use')
+        names.add(node)
+      },
+      gone: async (nodes) => nodes.filter((node) => !names.has(node)),
+      withdraw: async (node) => void names.delete(node),
+    }
+  }
+
+  it('takes a register that keeps its promises', async () => {
+    const cases = nodesConformance(async () => ({ nodes: register() }))
+    await expect(Promise.all(cases.map(({ run }) => run()))).resolves.toHaveLength(cases.length)
+  })
+
+  it.each<[string, (nodes: Nodes) => Partial<Nodes>]>([
+    ['takes a name twice', (nodes) => ({ announce: (node) => nodes.announce(node).catch(() => undefined) })],
+    ['never says that one is gone', () => ({ gone: async () => [] })],
+    ['says that all are gone', () => ({ gone: async (nodes) => nodes })],
+    ['keeps names for ever', () => ({ withdraw: async () => undefined })],
+    [
+      'refuses with another error',
+      (nodes) => ({
+        announce: (node) => nodes.announce(node).catch(() => Promise.reject(new TypeError('no'))),
+      }),
+    ],
+  ])('refuses a register that %s', async (_, broken) => {
+    const cases = nodesConformance(async () => {
+      const nodes = register()
+      return { nodes: { ...nodes, ...broken(nodes) } }
+    })
+    const ends = await Promise.allSettled(cases.map(({ run }) => run()))
+    expect(ends.map(({ status }) => status)).toContain('rejected')
   })
 })
 
