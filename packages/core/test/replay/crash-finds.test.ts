@@ -320,6 +320,25 @@ describe('crashEverywhere passes', () => {
     expect(new Set(ended.map(String))).toEqual(new Set(['tea,yes,WAIT_TIMEOUT']))
   })
 
+  it('a run that is suspended while it waits', async () => {
+    const sleeper = flow('sleeper', async () => {
+      const first = await step('a')
+      await sleep('30d')
+      const late = await receive('never', { timeout: '1d' }).catch((error: RunError) => error.code)
+      return [first, late, await step('b')]
+    })
+    const suspended = new Set<number>()
+    const { points } = await crashEverywhere(sleeper, [], {
+      ...options,
+      engine: { suspendAfter: '1m' },
+      drive(run) {
+        run.transitions.subscribe(({ position, to }) => to.name === 'Suspended' && suspended.add(position))
+      },
+    })
+    expect(points).toBeGreaterThan(40)
+    expect(suspended.size).toBeGreaterThan(4)
+  })
+
   it('a sample of its points, the same for the same seed', async () => {
     const three = flow('three', async () => {
       for (const key of ['a', 'b', 'c']) await step(key)
