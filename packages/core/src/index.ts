@@ -29,7 +29,7 @@ export {
 } from './definitions/cache-policies.ts'
 export type { OnBodyError } from './definitions/definition.ts'
 export type { AnyFunction } from './definitions/functions.ts'
-export { flow, type Flow } from './definitions/flow.ts'
+export { flow, type AnyFlow, type Flow } from './definitions/flow.ts'
 export type {
   FlowCallOptions,
   FlowOptions,
@@ -49,6 +49,8 @@ export {
 export type { RunName } from './definitions/run-names.ts'
 export { task, type AnyTask, type Task } from './definitions/task.ts'
 export { createEngine, type CloseOptions, type Engine } from './engine/create-engine.ts'
+export type { ForkOptions } from './engine/fork.ts'
+export type { ExportOptions, ImportOptions } from './engine/run-file.ts'
 export type { ListOptions, RunPage } from './engine/list-options.ts'
 export type { Progress } from './engine/progress.ts'
 export type { EngineError, EngineHealth, EngineOptions } from './engine/engine-options.ts'

@@ -1,4 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
 import { startRun } from '../runs/start.ts'
 import type { Args, FlowRun, Settled } from '../runs/types.ts'
 import { callable, define, redefine, type DefineArguments } from './define.ts'
@@ -48,10 +50,25 @@ export function flow(...args: unknown[]): unknown {
   return flowOf(define('flow', args as unknown as DefineArguments, flow as BodyFunction))
 }
 
+/** Any flow. @public */
+export interface AnyFlow {
+  readonly name: string
+  with(options: FlowCallOptions): unknown
+}
+
+const inside = Symbol('definition')
+
+/** The definition of a flow. @throws UsageError `INVALID_OPTION` for anything that `flow` did not make */
+export function flowDefinitionOf(flow: AnyFlow): Definition {
+  if (typeof flow === 'function' && inside in flow) return flow[inside] as Definition
+  throw new UsageError('INVALID_OPTION', `expected a flow, got ${inWords(flow)}`)
+}
+
 function flowOf(definition: Definition): unknown {
   const withOptions = (options: FlowCallOptions): unknown =>
     flowOf(redefine(definition, options, withOptions))
   return callable(definition.name, (...args: unknown[]) => startRun(definition, args), {
     with: withOptions,
+    [inside]: definition,
   })
 }

@@ -13,9 +13,11 @@ import type { Transition } from '../streams/transition.ts'
 import { checkWatch, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import type { EngineError, EngineHealth, EngineOptions } from './engine-options.ts'
 import { openEngine, type Engine as Inside } from './engine.ts'
+import { forkRun, type ForkOptions } from './fork.ts'
 import type { Limits } from './limits.ts'
 import type { Progress } from './progress.ts'
 import { pageOf, queryOf, type ListOptions, type RunPage } from './list-options.ts'
+import { exportRun, importRun, type ExportOptions, type ImportOptions } from './run-file.ts'
 import { inside } from './start.ts'
 
 /** @public */
@@ -52,6 +54,28 @@ export interface Engine {
    * @throws UsageError `INVALID_OPTION`, `ENGINE_CLOSED` (rejects)
    */
   list(options?: ListOptions): Promise<RunPage>
+  /**
+   * Everything that the journals tell of a run and of its subflows, values included, as one file for `import`. A task run's id
+   * stands for its flow run.
+   *
+   * @throws JournalError `RUN_NOT_FOUND`; CodecError `NOT_ENCODABLE`; UsageError `INVALID_OPTION`, `ENGINE_CLOSED` (rejects)
+   */
+  export(id: string, options?: ExportOptions): Promise<Uint8Array>
+  /**
+   * Takes a run from a file that `export` made. One that has not ended goes on with `recover()`.
+   *
+   * @throws CodecError `MALFORMED_PAYLOAD`, `UNSUPPORTED_FORMAT`, `DECRYPTION_FAILED`; JournalError `RUN_EXISTS`; UsageError
+   * `INVALID_OPTION`, `ENGINE_CLOSED` (rejects)
+   */
+  import(file: Uint8Array, options?: ImportOptions): Promise<RunHandle<unknown>>
+  /**
+   * Starts a flow run that begins with what another one did, be that over or not. What of that COMPLETED is kept, and does not
+   * run again; or, with `from`, all of it up to a position. The other one is not touched.
+   *
+   * @throws JournalError `RUN_NOT_FOUND`, `RUN_EXISTS`; UsageError `INVALID_OPTION`, `UNKNOWN_DEFINITION`, `AMBIGUOUS_NAME`,
+   * `ENGINE_CLOSED` (rejects)
+   */
+  fork(id: string, options?: ForkOptions): Promise<FlowRunHandle<unknown>>
   /** Goes on with every unfinished run in the journal that is not live here: it is claimed and replayed. */
   recover(): Promise<FlowRunHandle<unknown>[]>
   /**
@@ -142,6 +166,18 @@ class EngineFace implements Engine {
   async recover(): Promise<FlowRunHandle<unknown>[]> {
     const recovered = await this[inside].recover()
     return recovered.map((run) => handle(run) as FlowRunHandle<unknown>)
+  }
+
+  export(id: string, options: ExportOptions = {}): Promise<Uint8Array> {
+    return exportRun(this[inside], id, options)
+  }
+
+  async import(file: Uint8Array, options: ImportOptions = {}): Promise<RunHandle<unknown>> {
+    return handle(await importRun(this[inside], file, options))
+  }
+
+  async fork(id: string, options: ForkOptions = {}): Promise<FlowRunHandle<unknown>> {
+    return handle(await forkRun(this[inside], id, options)) as FlowRunHandle<unknown>
   }
 
   async warm(runner: TaskRunner, tasks: readonly AnyTask[] = []): Promise<void> {

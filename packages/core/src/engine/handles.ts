@@ -10,6 +10,15 @@ export class Reference {
   }
 }
 
+/** Stands for a run in arguments that another run was called with, in a copy of its journal. */
+export class RunName {
+  readonly id: string
+
+  constructor(id: string) {
+    this.id = id
+  }
+}
+
 /** The run behind a future of this copy of the package, where its engine is in this process. */
 export function runOfFuture(leaf: unknown): Run | undefined {
   if (leaf instanceof Reference) return leaf.run

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { AllowFailure, isDetached, Moved, Opaque } from '../runs/markers.ts'
-import { Reference, runOfFuture } from './handles.ts'
+import { Reference, RunName, runOfFuture } from './handles.ts'
 import { movedError } from './run-errors.ts'
 import type { Run } from './run.ts'
 import type { Parcel } from '../remote/protocol.ts'
@@ -15,6 +15,7 @@ import { canonicalHash } from '../values/canonical.ts'
 function replaceLeaf(leaf: object): { tag: string; data: unknown } | undefined {
   const run = runOfFuture(leaf)
   if (run !== undefined) return { tag: 'run', data: run.id }
+  if (leaf instanceof RunName) return { tag: 'run', data: leaf.id }
   if (leaf instanceof AllowFailure) return { tag: 'allowFailure', data: leaf.future }
   if (leaf instanceof Opaque || leaf instanceof Moved) return { tag: 'opaque', data: leaf.value }
   return undefined

@@ -6,7 +6,7 @@ import type { Journal } from '../ports/journal.ts'
 const page = 5_000
 
 /** A whole journal, in order. */
-async function readJournal(journal: Journal, flowRunId: string): Promise<readonly Entry[]> {
+export async function readJournal(journal: Journal, flowRunId: string): Promise<readonly Entry[]> {
   const entries: Entry[] = []
   for (;;) {
     const read = await journal.read(flowRunId, entries.length + 1, page)

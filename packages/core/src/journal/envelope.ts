@@ -98,7 +98,7 @@ export function unseal(bytes: Uint8Array, codecs: readonly PayloadCodec[], what:
   if (format === 0) throw malformed(what, 'it has no format number')
   if (format !== formatNumber) {
     const why = `it has format ${format}, and this version of Troupe reads up to ${formatNumber}`
-    const message = `can't read ${what}: ${why}; upgrade Troupe in every process that uses this journal`
+    const message = `can't read ${what}: ${why}; upgrade Troupe`
     throw new CodecError('UNSUPPORTED_FORMAT', message, { details: { format } })
   }
   if (bytes.length < headLength) throw malformed(what, 'it is cut off')
@@ -129,7 +129,7 @@ function decode(payload: Uint8Array, names: readonly string[], { codecs, what }:
     const codec = codecs.find((candidate) => candidate.name === name)
     if (codec === undefined) {
       const why = `it was written with the payload codec "${name}", which is not configured here`
-      const message = `can't read ${what}: ${why}; give that codec to the journal`
+      const message = `can't read ${what}: ${why}; give that codec, too`
       throw new CodecError('UNSUPPORTED_FORMAT', message, { details: { codec: name } })
     }
     try {
