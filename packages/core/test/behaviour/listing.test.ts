@@ -231,8 +231,8 @@ describe('the pages of engine.list', () => {
         expect(order.filter((id) => !deleted.has(id) && !listed.includes(id))).toEqual([])
         // What is created later is behind the oldest, and before the newest.
         const later = listed.filter((id) => !before.includes(id))
-        if (newestFirst) expect(later).toEqual([])
-        else expect(listed.slice(listed.length - later.length)).toEqual(later)
+        const atTheEnd = listed.slice(listed.length - later.length)
+        expect(later).toEqual(newestFirst ? [] : atTheEnd)
       }
     },
   )
