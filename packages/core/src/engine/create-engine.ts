@@ -18,6 +18,7 @@ import type { Limits } from './limits.ts'
 import type { Progress } from './progress.ts'
 import { pageOf, queryOf, type ListOptions, type RunPage } from './list-options.ts'
 import { exportRun, importRun, type ExportOptions, type ImportOptions } from './run-file.ts'
+import { replayRun, type ReplayOptions, type ReplayReport } from './replay-run.ts'
 import { inside } from './start.ts'
 
 /** @public */
@@ -76,7 +77,21 @@ export interface Engine {
    * `ENGINE_CLOSED` (rejects)
    */
   fork(id: string, options?: ForkOptions): Promise<FlowRunHandle<unknown>>
-  /** Goes on with every unfinished run in the journal that is not live here: it is claimed and replayed. */
+  /**
+   * Runs the body of a recorded flow run once more, on what its journal remembers and nothing else: tasks do not run, nothing
+   * is recorded. For a debugger, and as a test that new code still does what old runs did. Resolves with what came of it,
+   * also where it did something else; time and I/O of the body itself are real.
+   *
+   * @throws JournalError `RUN_NOT_FOUND`; UsageError `INVALID_OPTION`, `UNKNOWN_DEFINITION`, `AMBIGUOUS_NAME`, `ENGINE_CLOSED`
+   * (rejects)
+   */
+  replay(id: string, options?: ReplayOptions): Promise<ReplayReport>
+  /**
+   * Goes on with every unfinished run in the journal that is not live here: it is claimed and replayed. Where the journal
+   * knows which engines are there, their runs are left alone. A run that can't be recovered is told of in `errors`.
+   *
+   * @throws JournalError, such as `NODE_IN_USE`; UsageError `ENGINE_CLOSED` (rejects)
+   */
   recover(): Promise<FlowRunHandle<unknown>[]>
   /**
    * Makes a task runner ready for tasks, so that the first runs need not wait for it: threads are started, and load the
@@ -161,6 +176,10 @@ class EngineFace implements Engine {
   async list(options: ListOptions = {}): Promise<RunPage> {
     const { targets, last } = await this[inside].list(queryOf(options))
     return pageOf(targets.map(handle), last)
+  }
+
+  replay(id: string, options: ReplayOptions = {}): Promise<ReplayReport> {
+    return replayRun(this[inside], id, options)
   }
 
   async recover(): Promise<FlowRunHandle<unknown>[]> {

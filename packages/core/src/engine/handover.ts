@@ -63,6 +63,11 @@ export class Handover {
     return this.#uncalled
   }
 
+  /** Whether nothing is on its way to the body. */
+  get isEmpty(): boolean {
+    return this.#queue.size === 0 && !this.#scheduled
+  }
+
   /** The first recorded end that nobody has asked for, in the words of the journal. */
   get stalledAt(): string | undefined {
     const first = this.#queue.peek()

@@ -52,6 +52,12 @@ export abstract class RecordedBody {
     else this.#waits?.rejectAll(reason)
   }
 
+  /** Whether the body has all that its journal has for it, and waits for more. */
+  get isCaughtUp(): boolean {
+    const { handover, waits, liveChildren } = this
+    return handover.uncalled === 0 && handover.isEmpty && (liveChildren > 0 || waits.pending.length > 0)
+  }
+
   get draws(): BodyDraws {
     return (this.#draws ??= new BodyDraws(this))
   }

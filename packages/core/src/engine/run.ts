@@ -96,6 +96,8 @@ export interface Body extends CurrentBody {
   readonly place: string | undefined
   /** Whether the run goes on without this body. */
   readonly over: boolean
+  /** Whether the body has all that its journal has for it, and waits for more. */
+  readonly isCaughtUp: boolean
   /** Whether what the body drew is safe. */
   readonly drawsSafe: boolean
   /** A run that the body submitted has reached its terminal state. */

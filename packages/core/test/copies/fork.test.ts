@@ -128,6 +128,7 @@ describe('a fork that dies', () => {
       expect(had['store']).toBeLessThanOrEqual(2)
       await third.close()
     }
+    expect(points).toBeGreaterThan(30)
   })
 })
 
