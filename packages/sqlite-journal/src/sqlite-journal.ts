@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
 import {
   JournalError,
   type Append,
@@ -205,7 +206,7 @@ class FolderJournal implements SqliteJournal {
   }
 
   backup(folder: string): Promise<void> {
-    return this.#ask({ op: 'backup', folder })
+    return this.#ask({ op: 'backup', folder: resolve(folder) })
   }
 
   close(): Promise<void> {
@@ -248,7 +249,7 @@ class FolderJournal implements SqliteJournal {
 
   #sweepCall(compact: boolean): Read {
     const { keep, clock } = this.#settings
-    return { op: 'sweep', keep, now: clock.now(), compact }
+    return { op: 'sweep', keep, now: clock.now(), monotonic: clock.monotonic(), compact }
   }
 
   #sweep(compact: boolean): Promise<SweepAnswer> {

@@ -100,6 +100,7 @@ export type Read =
       readonly op: 'sweep'
       readonly keep: KeepOnWire | undefined
       readonly now: number
+      readonly monotonic: number
       readonly compact: boolean
     }
   | { readonly op: 'backup'; readonly folder: string }

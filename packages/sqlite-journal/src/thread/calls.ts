@@ -1,5 +1,8 @@
+import { mkdir, open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Read, Write } from '../wires.ts'
 import { Refusal } from './failures.ts'
+import { fileName } from './folder.ts'
 import { list } from './lists.ts'
 import { forgetFamily } from './retention.ts'
 import { summaryOf } from './runs.ts'
@@ -68,6 +71,7 @@ export function read(tables: Tables, ask: Query): unknown {
         return run === undefined ? undefined : summaryOf(run, session.folder)
       }
       case 'list':
+        tables.runs.assertComplete()
         return list(session, ask.query)
       case 'getBlob':
         return tables.blobs.get(ask.name)
@@ -81,9 +85,21 @@ export function read(tables: Tables, ask: Query): unknown {
   })
 }
 
-/** Copies the journal as it is now into a folder. */
-export function backup({ session }: Tables, path: string): void {
-  if (session.readOnly)
-    throw new Refusal('JOURNAL_UNAVAILABLE', 'a journal that is open for reading is not copied')
+/** Copies the journal as it is now into a folder that is empty or missing. */
+export async function backup({ session }: Tables, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  if ((await readdir(folder)).length > 0) {
+    throw new Refusal('JOURNAL_UNAVAILABLE', `${folder} has files; a copy needs a folder of its own`, {
+      folder,
+      reason: 'other files',
+    })
+  }
+  const path = join(folder, fileName)
   session.sql('vacuum into ?').run(path)
+  const file = await open(path, 'r+')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }

@@ -1,6 +1,7 @@
 import type { Driver, Connection, Statement } from './driver.ts'
 import { isBusy } from './failures.ts'
 import { checkFormat, prepareFolder } from './folder.ts'
+import { checkLog } from './wal.ts'
 import type { ThreadData } from '../wires.ts'
 
 /** How long a writer waits for writers of other processes, in milliseconds; then the call fails. */
@@ -48,11 +49,13 @@ export class Session {
   static async open(driver: Driver, data: ThreadData): Promise<Session> {
     const { folder, readOnly, durability } = data
     const path = await prepareFolder(driver, folder, readOnly)
+    if (durability === 'power') await checkLog(`${path}-wal`, folder)
     const connection = driver.open(path, { readOnly })
     try {
       patiently(() => checkFormat(connection, folder))
-      connection.exec('pragma foreign_keys = off')
       connection.exec(`pragma synchronous = ${durability === 'power' ? 'full' : 'normal'}`)
+      // A copy that `backup` made has another mode.
+      if (!readOnly) patiently(() => connection.exec('pragma journal_mode = wal'))
       connection.exec('pragma cache_size = -32768')
       connection.exec('pragma busy_timeout = 0')
       return patiently(() => new Session(connection, folder, readOnly))

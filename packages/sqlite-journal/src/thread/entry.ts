@@ -28,7 +28,7 @@ class JournalThread {
   #driver: Driver | undefined
   #tables: Tables | undefined
   #follower: Follower | undefined
-  #sweeping: { readonly id: number | undefined; readonly steps: Generator<undefined, unknown> } | undefined
+  #sweeping: { readonly id: number; readonly steps: Generator<undefined, unknown> } | undefined
   #beat: NodeJS.Timeout | undefined
   #running = false
 
@@ -158,9 +158,10 @@ class JournalThread {
     try {
       return answer(id, write(tables, ask))
     } catch (error) {
-      // Refused before anything was written.
-      if (error instanceof Refusal) return this.#failed(id, error)
-      throw error
+      if (!(error instanceof Refusal)) throw error
+      // Refused before anything was written; a row in memory may have been changed.
+      tables.runs.forget()
+      return this.#failed(id, error)
     }
   }
 
@@ -178,7 +179,7 @@ class JournalThread {
         case 'sweep':
           return this.#startSweep(tables, id, ask)
         case 'backup':
-          backup(tables, ask.folder)
+          await backup(tables, ask.folder)
           return this.#report([answer(id, undefined)])
         case 'close':
           this.#close(tables)
@@ -192,14 +193,14 @@ class JournalThread {
     }
   }
 
-  #startSweep(tables: Tables, id: number, { keep, now, compact }: Extract<Read, { op: 'sweep' }>): void {
-    if (this.#sweeping !== undefined) {
-      // One after the other.
-      this.#reads.push({ id, ask: { op: 'sweep', keep, now, compact } })
-      this.#sweepOn()
+  #startSweep(tables: Tables, id: number, ask: Extract<Read, { op: 'sweep' }>): void {
+    if (this.#sweeping === undefined) {
+      this.#sweeping = { id, steps: sweep(tables, ask) }
       return
     }
-    this.#sweeping = { id, steps: sweep(tables, { keep, now, compact, monotonic: performance.now() }) }
+    // One after the other.
+    this.#reads.push({ id, ask })
+    this.#sweepOn()
   }
 
   #sweepOn(): void {
@@ -210,10 +211,10 @@ class JournalThread {
       const step = steps.next()
       if (step.done !== true) return
       this.#sweeping = undefined
-      if (id !== undefined) this.#report([answer(id, step.value)])
+      this.#report([answer(id, step.value)])
     } catch (error) {
       this.#sweeping = undefined
-      if (id !== undefined) this.#report([this.#failed(id, error)])
+      this.#report([this.#failed(id, error)])
     }
   }
 

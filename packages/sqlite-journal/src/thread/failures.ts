@@ -42,6 +42,11 @@ export function isOfDisk(error: unknown): boolean {
   return code === codes.full || code === codes.ioError || code === codes.readOnly || code === codes.nomem
 }
 
+/** Whether pages of the file do not hold what they should. */
+export function isOfPages(error: unknown): boolean {
+  return sqliteCode(error) === codes.corrupt
+}
+
 export function failureOf(error: unknown, folder: string): Failure {
   if (error instanceof Refusal) return error.failure
   const message = error instanceof Error ? error.message : String(error)

@@ -77,9 +77,12 @@ export function checked(row: unknown, folder: string): RunRow | undefined {
 export class Runs {
   readonly #session: Session
   readonly #known = new Map<string, RunRow>()
+  /** Whether a run that is not found is not there. */
+  readonly #complete: boolean
 
-  constructor(session: Session) {
+  constructor(session: Session, complete: boolean) {
     this.#session = session
+    this.#complete = complete
   }
 
   /** Others have written, or what was written was taken back. */
@@ -92,8 +95,20 @@ export class Runs {
     if (known !== undefined) return known
     const row = this.#session.sql('select * from runs where flow_run_id = ?').get(flowRunId)
     const run = checked(row, this.#session.folder)
-    if (run !== undefined) this.#remember(run)
+    if (run === undefined) this.assertComplete()
+    else this.#remember(run)
     return run
+  }
+
+  /** Refuses to say of any run that it is not there, or that these are all, where that can't be known. */
+  assertComplete(): void {
+    if (this.#complete) return
+    const { folder } = this.#session
+    throw new Refusal(
+      'JOURNAL_DAMAGED',
+      `the journal in ${folder} is damaged: some flow runs can't be found; those that can be are still read`,
+      { folder, reason: 'runs' },
+    )
   }
 
   create(flowRunId: string, token: string): RunRow {

@@ -6,6 +6,7 @@ import { Entries } from './entries.ts'
 import { Mail } from './mail.ts'
 import { NodeTable } from './nodes.ts'
 import { Runs } from './runs.ts'
+import { checkRuns } from './soundness.ts'
 
 /** An open journal, table by table. */
 export interface Tables {
@@ -19,7 +20,7 @@ export interface Tables {
 }
 
 export function tablesOf(session: Session, data: ThreadData): Tables {
-  const runs = new Runs(session)
+  const runs = new Runs(session, checkRuns(session))
   const blobs = new Blobs(session)
   return {
     session,
