@@ -1,3 +1,6 @@
+import { constants, existsSync, statSync } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
 import type { Driver, Connection, Statement } from './driver.ts'
 import { isBusy } from './failures.ts'
 import { checkFormat, prepareFolder } from './folder.ts'
@@ -28,6 +31,24 @@ function patiently<T>(act: () => T): T {
   }
 }
 
+/** A file that is read as if it never changed, and when it was written. */
+interface AsItIs {
+  readonly path: string
+  readonly written: number
+}
+
+/** Where the folder can't be written, and no writer has the journal open. */
+async function unwritable(folder: string, path: string): Promise<AsItIs | undefined> {
+  if (existsSync(`${path}-wal`)) return undefined
+  try {
+    await access(folder, constants.W_OK)
+    return undefined
+  } catch {
+    const { mtimeMs } = await stat(path)
+    return { path, written: mtimeMs }
+  }
+}
+
 /** An open journal: its connection and statements, which are prepared when they are first used. */
 export class Session {
   readonly connection: Connection
@@ -35,14 +56,16 @@ export class Session {
   readonly readOnly: boolean
   readonly #statements = new Map<string, Statement>()
   readonly #dataVersion: Statement
+  readonly #asItIs: AsItIs | undefined
   #seen: unknown
   /** Whether a transaction is open. */
   #within = false
 
-  private constructor(connection: Connection, folder: string, readOnly: boolean) {
+  private constructor(connection: Connection, { folder, readOnly }: ThreadData, asItIs: AsItIs | undefined) {
     this.connection = connection
     this.folder = folder
     this.readOnly = readOnly
+    this.#asItIs = asItIs
     this.#dataVersion = connection.prepare('pragma data_version')
   }
 
@@ -50,7 +73,11 @@ export class Session {
     const { folder, readOnly, durability } = data
     const path = await prepareFolder(driver, folder, readOnly)
     if (durability === 'power') await checkLog(`${path}-wal`, folder)
-    const connection = driver.open(path, { readOnly })
+    const asItIs = readOnly ? await unwritable(folder, path) : undefined
+    // Nobody who may write is there, and SQLite can't make the files that it shares with others.
+    const connection = driver.open(asItIs === undefined ? path : `${pathToFileURL(path).href}?immutable=1`, {
+      readOnly,
+    })
     try {
       patiently(() => checkFormat(connection, folder))
       connection.exec(`pragma synchronous = ${durability === 'power' ? 'full' : 'normal'}`)
@@ -58,7 +85,7 @@ export class Session {
       if (!readOnly) patiently(() => connection.exec('pragma journal_mode = wal'))
       connection.exec('pragma cache_size = -32768')
       connection.exec('pragma busy_timeout = 0')
-      return patiently(() => new Session(connection, folder, readOnly))
+      return patiently(() => new Session(connection, data, asItIs))
     } catch (error) {
       connection.close()
       throw error
@@ -69,6 +96,13 @@ export class Session {
     let statement = this.#statements.get(text)
     if (statement === undefined) this.#statements.set(text, (statement = this.connection.prepare(text)))
     return statement
+  }
+
+  /** Whether others have written since, and the file must be opened anew to see it. */
+  outdated(): boolean {
+    if (this.#asItIs === undefined) return false
+    const { path, written } = this.#asItIs
+    return existsSync(`${path}-wal`) || statSync(path).mtimeMs !== written
   }
 
   /** Called in a transaction that is the first to see what another connection has committed. */

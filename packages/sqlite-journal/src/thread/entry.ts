@@ -1,6 +1,6 @@
 /** What the journal's thread runs: all work on the database, one thing after the other. */
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads'
-import type { Call, Read, Report, ThreadData, ThreadEvent, Write } from '../wires.ts'
+import type { Call, Read, Report, ThreadData, ThreadEvent, Told, Write } from '../wires.ts'
 import { backup, isWrite, read, write } from './calls.ts'
 import { Session } from './connection.ts'
 import { loadDriver, type Driver } from './driver.ts'
@@ -31,10 +31,13 @@ class JournalThread {
   #sweeping: { readonly id: number; readonly steps: Generator<undefined, unknown> } | undefined
   #beat: NodeJS.Timeout | undefined
   #running = false
+  /** How far listeners were told when the file was closed. */
+  #told: Told | undefined
 
   constructor(port: MessagePort, data: ThreadData) {
     this.#port = port
     this.#data = data
+    this.#told = data.told
     port.on('message', (calls: readonly Call[]) => {
       this.#take(calls)
       void this.#run()
@@ -64,6 +67,7 @@ class JournalThread {
       for (;;) {
         this.#takeMore()
         if (this.#writes.length === 0 && this.#reads.length === 0 && this.#sweeping === undefined) return
+        if (this.#tables?.session.outdated() === true) this.#reopen()
         const tables = this.#tables ?? (await this.#open())
         if (tables !== undefined) {
           if (this.#writes.length > 0) this.#writeGroup(tables)
@@ -87,7 +91,7 @@ class JournalThread {
       const tables = tablesOf(session, this.#data)
       const follower = new Follower(
         { session, entries: tables.entries, mail: tables.mail },
-        { pollMs: this.#data.pollMs, told: this.#data.told, look: () => this.#look() },
+        { pollMs: this.#data.pollMs, told: this.#told, look: () => this.#look() },
       )
       session.othersWrote = () => {
         tables.runs.forget()
@@ -107,6 +111,14 @@ class JournalThread {
     }
   }
 
+  /** The file is opened anew. */
+  #reopen(): void {
+    this.#told = this.#follower?.told
+    this.#follower?.close()
+    this.#tables?.session.close()
+    this.#tables = undefined
+  }
+
   #nextGroup(): Waiting<Write>[] {
     let bytes = 0
     let size = 0
@@ -121,6 +133,18 @@ class JournalThread {
 
   #writeGroup(tables: Tables): void {
     const group = this.#nextGroup()
+    if (this.#data.readOnly) {
+      const { folder } = this.#data
+      const refusal = new Refusal(
+        'JOURNAL_UNAVAILABLE',
+        `the journal in ${folder} was opened with \`readOnly\``,
+        {
+          folder,
+          reason: 'read-only',
+        },
+      )
+      return this.#report(group.map(({ id }) => this.#failed(id, refusal)))
+    }
     const events = this.#transaction(tables, group)
     if (events !== undefined) {
       this.#report(events)
@@ -222,6 +246,11 @@ class JournalThread {
   #look(): void {
     const [tables, follower] = [this.#tables, this.#follower]
     if (tables === undefined || follower === undefined) return
+    if (tables.session.outdated()) {
+      this.#reopen()
+      void this.#open()
+      return
+    }
     const events: ThreadEvent[] = []
     const before = follower.told
     try {

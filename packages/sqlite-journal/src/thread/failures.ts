@@ -69,7 +69,7 @@ export function failureOf(error: unknown, folder: string): Failure {
     case codes.readOnly:
       return failure(
         'JOURNAL_UNAVAILABLE',
-        'can only be read; `readOnly: true` opens it for that',
+        "can't be written; `readOnly: true` opens it for reading",
         'read-only',
       )
     case codes.cantOpen:
