@@ -1,7 +1,7 @@
 /** Random entries of every kind, with values encoded as in journals that leave the process. */
 import fc from 'fast-check'
 import type { Entry, SubmittedEntry, TransitionEntry } from '../../src/journal/entries.ts'
-import { isTerminal, stateNames } from '../../src/machines/states.ts'
+import { stateNames } from '../../src/machines/states.ts'
 import { anyText } from '../values/arbitraries.ts'
 
 const some = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
@@ -69,7 +69,6 @@ const kinds: { readonly [K in Entry['kind']]: fc.Arbitrary<Extract<Entry, { kind
     .map(([entry, more]) => ({
       ...entry,
       ...(more as Partial<TransitionEntry>),
-      outcome: isTerminal(entry.to) ? entry.outcome : undefined,
     })),
   adopted: fc.record({ kind: of('adopted'), at: time, run: number, attempt: number }),
   child: fc.record({
