@@ -96,41 +96,41 @@ describe.each(journals)('a fork of a run that failed, with values %s', (_, make,
 describe('a fork that dies', () => {
   it('goes on like any other run, wherever that was', async () => {
     const length = await lengthOfFork()
-    let points = 0
-    for (let afterEntries = 1; ; afterEntries++) {
-      points = afterEntries
-      faults.broken = true
-      const journal = memoryJournal()
-      const first = engineOn(journal)
-      const id = await failedReport(first)
-      await first.close()
-      faults.broken = false
-      const dying = crashingJournal(journal, { afterEntries })
-      const second = engineOn(dying)
-      const forked = second.fork(id, { id: 'fork' }).then((run) => run.wait())
-      await second.settle(Promise.race([forked, dying.death]))
-      await rest()
-      if (!dying.crashed) {
-        await second.close()
-        break
-      }
-      void second.close()
-      // The copy of the run's own journal is one append: no journal stores half of that.
-      const { position = length } = (await journal.summary('fork')) ?? {}
-      if (position < length) continue
-      const third = engineOn(journal)
-      const [run] = await third.recover()
-      // While its journals were being written, the run was not there yet: it can be forked as if nothing had been.
-      const again = run ?? (await third.get('fork')) ?? (await third.fork(id, { id: 'fork' }))
-      expect(await endOf(third, again)).toBe(`Completed: ${JSON.stringify(wholeReport)}`)
-      const had = effects.take()
-      for (const kept of ['load a', 'load others', 'count a', 'merge']) expect(had).not.toHaveProperty([kept])
-      expect(had['store']).toBeLessThanOrEqual(2)
-      await third.close()
-    }
-    expect(points).toBeGreaterThan(30)
+    let afterEntries = 1
+    while (await diesAndGoesOn(afterEntries, length)) afterEntries++
+    expect(afterEntries).toBeGreaterThan(30)
   })
 })
+
+/** @returns False where the fork had ended before it was to die. */
+async function diesAndGoesOn(afterEntries: number, length: number): Promise<boolean> {
+  faults.broken = true
+  const journal = memoryJournal()
+  const first = engineOn(journal)
+  const id = await failedReport(first)
+  await first.close()
+  faults.broken = false
+  const dying = crashingJournal(journal, { afterEntries })
+  const second = engineOn(dying)
+  const forked = second.fork(id, { id: 'fork' }).then((run) => run.wait())
+  await second.settle(Promise.race([forked, dying.death]))
+  await rest()
+  void second.close()
+  if (!dying.crashed) return false
+  // The copy of the run's own journal is one append: no journal stores half of that.
+  const { position = length } = (await journal.summary('fork')) ?? {}
+  if (position < length) return true
+  const third = engineOn(journal)
+  const [run] = await third.recover()
+  // While its journals were being written, the run was not there yet: it can be forked as if nothing had been.
+  const again = run ?? (await third.get('fork')) ?? (await third.fork(id, { id: 'fork' }))
+  expect(await endOf(third, again)).toBe(`Completed: ${JSON.stringify(wholeReport)}`)
+  const had = effects.take()
+  for (const kept of ['load a', 'load others', 'count a', 'merge']) expect(had).not.toHaveProperty([kept])
+  expect(had['store']).toBeLessThanOrEqual(2)
+  await third.close()
+  return true
+}
 
 /** How many entries the fork of a failed report begins with. */
 async function lengthOfFork(): Promise<number> {
@@ -233,7 +233,7 @@ describe('a fork', () => {
     const journal = memoryJournal()
     const engine = engineOn(journal)
     const run = engine.run(report, 'a')
-    // `load a` and `load others` have completed; merging has just begun.
+    // The tasks have loaded what they were to; the subflows sleep, and the merging waits for one of them.
     await engine.settle(sleepOn(engine, 12))
     await rest()
     const fork = await engine.fork(run.id)

@@ -117,7 +117,9 @@ const store = task('store', async (text: string) => {
 const count = flow('count', async (name: string, of: number) => {
   effects.had(`count ${name}`)
   const parts = Array.from({ length: of }, (_, i) => load.with({ key: `${name}-${i}` })(`${name}-${i}`))
-  return `${name} x ${(await Promise.all(parts)).length}`
+  const loaded = await Promise.all(parts)
+  await sleep(5)
+  return `${name} x ${loaded.length}`
 })
 
 const audit = flow('audit', async (name: string) => {
