@@ -6,6 +6,7 @@ import { findDefinition } from '../definitions/registry.ts'
 import type { Entry, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { foldJournal, type RecordedRun } from '../journal/history.ts'
 import { isRunning, isTerminal, stateTypes, type StateName } from '../machines/states.ts'
+import { identified } from './call-identities.ts'
 import { exchanged } from './exchange.ts'
 import { childrenOf, createJournals, readTree, rootEntryOf, type JournalTree } from './journal-tree.ts'
 import { readHistory } from './read-journal.ts'
@@ -36,12 +37,13 @@ export async function forkRun(host: CopyHost, id: string, options: ForkOptions):
   if (unknown !== undefined) throw invalid(unknown, `fork has no option \`${unknown}\``)
   if (options.id !== undefined) checkId(options.id)
   const source = flowRunIdOf(id)
-  const all = exchanged(await readTree(host.journal, source), host.values)
+  const found = identified(await readTree(host.journal, source))
+  const all = exchanged(found.tree, host.values)
   const entries = all.get(source) ?? []
   const definition = definitionFor(rootEntryOf(entries), flow)
   const newId = options.id ?? newRootId(host.random)
   const tree = from === undefined ? retried(host, all) : cutAt(host, all, from)
-  await createJournals(host.journal, asRoot(renamedTree(tree, newId, all)))
+  await createJournals(host.journal, asRoot(renamedTree(tree, newId, { ...found, tree: all })))
   const history = await readHistory(host.journal, newId)
   host.checkOpen()
   // Whoever recovers all unfinished runs may have been faster.

@@ -8,6 +8,7 @@ import { packEntries, unpackEntries } from '../journal/records.ts'
 import type { PayloadCodec } from '../ports/payload-codec.ts'
 import type { Target } from '../runs/current-body.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
+import { identified } from './call-identities.ts'
 import { exchanged } from './exchange.ts'
 import { createJournals, readTree, rootEntryOf, type JournalTree } from './journal-tree.ts'
 import { renamedTree } from './renamed-tree.ts'
@@ -50,7 +51,8 @@ export async function exportRun(host: CopyHost, id: string, options: ExportOptio
   host.checkOpen()
   const { codecs = [compression()] } = options
   checkCodecs(codecs, 'codecs')
-  const tree = exchanged(await readTree(host.journal, flowRunIdOf(id)), encoded)
+  const { tree: found } = identified(await readTree(host.journal, flowRunIdOf(id)))
+  const tree = exchanged(found, encoded)
   const [run] = tree.keys()
   const plain = { codecs: [], largeValue: Number.POSITIVE_INFINITY }
   const journals = [...tree].map(([journal, entries]) => [journal, packEntries(entries, plain).bytes])
@@ -71,7 +73,7 @@ export async function importRun(host: CopyHost, bytes: Uint8Array, options: Impo
   const read = readFile(bytes, known)
   const [from = ''] = read.keys()
   const root = id ?? from
-  const tree = exchanged(asRoot(renamedTree(read, root, read)), host.values)
+  const tree = exchanged(asRoot(renamedTree(read, root, identified(read))), host.values)
   const at = host.clock.now()
   const note: Entry = {
     kind: 'note',
