@@ -34,8 +34,6 @@ export interface Prepared {
   readonly identity: string | undefined
   /** What the new run's id is made of, where the call has an identity. */
   readonly derivedId: string | undefined
-  /** What tells the call from the others of its caller, where it has an identity. */
-  readonly calledAs: string | undefined
   /** Place in the order of submission. */
   readonly order: number
 }
@@ -62,7 +60,8 @@ export function prepare(host: RunHost, call: Call): Prepared {
     parcel,
     dependencies,
     identity,
-    ...(identity === undefined || caller === undefined ? unknown : derive(caller, definition, identity)),
+    derivedId:
+      identity === undefined || caller === undefined ? undefined : derive(caller, definition, identity),
     order: host.next(),
   }
 }
@@ -86,18 +85,9 @@ function parcelOf(
   return dependencies.length === 0 ? parcel : undefined
 }
 
-type Derived = Pick<Prepared, 'derivedId' | 'calledAs'>
-
-/** Of a call that need not be found again. */
-const unknown: Derived = { derivedId: undefined, calledAs: undefined }
-
-function derive(caller: Attempt, { kind, name, version }: Definition, identity: string): Derived {
-  const call = `${kind} ${name} ${version} ${identity}`
-  const ordinal = caller.ordinal(call)
-  return {
-    derivedId: derivedId([caller.run.id, caller.tryFrom, kind, name, version, identity, ordinal]),
-    calledAs: `${call} ${ordinal}`,
-  }
+function derive(caller: Attempt, { kind, name, version }: Definition, identity: string): string {
+  const ordinal = caller.ordinal(`${kind} ${name} ${version} ${identity}`)
+  return derivedId([caller.run.id, caller.tryFrom, kind, name, version, identity, ordinal])
 }
 
 function checkDependency(host: RunHost, run: Run, { definition, caller }: Call): void {

@@ -21,20 +21,6 @@ function replaceLeaf(leaf: object): { tag: string; data: unknown } | undefined {
   return undefined
 }
 
-/**
- * The same for a hash: a run is known by its place below the flow run, not by the flow run's own id, so that a flow run that
- * continues what another one began (a fork) makes the same calls.
- */
-function replaceInHash(leaf: object): { tag: string; data: unknown } | undefined {
-  const run = runOfFuture(leaf)
-  if (run === undefined) return replaceLeaf(leaf)
-  const { id, ledger, rare } = run
-  return {
-    tag: 'run',
-    data: rare?.calledAs ?? (id === ledger.flowRunId ? id : id.slice(ledger.flowRunId.length)),
-  }
-}
-
 /** @throws CodecError `NOT_ENCODABLE` */
 export function encodeArguments(args: readonly unknown[]): Uint8Array {
   return encodeValue(args, { at: 'args', replace: replaceLeaf })
@@ -93,7 +79,7 @@ export function identityOf({ settings }: Definition, args: readonly unknown[]): 
 
 /** @throws CodecError `NOT_ENCODABLE` */
 export function hashArguments(args: readonly unknown[]): string {
-  return canonicalHash(args, { at: 'args', replace: replaceInHash })
+  return canonicalHash(args, { at: 'args', replace: replaceLeaf })
 }
 
 /** The id of the flow run that a key starts: two starters compute the same one. */

@@ -35,8 +35,6 @@ export class Rare {
   abandoned = false
   /** With what its host was lost last. */
   lastLoss: unknown
-  /** Of a subflow: what tells its call from the others of its caller. */
-  calledAs: string | undefined
   /** The call that started it, where futures stood in its arguments. */
   call: object | undefined
   /** Paused or Suspended, with no body that could go on: its journal is replayed when it does. */

@@ -51,7 +51,6 @@ interface Origin {
 function createRoot(ledger: Ledger<RunHost>, { host, definition, caller }: Origin, prepared: Prepared): Run {
   const { id, idempotencyKey } = definition.settings
   const run = new Run({ id: ledger.flowRunId, index: ledger.runs++, definition, ledger, caller })
-  isCalledAs(run, prepared)
   if (id !== undefined || idempotencyKey !== undefined)
     run.ledger.parametersHash = hashArguments(prepared.args)
   ledger.claim()
@@ -60,11 +59,6 @@ function createRoot(ledger: Ledger<RunHost>, { host, definition, caller }: Origi
   caller?.childStarted(run)
   begin(run, prepared)
   return run
-}
-
-/** A subflow with an id of its own is known by that. */
-function isCalledAs(run: Run, { calledAs }: Prepared): void {
-  if (calledAs !== undefined && requestedId(run.definition) === undefined) run.rarely.calledAs = calledAs
 }
 
 /** The parent's journal says that there is a child before the child's own journal exists. */
@@ -119,8 +113,6 @@ export function rejoinFlow(
   if (history === undefined)
     return createRoot(new Ledger(host, flowRunId), { host, definition, caller }, prepared)
   const run = restoreRoot(host, history, definition, caller)
-  // Calls that had no identity when it was started know it by its id.
-  if (child.started.identity !== undefined) isCalledAs(run, prepared)
   caller.childStarted(run)
   if (!run.ended) {
     run.ledger.claim()
@@ -223,7 +215,6 @@ function preparedAgain(host: RunHost, { submitted }: RecordedRun): Prepared {
     identity: undefined,
     parcel: undefined,
     derivedId: undefined,
-    calledAs: undefined,
     order: host.next(),
   }
 }
