@@ -8,7 +8,7 @@ import { foldJournal, type RecordedRun } from '../journal/history.ts'
 import { isRunning, isTerminal, stateTypes, type StateName } from '../machines/states.ts'
 import { identified } from './call-identities.ts'
 import { exchanged } from './exchange.ts'
-import { childrenOf, createJournals, readTree, rootEntryOf, type JournalTree } from './journal-tree.ts'
+import { childrenOf, createJournals, readTreeNow, rootEntryOf, type JournalTree } from './journal-tree.ts'
 import { readHistory } from './read-journal.ts'
 import { renamedTree } from './renamed-tree.ts'
 import { recoverRoot } from './roots.ts'
@@ -38,7 +38,7 @@ export async function forkRun(host: CopyHost, id: string, options: ForkOptions):
   if (unknown !== undefined) throw invalid(unknown, `fork has no option \`${unknown}\``)
   if (options.id !== undefined) checkId(options.id)
   const source = flowRunIdOf(id)
-  const found = identified(await readTree(host.journal, source))
+  const found = identified(await readTreeNow(host, source))
   const all = exchanged(found.tree, host.values)
   const entries = all.get(source) ?? []
   const definition = definitionFor(rootEntryOf(entries), flow)

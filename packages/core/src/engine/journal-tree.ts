@@ -13,12 +13,24 @@ export type JournalTree = ReadonlyMap<string, readonly Entry[]>
  *
  * @throws JournalError `RUN_NOT_FOUND`
  */
-export async function readTree(journal: Journal, flowRunId: string): Promise<JournalTree> {
+async function readTree(journal: Journal, flowRunId: string): Promise<JournalTree> {
   const entries = await readJournal(journal, flowRunId)
   if (entries.length === 0) throw notFound(flowRunId)
   const tree = new Map([[flowRunId, entries]])
   await readBelow(journal, entries, tree)
   return tree
+}
+
+/** The same, with all that has been recorded here so far. */
+export async function readTreeNow(host: Recorder, flowRunId: string): Promise<JournalTree> {
+  const ledger = host.rootOf(flowRunId)?.ledger
+  if (ledger !== undefined) await new Promise<void>((go) => ledger.whenSafe(go))
+  return readTree(host.journal, flowRunId)
+}
+
+interface Recorder {
+  readonly journal: Journal
+  rootOf(flowRunId: string): { readonly ledger: { whenSafe(go: () => void): void } } | undefined
 }
 
 async function readBelow(

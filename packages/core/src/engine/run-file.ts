@@ -11,7 +11,7 @@ import type { Target } from '../runs/current-body.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
 import { identified } from './call-identities.ts'
 import { exchanged } from './exchange.ts'
-import { createJournals, epochOf, readTree, rootEntryOf, type JournalTree } from './journal-tree.ts'
+import { createJournals, epochOf, readTreeNow, rootEntryOf, type JournalTree } from './journal-tree.ts'
 import { renamedTree } from './renamed-tree.ts'
 import type { RunHost } from './run.ts'
 import { encoded } from './value-store.ts'
@@ -52,7 +52,7 @@ export async function exportRun(host: CopyHost, id: string, options: ExportOptio
   host.checkOpen()
   const { codecs = [compression()] } = options
   checkCodecs(codecs, 'codecs')
-  const { tree: found } = identified(await readTree(host.journal, flowRunIdOf(id)))
+  const { tree: found } = identified(await readTreeNow(host, flowRunIdOf(id)))
   const tree = exchanged(found, encoded)
   const [run] = tree.keys()
   const plain = { codecs: [], largeValue: Number.POSITIVE_INFINITY }
