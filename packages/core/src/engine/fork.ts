@@ -38,13 +38,12 @@ export async function forkRun(host: CopyHost, id: string, options: ForkOptions):
   if (unknown !== undefined) throw invalid(unknown, `fork has no option \`${unknown}\``)
   if (options.id !== undefined) checkId(options.id)
   const source = flowRunIdOf(id)
-  const found = identified(await readTreeNow(host, source))
-  const all = exchanged(found.tree, host.values)
+  const all = exchanged(identified(await readTreeNow(host, source)), host.values)
   const entries = all.get(source) ?? []
   const definition = definitionFor(rootEntryOf(entries), flow)
   const newId = options.id ?? newRootId(host.random)
   const cut = from === undefined ? retried(host, all) : cutAt(all, from)
-  const tree = asRoot(renamedTree(cut, newId, { ...found, tree: all }))
+  const tree = asRoot(renamedTree(cut, newId, all))
   const position = Math.min(from ?? entries.length, entries.length)
   const message = `forked from ${source} at position ${position}`
   await createJournals(

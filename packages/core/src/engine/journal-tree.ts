@@ -13,7 +13,7 @@ export type JournalTree = ReadonlyMap<string, readonly Entry[]>
  *
  * @throws JournalError `RUN_NOT_FOUND`
  */
-async function readTree(journal: Journal, flowRunId: string): Promise<JournalTree> {
+export async function readTree(journal: Journal, flowRunId: string): Promise<JournalTree> {
   const entries = await readJournal(journal, flowRunId)
   if (entries.length === 0) throw notFound(flowRunId)
   const tree = new Map([[flowRunId, entries]])

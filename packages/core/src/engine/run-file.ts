@@ -52,8 +52,7 @@ export async function exportRun(host: CopyHost, id: string, options: ExportOptio
   host.checkOpen()
   const { codecs = [compression()] } = options
   checkCodecs(codecs, 'codecs')
-  const { tree: found } = identified(await readTreeNow(host, flowRunIdOf(id)))
-  const tree = exchanged(found, encoded)
+  const tree = exchanged(identified(await readTreeNow(host, flowRunIdOf(id))), encoded)
   const [run] = tree.keys()
   const plain = { codecs: [], largeValue: Number.POSITIVE_INFINITY }
   const journals = [...tree].map(([journal, entries]) => [journal, packEntries(entries, plain).bytes])
@@ -74,7 +73,7 @@ export async function importRun(host: CopyHost, bytes: Uint8Array, options: Impo
   const read = readFile(bytes, known)
   const [from = ''] = read.keys()
   const root = id ?? from
-  const tree = exchanged(asRoot(renamedTree(read, root, identified(read))), host.values)
+  const tree = exchanged(asRoot(renamedTree(read, root, read)), host.values)
   const note = { note: 'imported', message: `imported from a file of ${from}` } as const
   await createJournals(host, ownedBy(host, tree, note))
   const found = await host.get(root)
