@@ -1,12 +1,9 @@
-import type { ChildEntry, Entry, SubmittedEntry } from '../journal/entries.ts'
+import type { Entry, SubmittedEntry } from '../journal/entries.ts'
 import { AllowFailure, Moved, Opaque } from '../runs/markers.ts'
 import { canonicalHash } from '../values/canonical.ts'
 import { decodeValue } from '../values/codec.ts'
 import { RunName, runOfFuture } from './handles.ts'
 import { rootEntryOf, type JournalTree } from './journal-tree.ts'
-
-/** What stands for a subflow in the identities of calls: see `replaceInHash` of identity.ts. */
-export type CalledAs = (flowRunId: string) => string
 
 /** How arguments are hashed and encoded, but for the runs that stand in them. */
 type Replace = (leaf: object) => { tag: string; data: unknown } | undefined
@@ -16,6 +13,7 @@ export function idOf(leaf: object): string | undefined {
   return leaf instanceof RunName ? leaf.id : runOfFuture(leaf)?.id
 }
 
+/** As identity.ts hashes and encodes arguments, with other names of runs. */
 export function replacing(nameOf: (runId: string) => string): Replace {
   return (leaf) => {
     const id = idOf(leaf)
@@ -35,19 +33,9 @@ export function decodeNamed(inputs: Uint8Array): readonly unknown[] {
   return decodeValue(inputs, { revive }) as readonly unknown[]
 }
 
-/** The identity of a call, as `hashArguments` of identity.ts gives it for the runs themselves. */
-export function hashNamed(args: readonly unknown[], calledAs: CalledAs): string {
-  const nameOf = (id: string): string => {
-    const dot = id.indexOf('.')
-    return dot === -1 ? calledAs(id) : id.slice(dot)
-  }
+/** The identity of a call, with other names of the runs in its arguments. */
+export function hashNamed(args: readonly unknown[], nameOf: (runId: string) => string): string {
   return canonicalHash(args, { at: 'args', replace: replacing(nameOf) })
-}
-
-/** Journals in which every call has its identity, and what their subflows are called as. */
-export interface Identified {
-  readonly tree: JournalTree
-  readonly calledAs: CalledAs
 }
 
 /**
@@ -56,58 +44,20 @@ export interface Identified {
  *
  * @throws CodecError `NOT_ENCODABLE`: arguments that are kept by reference can't be hashed.
  */
-export function identified(tree: JournalTree): Identified {
-  const identities = new Identities(tree)
-  return {
-    tree: new Map([...tree].map(([id, entries]) => [id, identities.complete(id, entries)])),
-    calledAs: identities.calledAs,
-  }
+export function identified(tree: JournalTree): JournalTree {
+  return new Map([...tree].map(([id, entries]) => [id, entries.map((entry) => identifiedEntry(entry, tree))]))
 }
 
-class Identities {
-  readonly #tree: JournalTree
-  /** Of subflows. */
-  readonly #identities = new Map<string, string>()
-  readonly #names = new Map<string, string>()
+function identifiedEntry(entry: Entry, tree: JournalTree): Entry {
+  if (entry.kind === 'submitted') return { ...entry, identity: identityOf(entry) }
+  if (entry.kind !== 'child' || entry.event !== 'started') return entry
+  const child = tree.get(entry.flowRunId)
+  if (entry.identity !== undefined || child === undefined) return entry
+  return { ...entry, identity: identityOf(rootEntryOf(child)) }
+}
 
-  constructor(tree: JournalTree) {
-    this.#tree = tree
-  }
-
-  readonly calledAs: CalledAs = (id) => this.#names.get(id) ?? id
-
-  complete(flowRunId: string, entries: readonly Entry[]): readonly Entry[] {
-    // How often each call was made, by the number of its caller. Calls without identities are of the caller's first try.
-    const counts = new Map<string, number>()
-    return entries.map((entry): Entry => {
-      if (entry.kind === 'submitted') {
-        const identity = entry.parent === -1 ? this.#identities.get(flowRunId) : this.#identityOf(entry)
-        return identity === entry.identity ? entry : { ...entry, identity }
-      }
-      if (entry.kind !== 'child' || entry.event !== 'started') return entry
-      const child = this.#tree.get(entry.flowRunId)
-      const identity =
-        entry.identity ?? (child === undefined ? undefined : this.#identityOf(rootEntryOf(child)))
-      if (identity === undefined) return entry
-      this.#identities.set(entry.flowRunId, identity)
-      this.#name({ ...entry, identity }, counts)
-      return { ...entry, identity }
-    })
-  }
-
-  #identityOf({ identity, inputs }: SubmittedEntry): string | undefined {
-    if (identity !== undefined || inputs instanceof Uint8Array) return identity
-    return hashNamed(inputs as readonly unknown[], this.calledAs)
-  }
-
-  #name({ flowRunId, parent, name, version, identity = '' }: ChildEntry, counts: Map<string, number>): void {
-    const call = `flow ${name} ${version} ${identity}`
-    const key = `${parent} ${call}`
-    const ordinal = counts.get(key) ?? 0
-    counts.set(key, ordinal + 1)
-    const child = this.#tree.get(flowRunId)
-    // One that was started with an id of its own is known by that.
-    const isRequested = child !== undefined && rootEntryOf(child).parametersHash !== undefined
-    if (!isRequested) this.#names.set(flowRunId, `${call} ${ordinal}`)
-  }
+function identityOf({ identity, inputs, parent, parentRunId }: SubmittedEntry): string | undefined {
+  const isCalled = parent !== -1 || parentRunId !== undefined
+  if (identity !== undefined || !isCalled || inputs instanceof Uint8Array) return identity
+  return hashNamed(inputs as readonly unknown[], (id) => id)
 }

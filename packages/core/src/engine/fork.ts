@@ -8,12 +8,13 @@ import { foldJournal, type RecordedRun } from '../journal/history.ts'
 import { isRunning, isTerminal, stateTypes, type StateName } from '../machines/states.ts'
 import { identified } from './call-identities.ts'
 import { exchanged } from './exchange.ts'
-import { childrenOf, createJournals, readTree, rootEntryOf, type JournalTree } from './journal-tree.ts'
+import { childrenOf, createJournals, readTreeNow, rootEntryOf, type JournalTree } from './journal-tree.ts'
 import { readHistory } from './read-journal.ts'
 import { renamedTree } from './renamed-tree.ts'
 import { recoverRoot } from './roots.ts'
-import { asRoot, checkId, type CopyHost } from './run-file.ts'
+import { asRoot, checkId, ownedBy, type CopyHost } from './run-file.ts'
 import type { Run } from './run.ts'
+import { storedOptions, withStored } from './stored-options.ts'
 
 /** How a flow run is forked. @public */
 export interface ForkOptions {
@@ -37,13 +38,18 @@ export async function forkRun(host: CopyHost, id: string, options: ForkOptions):
   if (unknown !== undefined) throw invalid(unknown, `fork has no option \`${unknown}\``)
   if (options.id !== undefined) checkId(options.id)
   const source = flowRunIdOf(id)
-  const found = identified(await readTree(host.journal, source))
-  const all = exchanged(found.tree, host.values)
+  const all = exchanged(identified(await readTreeNow(host, source)), host.values)
   const entries = all.get(source) ?? []
   const definition = definitionFor(rootEntryOf(entries), flow)
   const newId = options.id ?? newRootId(host.random)
-  const tree = from === undefined ? retried(host, all) : cutAt(host, all, from)
-  await createJournals(host.journal, asRoot(renamedTree(tree, newId, { ...found, tree: all })))
+  const cut = from === undefined ? retried(host, all) : cutAt(all, from)
+  const tree = asRoot(renamedTree(cut, newId, all))
+  const position = Math.min(from ?? entries.length, entries.length)
+  const message = `forked from ${source} at position ${position}`
+  await createJournals(
+    host,
+    ownedBy(host, withOptionsOf(definition, tree, flow), { note: 'forked', message }),
+  )
   const history = await readHistory(host.journal, newId)
   host.checkOpen()
   // Whoever recovers all unfinished runs may have been faster.
@@ -58,14 +64,36 @@ function notThere(id: string): never {
 
 /** @throws UsageError `UNKNOWN_DEFINITION`, `AMBIGUOUS_NAME`, `INVALID_OPTION` */
 function definitionFor(
-  { runKind, runId, name, version }: SubmittedEntry,
+  { runKind, runId, name, version, options }: SubmittedEntry,
   flow: AnyFlow | undefined,
 ): Definition {
   if (runKind !== 'flow') throw invalid('id', `${runId} is no flow run; only flow runs can be forked`)
-  if (flow === undefined) return findDefinition('flow', name, version)
+  if (flow === undefined) {
+    const found = withStored(findDefinition('flow', name, version), options)
+    if (found.version === version || found.settings.onVersionChange !== 'pin') return found
+    const why = `is of version ${version} of ${name}, and only ${found.version} is defined in this process`
+    throw new UsageError('UNKNOWN_DEFINITION', `${runId} ${why}; give the flow to go on with: \`flow\``, {
+      details: { kind: 'flow', name, version },
+    })
+  }
   const definition = flowDefinitionOf(flow)
-  if (definition.name === name) return definition
+  // Whoever gives a flow of another version means it.
+  const settings = { ...definition.settings, onVersionChange: 'run' } as const
+  if (definition.name === name) return { ...definition, settings }
   throw invalid('flow', `expected \`flow\` to be a flow ${name}, as ${runId} is, got ${definition.name}`)
+}
+
+/** The journal keeps the options of the flow that was given, for whoever recovers the run. */
+function withOptionsOf({ given }: Definition, tree: JournalTree, flow: AnyFlow | undefined): JournalTree {
+  if (flow === undefined) return tree
+  const [root = ''] = tree.keys()
+  const stored = storedOptions(given)
+  const entries = (tree.get(root) ?? []).map((entry): Entry => {
+    if (entry.kind !== 'submitted' || entry.parent !== -1) return entry
+    const { options: _, ...plain } = entry
+    return stored === undefined ? plain : { ...plain, options: stored }
+  })
+  return new Map(tree).set(root, entries)
 }
 
 /** The journals that a run begins with which does again what did not complete. */
@@ -80,8 +108,6 @@ function retried(host: CopyHost, all: JournalTree): JournalTree {
   const at = host.clock.now()
   // What still runs in the original does not go on here.
   for (const run of runs.slice(1).toReversed()) copied.push(...ended(host, run, source))
-  const { stateName } = foldJournal(source, entries).root
-  copied.push(noteOf(host, `forked from ${source}, which is ${stateName}, after position ${entries.length}`))
   // One whose body never began begins with it.
   if (lastRunning !== -1) copied.push(again(root, entries.filter(isOfRoot), at))
   const over = endedIn(copied)
@@ -134,7 +160,7 @@ function ended(host: CopyHost, run: RecordedRun, source: string): TransitionEntr
 }
 
 /** The journals that a run begins with which goes on from a position, as if its process had died there. */
-function cutAt(host: CopyHost, all: JournalTree, from: number): JournalTree {
+function cutAt(all: JournalTree, from: number): JournalTree {
   const [source = ''] = all.keys()
   const entries = all.get(source) ?? []
   if (!Number.isInteger(from) || from < 2 || from > entries.length) {
@@ -151,7 +177,6 @@ function cutAt(host: CopyHost, all: JournalTree, from: number): JournalTree {
     )
   }
   const over = endedIn(copied)
-  copied.push(noteOf(host, `forked from ${source} at position ${from}`))
   return withSubflows(all, copied, (child) => over.has(child))
 }
 
@@ -180,10 +205,6 @@ function withSubflows(
   }
   take(root, isKept)
   return tree
-}
-
-function noteOf({ clock }: CopyHost, message: string): Entry {
-  return { kind: 'note', at: clock.now(), run: 0, note: 'forked', message }
 }
 
 function invalid(option: string, message: string): UsageError {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { InternalError, JournalError } from '../base/errors.ts'
 import type { Entry, SubmittedEntry } from '../journal/entries.ts'
 import type { Journal } from '../ports/journal.ts'
+import type { LedgerHost } from './ledger.ts'
 import { readJournal } from './read-journal.ts'
 
 /** The journal of a run with those of all its subflows, by their ids: a caller's stands before those that it called. */
@@ -18,6 +19,18 @@ export async function readTree(journal: Journal, flowRunId: string): Promise<Jou
   const tree = new Map([[flowRunId, entries]])
   await readBelow(journal, entries, tree)
   return tree
+}
+
+/** The same, with all that has been recorded here so far. */
+export async function readTreeNow(host: Recorder, flowRunId: string): Promise<JournalTree> {
+  const ledger = host.rootOf(flowRunId)?.ledger
+  if (ledger !== undefined) await new Promise<void>((go) => ledger.whenSafe(go))
+  return readTree(host.journal, flowRunId)
+}
+
+interface Recorder {
+  readonly journal: Journal
+  rootOf(flowRunId: string): { readonly ledger: { whenSafe(go: () => void): void } } | undefined
 }
 
 async function readBelow(
@@ -49,7 +62,8 @@ export function rootEntryOf(entries: readonly Entry[]): SubmittedEntry {
   throw new InternalError('a journal has no root')
 }
 
-function epochOf(entries: readonly Entry[]): number {
+/** The epoch of the claim that a journal ends with. */
+export function epochOf(entries: readonly Entry[]): number {
   const claim = entries.findLast((entry) => entry.kind === 'claimed')
   return claim?.kind === 'claimed' ? claim.epoch : 0
 }
@@ -60,7 +74,11 @@ function epochOf(entries: readonly Entry[]): number {
  *
  * @throws JournalError `RUN_EXISTS`
  */
-export async function createJournals(journal: Journal, tree: JournalTree): Promise<void> {
+export async function createJournals(
+  host: Pick<LedgerHost, 'journal' | 'append'>,
+  tree: JournalTree,
+): Promise<void> {
+  const { journal } = host
   const ids = [...tree.keys()]
   const [root = ''] = ids
   if ((await journal.summary(root)) !== undefined) throw exists(root)
@@ -72,7 +90,7 @@ export async function createJournals(journal: Journal, tree: JournalTree): Promi
     const isPart = isDeepStrictEqual(before, entries.slice(0, before.length))
     if (isPart && rest.length === 0) continue
     const append = { flowRunId: id, expected: before.length, epoch: epochOf(entries), entries: rest }
-    if (isPart && (await journal.append(append)) === undefined) created.push(id)
+    if (isPart && (await host.append(append)) === undefined) created.push(id)
     else {
       await forget(journal, created, root)
       throw exists(id)

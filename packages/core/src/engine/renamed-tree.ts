@@ -3,7 +3,7 @@ import type { Entry, SubmittedEntry } from '../journal/entries.ts'
 import { renamedRun, renameRuns, type Rename } from '../journal/rename.ts'
 import { AllowFailure } from '../runs/markers.ts'
 import { encodeValue } from '../values/codec.ts'
-import { decodeNamed, hashNamed, idOf, replacing, type CalledAs, type Identified } from './call-identities.ts'
+import { decodeNamed, hashNamed, idOf, replacing } from './call-identities.ts'
 import { RunName } from './handles.ts'
 import { rootEntryOf, type JournalTree } from './journal-tree.ts'
 
@@ -14,7 +14,7 @@ import { rootEntryOf, type JournalTree } from './journal-tree.ts'
  *
  * @param all - All journals of the run, also those of subflows that are left out of `tree`.
  */
-export function renamedTree(tree: JournalTree, flowRunId: string, all: Identified): JournalTree {
+export function renamedTree(tree: JournalTree, flowRunId: string, all: JournalTree): JournalTree {
   const [root = ''] = tree.keys()
   if (root === flowRunId) return tree
   const rename: Rename = (id) => (id === root ? flowRunId : derivedId([flowRunId, id]))
@@ -24,27 +24,21 @@ export function renamedTree(tree: JournalTree, flowRunId: string, all: Identifie
 
 class Renaming {
   readonly #rename: Rename
-  readonly #all: Identified
+  readonly #all: JournalTree
   /** The ids as they stand in encoded arguments. */
   readonly #ids: readonly Buffer[]
-  /** What stands for a subflow in identities from now on. */
-  readonly #calledAs: CalledAs
 
-  constructor(rename: Rename, all: Identified) {
+  constructor(rename: Rename, all: JournalTree) {
     this.#rename = rename
     this.#all = all
-    this.#ids = [...all.tree.keys()].map((id) => Buffer.from(id))
-    this.#calledAs = (id) => {
-      const name = all.calledAs(id)
-      return name === id ? rename(id) : name
-    }
+    this.#ids = [...all.keys()].map((id) => Buffer.from(id))
   }
 
   entries(entries: readonly Entry[]): readonly Entry[] {
     const renamed = entries.map((entry): Entry => {
       if (entry.kind === 'submitted') return this.#submitted(entry)
       if (entry.kind !== 'child' || entry.identity === undefined) return entry
-      const child = this.#all.tree.get(entry.flowRunId)
+      const child = this.#all.get(entry.flowRunId)
       if (child === undefined) return entry
       return {
         ...entry,
@@ -73,8 +67,8 @@ class Renaming {
 
   /** The identity of the call with the new ids; the same where it does not depend on them, as that of a key. */
   #identity(args: readonly unknown[], identity: string | undefined): string | undefined {
-    if (identity === undefined || hashNamed(args, this.#all.calledAs) !== identity) return identity
-    return hashNamed(args, this.#calledAs)
+    if (identity === undefined || hashNamed(args, (id) => id) !== identity) return identity
+    return hashNamed(args, (id) => renamedRun(id, this.#rename))
   }
 
   /** A value that lies in memory, with the new names of runs in place of futures. */
@@ -82,15 +76,26 @@ class Renaming {
     if (typeof value !== 'object' || value === null || depth > deepest) return value
     const id = idOf(value)
     if (id !== undefined) return new RunName(renamedRun(id, this.#rename))
-    const inside = (item: unknown): unknown => this.#named(item, depth + 1)
-    if (value instanceof AllowFailure) return new AllowFailure(inside(value.future))
-    if (Array.isArray(value)) return value.map(inside)
-    if (value instanceof Map) return new Map([...value].map(([key, item]) => [inside(key), inside(item)]))
-    if (value instanceof Set) return new Set([...value].map(inside))
-    const prototype: unknown = Object.getPrototypeOf(value)
-    if (prototype !== Object.prototype && prototype !== null) return value
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, inside(item)]))
+    if (value instanceof AllowFailure) return new AllowFailure(this.#named(value.future, depth))
+    let found = false
+    const inside = (item: unknown): unknown => {
+      const named = this.#named(item, depth + 1)
+      found ||= named !== item
+      return named
+    }
+    const copy = copyOf(value, inside)
+    return found ? copy : value
   }
+}
+
+/** A container with what `inside` gives for its items; anything else as it is. */
+function copyOf(value: object, inside: (item: unknown) => unknown): unknown {
+  if (Array.isArray(value)) return value.map(inside)
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [inside(key), inside(item)]))
+  if (value instanceof Set) return new Set([...value].map(inside))
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, inside(item)]))
 }
 
 /** Futures are looked for this deep; see dependencies.ts. */

@@ -16,6 +16,7 @@ import { systemClock } from '../ports/system-clock.ts'
 import type { TaskPool } from '../ports/task-runner.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import { Engine } from './engine.ts'
+import { identified } from './call-identities.ts'
 import { exchanged } from './exchange.ts'
 import { createJournals, readTree, rootEntryOf } from './journal-tree.ts'
 import { readHistory } from './read-journal.ts'
@@ -64,13 +65,13 @@ export async function replayRun(
 ): Promise<ReplayReport> {
   host.checkOpen()
   const source = flowRunIdOf(id)
-  const tree = exchanged(await readTree(host.journal, source), host.values)
+  const tree = exchanged(identified(await readTree(host.journal, source)), host.values)
   const entries = tree.get(source) ?? []
   const { root } = foldJournal(source, entries)
   const definition = definitionFor(entries, flow)
   const journal = memoryJournal({ keep: Number.MAX_SAFE_INTEGER })
   await createJournals(
-    journal,
+    { journal, append: (append) => journal.append(append) },
     new Map(tree).set(
       source,
       entries.filter((entry) => !isEnd(entry)),

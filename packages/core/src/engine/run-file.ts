@@ -1,16 +1,17 @@
 import { compression } from '../codecs/compression.ts'
 import { CodecError, TroupeError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf } from '../base/ids.ts'
-import type { Entry } from '../journal/entries.ts'
+import type { Entry, NoteEntry } from '../journal/entries.ts'
 import { checkCodecs, seal, unseal } from '../journal/envelope.ts'
 import { foldJournal } from '../journal/history.ts'
+import { isTerminal } from '../machines/states.ts'
 import { packEntries, unpackEntries } from '../journal/records.ts'
 import type { PayloadCodec } from '../ports/payload-codec.ts'
 import type { Target } from '../runs/current-body.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
 import { identified } from './call-identities.ts'
 import { exchanged } from './exchange.ts'
-import { createJournals, readTree, rootEntryOf, type JournalTree } from './journal-tree.ts'
+import { createJournals, epochOf, readTreeNow, rootEntryOf, type JournalTree } from './journal-tree.ts'
 import { renamedTree } from './renamed-tree.ts'
 import type { RunHost } from './run.ts'
 import { encoded } from './value-store.ts'
@@ -51,8 +52,7 @@ export async function exportRun(host: CopyHost, id: string, options: ExportOptio
   host.checkOpen()
   const { codecs = [compression()] } = options
   checkCodecs(codecs, 'codecs')
-  const { tree: found } = identified(await readTree(host.journal, flowRunIdOf(id)))
-  const tree = exchanged(found, encoded)
+  const tree = exchanged(identified(await readTreeNow(host, flowRunIdOf(id))), encoded)
   const [run] = tree.keys()
   const plain = { codecs: [], largeValue: Number.POSITIVE_INFINITY }
   const journals = [...tree].map(([journal, entries]) => [journal, packEntries(entries, plain).bytes])
@@ -73,16 +73,9 @@ export async function importRun(host: CopyHost, bytes: Uint8Array, options: Impo
   const read = readFile(bytes, known)
   const [from = ''] = read.keys()
   const root = id ?? from
-  const tree = exchanged(asRoot(renamedTree(read, root, identified(read))), host.values)
-  const at = host.clock.now()
-  const note: Entry = {
-    kind: 'note',
-    at,
-    run: 0,
-    note: 'imported',
-    message: `imported from a file of ${from}`,
-  }
-  await createJournals(host.journal, withNote(tree, note))
+  const tree = exchanged(asRoot(renamedTree(read, root, read)), host.values)
+  const note = { note: 'imported', message: `imported from a file of ${from}` } as const
+  await createJournals(host, ownedBy(host, tree, note))
   const found = await host.get(root)
   if (found !== undefined) return found
   throw new UsageError('ENGINE_CLOSED', `${root} was imported, and the engine was closed`)
@@ -106,9 +99,19 @@ export function asRoot(tree: JournalTree): JournalTree {
   return new Map(tree).set(root, entries)
 }
 
-function withNote(tree: JournalTree, note: Entry): JournalTree {
+/** A copy that belongs to this engine: whoever recovers runs would leave one alone that another engine seems to own. */
+export function ownedBy(
+  { clock, node }: CopyHost,
+  tree: JournalTree,
+  note: Pick<NoteEntry, 'note' | 'message'>,
+): JournalTree {
   const [root = ''] = tree.keys()
-  return new Map(tree).set(root, [...(tree.get(root) ?? []), note])
+  const entries = tree.get(root) ?? []
+  const at = clock.now()
+  const own: Entry[] = [{ kind: 'note', at, run: 0, ...note }]
+  if (!isTerminal(foldJournal(root, entries).root.stateName))
+    own.push({ kind: 'claimed', at, epoch: epochOf(entries) + 1, node })
+  return new Map(tree).set(root, [...entries, ...own])
 }
 
 function readFile(bytes: Uint8Array, codecs: readonly PayloadCodec[]): JournalTree {

@@ -14,7 +14,7 @@ import { packEntries, unpackEntries } from '../../src/journal/records.ts'
 import type { Entry } from '../../src/journal/entries.ts'
 
 /** How often each effect was had, since it was asked for last. */
-export class Effects {
+class Effects {
   #counts: Record<string, number> = {}
 
   had(what: string): void {
