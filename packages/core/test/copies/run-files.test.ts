@@ -307,8 +307,8 @@ describe('what can not be imported', () => {
       const { position = 0 } = (await journal.summary(id)) ?? {}
       const second = engineOn(journal)
       expect(await second.recover()).toHaveLength(position > 0 && position < length - 1 ? 1 : 0)
-      const imported = position === 0 ? await endOf(second, await second.import(file)) : whole
-      expect(imported).toBe(whole)
+      const end = position === 0 ? await endOf(second, await second.import(file)) : whole
+      expect(end).toBe(whole)
       await second.close()
     }
     expect(afterEntries).toBeGreaterThan(length)
