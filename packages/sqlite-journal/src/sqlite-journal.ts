@@ -83,6 +83,9 @@ export interface SqliteJournal extends Journal {
   backup(folder: string): Promise<void>
 }
 
+/** The longest delay that Node's timers take. */
+const longestTimerMs = 2 ** 31 - 1
+
 /** How often it sweeps by itself. */
 const sweepEveryMs = 60_000
 
@@ -115,6 +118,8 @@ class FolderJournal implements SqliteJournal {
   #appended = 0
   readonly #stats = { commits: 0, appends: 0, refused: 0, entries: 0, bytes: 0 }
   #sweeps: NodeJS.Timeout | undefined
+  /** Timers that keep the process alive. */
+  readonly #holds = new Set<NodeJS.Timeout>()
   #closing: Promise<void> | undefined
 
   constructor(settings: Settings) {
@@ -186,7 +191,22 @@ class FolderJournal implements SqliteJournal {
 
   subscribe(listener: CommitListener): () => void {
     // A function of its own for each call: the same listener may subscribe twice.
-    return this.#listen(this.#listeners, (...commit) => listener(...commit))
+    const end = this.#listen(this.#listeners, (...commit) => listener(...commit))
+    const release = this.hold()
+    return () => {
+      release()
+      end()
+    }
+  }
+
+  hold(): () => void {
+    if (this.#closing !== undefined) return () => undefined
+    const timer = setInterval(() => undefined, longestTimerMs)
+    this.#holds.add(timer)
+    return () => {
+      this.#holds.delete(timer)
+      clearInterval(timer)
+    }
   }
 
   stats(): SqliteJournalStats {
@@ -216,6 +236,8 @@ class FolderJournal implements SqliteJournal {
 
   async #close(): Promise<void> {
     clearInterval(this.#sweeps)
+    for (const timer of this.#holds) clearInterval(timer)
+    this.#holds.clear()
     this.#listeners.clear()
     this.#mailListeners.clear()
     if (!this.#link.started) return

@@ -87,6 +87,7 @@ export class Engine implements RunHost {
   readonly #hooks = new HookCalls((error, run) => this.#hookFailed(error, run))
   readonly #defaultRunner = new ConcurrentTaskRunner()
   #counter = 0
+  #release: (() => void) | undefined
   #closed: Promise<void> | undefined
 
   constructor(options: EngineOptions) {
@@ -234,6 +235,8 @@ export class Engine implements RunHost {
   }
 
   opened(run: Run): void {
+    // Somebody may write to it, whom this process does not see.
+    this.#release ??= this.journal.hold?.()
     this.#live.set(run.id, run)
     this.#roots.set(run.ledger, run)
     // Of a run that is not new, others may have written to it while nobody had it.
@@ -243,6 +246,12 @@ export class Engine implements RunHost {
   /** Another run of the same id may be live here by now. */
   #forget(run: Run): void {
     if (this.#live.get(run.id) === run) this.#live.delete(run.id)
+    if (this.#live.size === 0) this.#letProcessEnd()
+  }
+
+  #letProcessEnd(): void {
+    this.#release?.()
+    this.#release = undefined
   }
 
   rootOf(flowRunId: string): Run | undefined {
@@ -399,6 +408,7 @@ export class Engine implements RunHost {
       for (const each of below) each.abandon(error)
     }
     this.#live.clear()
+    this.#letProcessEnd()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     this.mail.close()
     for (const stop of this.#closers) stop()

@@ -60,9 +60,15 @@ export class Mail {
     const answered = new Promise<{ readonly error?: unknown }>((resolve) =>
       this.#answers.set(replyTo, resolve),
     )
-    await this.#post(order, id, replyTo)
-    const answer = await answered
-    this.#answers.delete(replyTo)
+    const release = this.#host.journal.hold?.()
+    let answer: { readonly error?: unknown }
+    try {
+      await this.#post(order, id, replyTo)
+      answer = await answered
+    } finally {
+      this.#answers.delete(replyTo)
+      release?.()
+    }
     await this.#mailbox?.clear(replyTo)
     if ('error' in answer) throw answer.error
   }

@@ -111,6 +111,11 @@ export interface Journal {
   delete(flowRunId: string): Promise<void>
   /** Calls `listener` after every commit to any journal, in commit order. @returns A function that ends it. */
   subscribe(listener: CommitListener): () => void
+  /**
+   * Keeps the process alive, for what others that share the journal may send or write. An engine calls it while it has live
+   * runs or waits for an answer. Absent where there are no others. @returns A function that ends it.
+   */
+  hold?(): () => void
   /** Lets go of what the adapter holds. Calls after it reject. */
   close(): Promise<void>
 }
