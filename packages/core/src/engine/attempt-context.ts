@@ -12,7 +12,6 @@ import { Run, type Body, type RunHost } from './run.ts'
 interface Acting extends Body {
   readonly host: RunHost
   readonly signal: AbortSignal
-  readonly tryFrom: number
   ordinal(identity: string): number
   readonly draws: BodyDraws
   readonly waits: BodyWaits
@@ -100,7 +99,8 @@ export class AttemptContext implements BodyContext {
   messageId(target: Target, name: string): string {
     const attempt = this.#attempt
     const ordinal = attempt.ordinal(`message ${target.id} ${name}`)
-    return derivedId([attempt.run.id, attempt.tryFrom, 'message', target.id, name, ordinal])
+    // The same in each try: what it was told in a failed one, the receiver has heard.
+    return derivedId([attempt.run.id, 'message', target.id, name, ordinal])
   }
 
   isPartOf(run: Target): boolean {

@@ -154,12 +154,13 @@ export class BodyWaits {
   }
 
   #expired(wait: BodyWait): void {
-    this.#disarm(wait)
     const { run, host } = this.#attempt
     if (wait.awaited?.for === 'input') {
+      // Its end rejects all that its body waits for.
       this.#attempt.inputTimedOut()
       return
     }
+    this.#disarm(wait)
     run.ledger.record({ kind: 'woken', at: host.clock.now(), wait: wait.number, message: undefined }, wait)
   }
 

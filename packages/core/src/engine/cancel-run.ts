@@ -7,7 +7,7 @@ import type { Run } from './run.ts'
  */
 export function cancelRun(run: Run, reason: unknown): void {
   if (run.ended || run.stateName === 'Cancelling') return
-  if (run.isParked) {
+  if (run.isParked || run.rare?.recorded !== undefined) {
     // What it had submitted is known to its journal alone.
     run.host.steering.cancel(run, reason)
     return

@@ -4,7 +4,7 @@ import { RunError } from '../base/errors.ts'
 import { isTerminal, type RunState } from '../machines/states.ts'
 import type { Given, Signal } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
-import type { Mail } from './mail.ts'
+import type { Mail, Order } from './mail.ts'
 
 /** A run that this engine does not own, as the engine sees it: from its journal. */
 export interface ElsewhereHost {
@@ -86,7 +86,7 @@ export class Elsewhere extends Foreign {
   }
 
   async pause(): Promise<RunState> {
-    if (!(await this.#hasEnded())) await this.#host.mail.ask({ do: 'pause', runId: this.id })
+    if (!(await this.#hasEnded())) await this.#ask({ do: 'pause', runId: this.id })
     return this.#newest()
   }
 
@@ -94,10 +94,29 @@ export class Elsewhere extends Foreign {
     const { id: runId } = this
     const hasEnded = await this.#hasEnded()
     if (given === undefined) {
-      if (!hasEnded) await this.#host.mail.ask({ do: 'resume', runId })
-    } else if (hasEnded) throw this.#over('NO_INPUT_EXPECTED', 'an input')
-    else await this.#host.mail.ask({ do: 'give', runId, input: given.input })
+      if (!hasEnded) await this.#ask({ do: 'resume', runId })
+      return this.#newest()
+    }
+    if (hasEnded || !(await this.#ask({ do: 'give', runId, input: given.input }))) {
+      await this.#newest()
+      throw this.#over('NO_INPUT_EXPECTED', 'an input')
+    }
     return this.#newest()
+  }
+
+  /** Asks the owner; of a task run, which can't be paused, nobody. @returns False where the run ended first. */
+  async #ask(order: Order): Promise<boolean> {
+    if (this.kind === 'task') return true
+    let stop = (): void => undefined
+    const ended = new Promise<void>((resolve) => {
+      const subscription = this.watchStates().subscribe({ complete: resolve, error: () => resolve() })
+      stop = () => subscription.unsubscribe()
+    })
+    try {
+      return await this.#host.mail.ask(order, ended)
+    } finally {
+      stop()
+    }
   }
 
   async signal({ name, payload, id }: Signal): Promise<void> {

@@ -1,7 +1,7 @@
 import { JournalError } from '../base/errors.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { stateOf } from '../journal/run-state.ts'
-import { isTerminal, stateTypes, type RunState } from '../machines/states.ts'
+import { isTerminal, type RunState } from '../machines/states.ts'
 import type { Journal } from '../ports/journal.ts'
 import { untilTerminal } from '../streams/watch.ts'
 import { flowRunIdOf } from '../base/ids.ts'
@@ -28,13 +28,7 @@ export async function readSubmitted({ journal }: EndReader, runId: string): Prom
 
 /** Newest state of a run; undefined where there is no such run. */
 export async function readState({ journal }: EndReader, runId: string): Promise<RunState | undefined> {
-  const flowRunId = flowRunIdOf(runId)
-  if (runId === flowRunId) {
-    const summary = await journal.summary(runId)
-    if (summary === undefined) return undefined
-    return { type: stateTypes[summary.state], name: summary.state, at: summary.changedAt }
-  }
-  const history = await readHistory(journal, flowRunId)
+  const history = await readHistory(journal, flowRunIdOf(runId))
   const last = history?.runs.find(({ submitted }) => submitted.runId === runId)?.last
   return last === undefined ? undefined : stateOf(last)
 }

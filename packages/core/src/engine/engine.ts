@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
-import { flowRunIdOf, newRootId, runNameOf } from '../base/ids.ts'
+import { newRootId } from '../base/ids.ts'
 import { consoleLogger, type LogFields, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { checkFindable } from '../definitions/registry.ts'
@@ -9,7 +9,7 @@ import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { stateTypes, type RunState } from '../machines/states.ts'
 import { memoryCache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Append, Journal, JournalQuery, JournalSummary } from '../ports/journal.ts'
+import type { Append, Journal, JournalQuery } from '../ports/journal.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
@@ -24,7 +24,6 @@ import type { Transition } from '../streams/transition.ts'
 import { watchBy, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import { engineClosed, engineOpened } from './ambient.ts'
 import { poolReports } from './pool-reports.ts'
-import { Elsewhere } from './elsewhere.ts'
 import {
   checkEngineOptions,
   suspendAfter,
@@ -35,16 +34,16 @@ import {
 import { Deadlocks } from './deadlocks.ts'
 import { HookCalls } from './hooks.ts'
 import { Limiter } from './limits.ts'
+import { Lookup, type Listed } from './lookup.ts'
 import { Mail } from './mail.ts'
 import { ResultCache } from './result-cache.ts'
-import { hasMessage, readEnd, readEndEntry, readState, readSubmitted, type EndReader } from './ends.ts'
+import { readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
-import { readHistory } from './read-journal.ts'
 import { Presence } from './presence.ts'
 import { progressOf, type Progress } from './progress.ts'
 import { recoverRoots } from './recover-roots.ts'
 import { conflictError, subflowEnded, takeOverSubflow } from './roots.ts'
-import { findLive, liveBelow } from './run-tree.ts'
+import { liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import type { Attempt } from './attempt.ts'
 import { Steering } from './steering.ts'
@@ -65,7 +64,8 @@ export class Engine implements RunHost {
   readonly limits: Limiter
   readonly results: ResultCache
   readonly suspendAfterMs: number | undefined
-  readonly steering = new Steering((error, run) => this.report(error, run))
+  readonly steering: Steering
+  readonly #lookup: Lookup
   readonly mail: Mail
   readonly #presence: Presence
   freshTurn = 0
@@ -109,6 +109,8 @@ export class Engine implements RunHost {
     )
     this.#presence = new Presence(this.journal, this.node, (error) => void this.#refused(error))
     this.mail = new Mail(this)
+    this.#lookup = new Lookup(this)
+    this.steering = new Steering(this, this.#lookup)
     this.progressHub = new Hub((error) => this.report(error, undefined))
     this.hub = new Hub((error) => this.report(error, undefined))
   }
@@ -331,34 +333,16 @@ export class Engine implements RunHost {
     return watchBy(this.journal, { filter, options, isLive: (id) => this.#live.has(id) }, sink)
   }
 
+  /** @throws UsageError `ENGINE_CLOSED` */
   async get(id: string): Promise<Target | undefined> {
     this.checkOpen()
-    const root = this.#live.get(flowRunIdOf(id))
-    const live = root === undefined ? undefined : findLive(root, id)
-    if (live !== undefined) return live
-    const history = await readHistory(this.journal, flowRunIdOf(id))
-    const recorded = history?.runs.find(({ submitted }) => submitted.runId === id)
-    if (recorded === undefined) return undefined
-    const { to, at } = recorded.last
-    const { runKind: kind, name } = recorded.submitted
-    const names = { kind, name, runName: runNameOf(recorded.runName, name, recorded.index) }
-    const target = new Elsewhere(this.elsewhere, id, { type: stateTypes[to], name: to, at }, names)
-    return target
+    return this.#lookup.get(id)
   }
 
-  /** Runs with a journal of their own, in the order in which they were started. */
-  async list(
-    query: JournalQuery,
-  ): Promise<{ readonly targets: Target[]; readonly last: number | undefined }> {
+  /** @throws UsageError `ENGINE_CLOSED` */
+  async list(query: JournalQuery): Promise<Listed> {
     this.checkOpen()
-    const page = await this.journal.list(query)
-    const targets = page.map((summary) => this.#live.get(summary.flowRunId) ?? this.#recorded(summary))
-    return { targets, last: page.length < query.limit ? undefined : page.at(-1)?.order }
-  }
-
-  #recorded({ flowRunId, kind, name, runName = name, state, changedAt }: JournalSummary): Target {
-    const current = { type: stateTypes[state], name: state, at: changedAt }
-    return new Elsewhere(this.elsewhere, flowRunId, current, { kind, name, runName })
+    return this.#lookup.list(query)
   }
 
   /** Claims and goes on with every unfinished root of the journal that is not live here. */
@@ -432,19 +416,6 @@ export class Engine implements RunHost {
   checkOpen(): void {
     if (this.refusal !== undefined) throw this.refusal
     if (this.closing) throw new UsageError('ENGINE_CLOSED', 'the engine is closed')
-  }
-
-  /** How handles see runs that are not live here. */
-  get elsewhere() {
-    return {
-      clock: this.clock,
-      mail: this.mail,
-      stateOf: (runId: string) => readState(this.ends, runId),
-      hasMessage: (flowRunId: string, id: string) => hasMessage(this.ends, flowRunId, id),
-      untilEnd: (runId: string) => readEnd(this.ends, runId),
-      watch: (runId: string) => this.watch(runId.includes('.') ? { runId } : { flowRunId: runId }, {}),
-      watchStates: (runId: string) => this.watchStatesOf(runId),
-    }
   }
 
   get ends(): EndReader {

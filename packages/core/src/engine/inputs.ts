@@ -38,6 +38,8 @@ export async function giveInput(run: Run, { input, id }: Given, replay: () => Pr
   if (run.isParked) {
     await replay()
     await untilAsked(run)
+    // Another engine has it, and is asked.
+    if (run.ledger.lost) return
   }
   const wait = inbox.asked
   if (wait === undefined || !waits(run)) throw noInputError(run)
@@ -46,7 +48,10 @@ export async function giveInput(run: Run, { input, id }: Given, replay: () => Pr
   if (inbox.asked !== wait || !waits(run)) throw noInputError(run)
   const payload = run.host.values.save(value, 'input')
   inbox.arrive({ id: id ?? uuidV4(run.host.random), for: 'input', name: undefined, payload })
-  if (inbox.asked === undefined) goOnFrom(run)
+  if (inbox.asked !== undefined) return
+  // Paused from outside meanwhile, it waits for `resume()`.
+  if (run.rarely.isHeld) run.rarely.pausedFor = undefined
+  else goOnFrom(run)
 }
 
 function waits({ stateName, rare }: Run): boolean {

@@ -120,7 +120,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   /** Calls `go` when everything recorded so far is safe; at once where it is. */
   whenSafe(go: () => void): void {
     const position = this.newest
-    if (position === this.position) go()
+    if (this.#lost || position === this.position) go()
     else this.#waits.push({ position, go })
   }
 
@@ -135,6 +135,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     this.#lost = true
     this.#entries = []
     this.#subjects = []
+    this.#inFlight = 0
     // Those who wait look again, and see that the run has left.
     for (const { go } of this.#waits.splice(0)) go()
   }

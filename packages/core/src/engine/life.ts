@@ -30,6 +30,7 @@ import { startOfLimit } from './time-limit.ts'
 export function begin(run: Run, prepared: Prepared, recorded?: Recorded): void {
   // What it was given may have to be resolved again when it was parked.
   if (run.kind === 'flow' && prepared.dependencies.length > 0) run.rarely.call = prepared
+  if (recorded !== undefined) run.rarely.recorded = recorded.run
   new Life(run, prepared, recorded).awaitUpstreams()
 }
 
@@ -218,6 +219,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
       life: this,
     })
     run.body = attempt
+    if (run.rare?.recorded !== undefined) run.rare.recorded = undefined
     return attempt
   }
 

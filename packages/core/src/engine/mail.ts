@@ -1,11 +1,15 @@
-import { JournalError, TroupeError } from '../base/errors.ts'
+import { JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf, uuidV4 } from '../base/ids.ts'
+import { isTerminal } from '../machines/states.ts'
 import type { Journal } from '../ports/journal.ts'
 import type { Mailbox, MailMessage } from '../ports/mailbox.ts'
 import type { Random } from '../ports/random.ts'
+import { deadlineAfter } from '../runs/deadline.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
+import { historyOf } from './read-again.ts'
 import { findLive } from './run-tree.ts'
-import type { Run, Steered } from './run.ts'
+import type { Run } from './run.ts'
+import type { Steered } from './steer.ts'
 
 /** What an engine asks of the owner of a run. */
 export type Order =
@@ -21,10 +25,15 @@ interface Letter {
   readonly replyTo: string | undefined
 }
 
+/** In place of an answer. */
+const unread: { readonly error?: unknown } = {}
+
+const longestPauseMs = 5_000
+
 interface MailHost {
   readonly journal: Journal
   readonly random: Random
-  readonly steering: Steered
+  readonly steering: Steered<Run>
   rootOf(flowRunId: string): Run | undefined
   report(error: unknown, run: Run | undefined): void
 }
@@ -53,8 +62,13 @@ export class Mail {
     await this.#post(order, id ?? uuidV4(this.#host.random), undefined)
   }
 
-  /** Resolves when the owner has done what was asked, or rejects with why it has not. */
-  async ask(order: Order): Promise<void> {
+  /**
+   * Resolves when the owner has done what was asked; rejects with why it was not done.
+   *
+   * @param ended - Resolves when the run has ended.
+   * @returns False where the run ended before its owner read that.
+   */
+  async ask(order: Order, ended: Promise<void>): Promise<boolean> {
     const id = uuidV4(this.#host.random)
     const replyTo = `reply-${id}`
     const answered = new Promise<{ readonly error?: unknown }>((resolve) =>
@@ -64,13 +78,15 @@ export class Mail {
     let answer: { readonly error?: unknown }
     try {
       await this.#post(order, id, replyTo)
-      answer = await answered
+      answer = await Promise.race([answered, ended.then(() => unread)])
+      if (answer === unread) await this.#mailbox?.confirm(flowRunIdOf(order.runId), id)
     } finally {
       this.#answers.delete(replyTo)
       release?.()
     }
     await this.#mailbox?.clear(replyTo)
     if ('error' in answer) throw answer.error
+    return answer !== unread
   }
 
   async #post(order: Order, id: string, replyTo: string | undefined): Promise<void> {
@@ -88,15 +104,24 @@ export class Mail {
 
   /** Reads what was written to a run before this engine had it. */
   async collect(run: Run): Promise<void> {
-    try {
-      for (const message of (await this.#mailbox?.pending(run.id)) ?? []) this.#arrived(message)
-    } catch (error) {
-      this.#host.report(error, run)
+    for (let pauseMs = 10; !run.ended && !run.ledger.lost; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      try {
+        for (const message of (await this.#mailbox?.pending(run.id)) ?? []) this.#arrived(message)
+        return
+      } catch (error) {
+        this.#host.report(error, run)
+        await deadlineAfter(run.clock, pauseMs).done
+      }
     }
   }
 
   close(): void {
     this.#stop?.()
+    const error = new UsageError(
+      'ENGINE_CLOSED',
+      'the engine was closed before the owner of the run had answered',
+    )
+    for (const answer of this.#answers.values()) answer({ error })
   }
 
   #arrived(message: MailMessage): void {
@@ -120,7 +145,11 @@ export class Mail {
       if (root.ledger.lost) return
       const answer = error === undefined ? {} : { error }
       if (replyTo !== undefined)
-        await this.#mailbox?.send({ id: 'answer', flowRunId: replyTo, body: encodeValue(answer) })
+        await this.#mailbox?.send({
+          id: 'answer',
+          flowRunId: replyTo,
+          body: encodeValue(answer, { at: 'answer' }),
+        })
       else if (error !== undefined) this.#host.report(error, root)
       await this.#mailbox?.confirm(flowRunId, id)
     } catch (error) {
@@ -133,9 +162,11 @@ export class Mail {
     const { steering } = this.#host
     try {
       switch (order.do) {
-        case 'cancel':
-          steering.cancel(findLive(root, order.runId) ?? root, order.reason)
+        case 'cancel': {
+          const run = await this.#find(root, order.runId)
+          if (run !== undefined) steering.cancel(run, order.reason)
           return undefined
+        }
         case 'pause':
           await steering.pause(root)
           return undefined
@@ -150,8 +181,20 @@ export class Mail {
           return undefined
       }
     } catch (error) {
-      if (TroupeError.is(error)) return error
-      throw error
+      return error
+    }
+  }
+
+  /** The live run of an id, once the body that submitted it is back; undefined where it has ended, or left. */
+  async #find(root: Run, runId: string): Promise<Run | undefined> {
+    const { clock } = root
+    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      const live = findLive(root, runId)
+      if (live !== undefined || root.ended || root.ledger.lost) return live
+      const history = await historyOf(root)
+      const recorded = history?.runs.find(({ submitted }) => submitted.runId === runId)
+      if (recorded === undefined || isTerminal(recorded.stateName)) return undefined
+      await deadlineAfter(clock, pauseMs).done
     }
   }
 }

@@ -37,10 +37,14 @@ export class Rare {
   lastLoss: unknown
   /** The call that started it, where futures stood in its arguments. */
   call: object | undefined
+  /** What an earlier execution of its body did, until another one begins. */
+  recorded: object | undefined
   /** Paused or Suspended, with no body that could go on: its journal is replayed when it does. */
   parked: Parking | undefined
   /** What it waits for while it is Paused. */
   pausedFor: PauseReason | undefined
+  /** Paused from outside while it waits for an input: it stays so when that has come. */
+  isHeld = false
   /** Of a flow run: its messages; see `inboxOf`. */
   inbox: object | undefined
   /** Told of each of its next states. */

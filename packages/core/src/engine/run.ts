@@ -16,11 +16,12 @@ import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import type { CurrentBody } from '../runs/current-body.ts'
-import type { Given, Signal, Target } from '../runs/current-body.ts'
+import type { Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
 import type { HandedOver } from './handed-over.ts'
 import { startActor, type RunActor } from './run-actor.ts'
 import type { Results } from './results.ts'
+import { SteeredRun, type Steered } from './steer.ts'
 import { noTags, tagsBelow } from './tags.ts'
 import { stateOf } from '../journal/run-state.ts'
 import type { ValueStore } from './value-store.ts'
@@ -52,7 +53,7 @@ export interface RunHost extends LedgerHost {
   /** What a run did and does. */
   watchRun(run: Run): Observable<Transition>
   watchStates(run: Run): Observable<RunState>
-  readonly steering: Steered
+  readonly steering: Steered<Run>
   /** How long a body only waits before it is let go; undefined for never. */
   readonly suspendAfterMs: number | undefined
   readonly limits: Limiter
@@ -63,20 +64,6 @@ export interface RunHost extends LedgerHost {
   progressed(run: Run, fraction: number, message: string | undefined): void
   /** Writes a log line with the run's ids. */
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void
-}
-
-/** How runs are steered, from inside and outside. */
-export interface Steered {
-  cancel(run: Run, reason: unknown): void
-  pause(run: Run): Promise<void>
-  /** @throws RunError `INVALID_INPUT`, `NO_INPUT_EXPECTED`; CodecError `NOT_ENCODABLE` */
-  resume(run: Run, given: Given | undefined): Promise<void>
-  /** Sends a message to the body of a flow run. @throws RunError `RUN_ENDED`; CodecError `NOT_ENCODABLE` */
-  signal(run: Run, signal: Signal): void
-  /** A body waits for an input that is not there. */
-  asked(run: Run): void
-  /** What a run whose body was let go waits for may be there. */
-  wake(run: Run): void
 }
 
 /** The body of a run, as seen by the runs that it submitted, by what it waits for, and by what ends it. */
@@ -135,7 +122,7 @@ export interface EndListener {
  * The actor moves first (`stateName`); what others see (`state`, `settled`) follows when the journal has it. The actor
  * exists from the first event to the terminal state: a run that only waits is a record.
  */
-export class Run implements CommitSubject, HandedOver {
+export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
   readonly id: string
   /** Number in its journal. */
   index: number
@@ -181,6 +168,7 @@ export class Run implements CommitSubject, HandedOver {
     caller: Body | undefined
     restored?: Restored
   }) {
+    super()
     this.id = init.id
     this.index = init.index
     this.definition = init.definition
@@ -278,8 +266,7 @@ export class Run implements CommitSubject, HandedOver {
     if (terminal || to === 'AwaitingRetry') this.giveBack()
     // A subflow's end counts for its caller when it is safe: two journals have no common order before.
     if (terminal && this.caller?.run.ledger === this.ledger) this.caller.childEnded(this)
-    const listeners = this.rare?.listeners
-    if (listeners !== undefined) for (const listener of listeners) listener()
+    this.#tellListeners()
     return true
   }
 
@@ -310,10 +297,15 @@ export class Run implements CommitSubject, HandedOver {
     this.giveBack()
   }
 
+  #tellListeners(): void {
+    for (const listener of this.rare?.listeners ?? []) listener()
+  }
+
   /** The run leaves this engine. */
   letGo(reason: unknown): void {
     this.rare?.parked?.stop()
     this.standBack()
+    this.#tellListeners()
     this.body?.letGo(reason)
   }
 
@@ -440,6 +432,7 @@ export class Run implements CommitSubject, HandedOver {
   /** Nobody will hear of the end here: those who wait outside a run are told so. */
   abandon(error: unknown): void {
     this.rarely.abandoned = true
+    this.#tellListeners()
     this.#error = error
     // Bodies of this engine wait for ever: their run is not over, and they must not act as if it were.
     this.#outside?.show({ error }, ignore)
@@ -494,38 +487,6 @@ export class Run implements CommitSubject, HandedOver {
 
   watchStates(): Observable<RunState> {
     return this.host.watchStates(this)
-  }
-
-  cancel(reason: string | undefined): Promise<RunState> {
-    const { looked } = this
-    this.host.steering.cancel(this, reason)
-    // Whoever cancels and closes the engine at once has heard enough.
-    const ended = this.untilEnd(undefined).catch(() => this.state)
-    this.looked = looked
-    return ended
-  }
-
-  pause(): Promise<RunState> {
-    return this.#steered(this.host.steering.pause(this))
-  }
-
-  resume(given?: Given): Promise<RunState> {
-    return this.#steered(this.host.steering.resume(this, given))
-  }
-
-  async signal(signal: Signal): Promise<void> {
-    this.host.steering.signal(this, signal)
-    await this.#steered()
-  }
-
-  /** When what came of it is safe. */
-  async #steered(done?: Promise<void>): Promise<RunState> {
-    try {
-      await done
-    } finally {
-      await new Promise<void>((resolve) => this.ledger.whenSafe(resolve))
-    }
-    return this.state
   }
 
   /** Whether `run` is this run or one of its ancestors. */

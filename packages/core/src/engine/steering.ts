@@ -1,13 +1,21 @@
+import { UsageError } from '../base/errors.ts'
 import { uuidV4 } from '../base/ids.ts'
-import type { History } from '../journal/history.ts'
-import type { Given, Signal } from '../runs/current-body.ts'
+import type { History, RecordedRun } from '../journal/history.ts'
+import type { Given, Signal, Target } from '../runs/current-body.ts'
 import { cancelRun } from './cancel-run.ts'
+import { endRemembered } from './ending.ts'
 import { giveInput, goOnFrom, pauseFor, untilBack, waitsForInput } from './inputs.ts'
 import { inboxOf } from './inbox.ts'
-import { readHistory } from './read-journal.ts'
+import { historyOf } from './read-again.ts'
 import { cancelParked, replayParked } from './roots.ts'
 import { inputNeededError, signalEndedError } from './run-errors.ts'
 import type { Run } from './run.ts'
+
+interface SteeringHost {
+  readonly closed: boolean
+  readonly refusal: unknown
+  report(error: unknown, run: Run): void
+}
 
 /**
  * Cancels, pauses and resumes flow runs, and sends them messages. What a run without a body is told is done on the base of
@@ -15,14 +23,30 @@ import type { Run } from './run.ts'
  */
 export class Steering {
   readonly #last = new WeakMap<Run, Promise<void>>()
-  readonly #report: (error: unknown, run: Run) => void
+  readonly #host: SteeringHost
+  readonly #others: { foreign(run: Run): Target }
 
-  constructor(report: (error: unknown, run: Run) => void) {
-    this.#report = report
+  /** @param others - How runs are seen that another engine has. */
+  constructor(host: SteeringHost, others: { foreign(run: Run): Target }) {
+    this.#host = host
+    this.#others = others
+  }
+
+  /** The run as another engine has it, where this one lost it. @throws what runs of a closed engine are abandoned with */
+  elsewhere(run: Run): Target | undefined {
+    if (run.settled || !run.ledger.lost) return undefined
+    if (!this.#host.closed) return this.#others.foreign(run)
+    throw (
+      this.#host.refusal ??
+      new UsageError('ENGINE_CLOSED', `the engine of ${run.runName} (${run.id}) is closed`)
+    )
   }
 
   cancel(run: Run, reason: unknown): void {
-    if (!run.isParked) cancelRun(run, reason)
+    const recorded = run.rare?.recorded as RecordedRun | undefined
+    // Its body has not come back yet.
+    if (recorded !== undefined && !run.ended) endRemembered(run, recorded, reason)
+    else if (!run.isParked) cancelRun(run, reason)
     else {
       void this.#withHistory(run, (history) => cancelParked(run, history, reason)).then(() => {
         // Resumed before its turn came: it is cancelled like any other.
@@ -32,12 +56,13 @@ export class Steering {
   }
 
   async pause(run: Run): Promise<void> {
+    // After what it was told before, where that is still to be done.
+    if (run.isParked) await this.#last.get(run)
     // One that would go on by itself is brought back first, so that its journal tells of the pause.
-    if (run.isParked && run.rare?.pausedFor === 'wait') {
-      await this.#replay(run)
-      await untilBack(run)
-    }
-    pauseFor(run, undefined, 'paused')
+    if (run.isParked && run.rare?.pausedFor === 'wait') await this.#replay(run)
+    if (run.stateName === 'Recovering') await untilBack(run)
+    if (run.stateName === 'Paused') run.rarely.isHeld = true
+    else pauseFor(run, undefined, 'paused')
   }
 
   /** @throws RunError `INVALID_INPUT`, `NO_INPUT_EXPECTED`; CodecError `NOT_ENCODABLE` */
@@ -48,7 +73,9 @@ export class Steering {
     }
     const isPaused = run.stateName === 'Paused' || run.stateName === 'Suspended'
     if (!isPaused) return
-    if (run.rare?.pausedFor === 'input') throw inputNeededError(run)
+    const { rarely } = run
+    rarely.isHeld = false
+    if (rarely.pausedFor === 'input') throw inputNeededError(run)
     if (run.isParked) await this.#replay(run)
     else goOnFrom(run)
   }
@@ -84,7 +111,7 @@ export class Steering {
       .then((history) => {
         if (history !== undefined) act(history)
       })
-      .catch((error: unknown) => this.#report(error, run))
+      .catch((error: unknown) => this.#host.report(error, run))
     this.#last.set(run, done)
     return done
   }
@@ -92,8 +119,7 @@ export class Steering {
   /** What the journal says when nothing is on its way to it; undefined where the run is not paused any more. */
   async #read(run: Run): Promise<History | undefined> {
     while (run.isParked && !run.ledger.lost) {
-      await new Promise<void>((resolve) => run.ledger.whenSafe(resolve))
-      const history = await readHistory(run.host.journal, run.id)
+      const history = await historyOf(run)
       if (history === undefined || !run.isParked) return undefined
       if (history.position >= run.ledger.newest) return history
     }

@@ -6,6 +6,13 @@ import { suspendedError } from './run-errors.ts'
 import type { Run } from './run.ts'
 import { park } from './wakes.ts'
 
+/** What a run that is suspended waits for. */
+const reasons = {
+  input: 'waits for an input',
+  wait: 'waits for a time or a signal',
+  resume: 'paused',
+} as const
+
 /** The attempt of a flow whose body may come to wait for long. */
 interface Resting {
   readonly run: Run
@@ -60,7 +67,9 @@ export class RestWatch {
       ...pending.map((wait) => wait.deadline),
     ])
     const isSoon = !isHeld && due !== undefined && due - host.clock.now() < afterMs
-    const moved = run.ledger.newest !== this.#newest || liveChildren > 0 || handover.uncalled > 0
+    const { newest, position } = run.ledger
+    const isOnItsWay = newest !== position || handover.uncalled > 0 || !(isHeld || handover.isEmpty)
+    const moved = newest !== this.#newest || liveChildren > 0 || isOnItsWay
     if (moved || isSoon) {
       this.rests()
       return
@@ -71,8 +80,8 @@ export class RestWatch {
       run.rarely.pausedFor = 'wait'
       run.move({ type: 'pause' }, 'waits')
     }
-    if (!run.move({ type: 'suspend' }, 'its body was let go, and runs again when there is something to do'))
-      return
+    const waitsFor = reasons[run.rare?.pausedFor ?? 'resume']
+    if (!run.move({ type: 'suspend' }, `${waitsFor}; its body was let go, and runs again then`)) return
     run.letGo(suspendedError(run))
     park(run, { deadline: due, signals })
   }

@@ -66,10 +66,14 @@ export function parkRestored(run: Run, history: History, held = false): void {
   const deadline = earliest([limit, ...pending.map(({ entry }) => entry.deadline)])
   const signals = new Set<string>()
   for (const { entry } of pending) if (entry.name !== undefined) signals.add(entry.name)
-  run.rarely.pausedFor = held && pausedFor === 'wait' ? undefined : pausedFor
+  const isAsking = pending.some(({ entry }) => entry.for === 'input')
+  // One that is not to go on by itself waits for `resume()`.
+  run.rarely.pausedFor = held && !isAsking ? undefined : pausedFor
   park(run, { deadline, signals })
   const isThere = messages.some(
     ({ entry, takenBy }) => takenBy < tryFrom && run.rare?.parked?.wakesOn(entry.name) === true,
   )
-  if (isThere) run.host.clock.turn(() => run.host.steering.wake(run))
+  // The input came, and the run was about to go on.
+  const goesOn = pausedFor === 'input' && !isAsking && !held
+  if (isThere || goesOn) run.host.clock.turn(() => run.host.steering.wake(run))
 }
