@@ -77,7 +77,10 @@ export class Link {
   async end(): Promise<void> {
     const worker = this.#worker
     this.#worker = undefined
-    await worker?.terminate()
+    if (worker === undefined) return
+    // It ends by itself: to be stopped in the middle of a call, the package libsql takes for a defect and ends the process.
+    worker.ref()
+    await new Promise((resolve) => worker.once('exit', resolve))
   }
 
   #schedule(): void {

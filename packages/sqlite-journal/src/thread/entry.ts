@@ -208,6 +208,7 @@ class JournalThread {
         case 'close':
           this.#close(tables)
           this.#report([answer(id, undefined)])
+          // Nothing is left that keeps the thread.
           return this.#port.close()
         default:
           return this.#report([answer(id, read(tables, ask))])
@@ -278,6 +279,7 @@ class JournalThread {
   }
 
   #close(tables: Tables): void {
+    this.#sweeping = undefined
     clearInterval(this.#beat)
     this.#follower?.close()
     try {

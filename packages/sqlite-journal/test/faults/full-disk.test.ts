@@ -7,6 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { all, append, folder, note, wordsOf } from '../support.ts'
 
 const { path, remove } = folder()
+const nothing = (): void => undefined
+const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 let small = false
 beforeAll(() => {
   try {
@@ -57,19 +59,19 @@ describe('a full disk', () => {
   it('holds a run up, which goes on when there is room again', async (context) => {
     if (!small) context.skip()
     const journal = sqliteJournal(join(path, 'engine'))
-    const engine = createEngine({ journal, logger: { log: () => undefined } as never })
+    const engine = createEngine({ journal, logger: silent })
     try {
       const ballast = join(path, 'ballast')
       writeFileSync(ballast, Buffer.alloc(1_200_000))
       const step = task({ name: 'step' }, async (index: number) => `${index} ${'y'.repeat(30_000)}`)
-      const run = flow({ name: 'fills', engine } as never, async () => {
+      const run = flow({ name: 'fills' }, async () => {
         for (let index = 0; index < 20; index++) await step(index)
         return 'done'
-      })
+      }).with({ engine })
       const stalled = new Promise<void>((resolve) => {
         engine.errors.subscribe(() => resolve())
       })
-      const ended = (run as unknown as { with(options: object): () => Promise<string> }).with({ engine })()
+      const ended = run()
       await stalled
       rmSync(ballast)
       expect(await ended).toBe('done')
