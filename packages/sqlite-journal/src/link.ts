@@ -120,7 +120,7 @@ export class Link {
     const worker = spawn({ ...this.#data, told: this.#told, nodes: [...this.#nodes] })
     this.#following = { commits: false, mail: false }
     worker.on('message', (report: Report) => this.#report(report))
-    const died = (error: unknown): void => {
+    const died = (error: unknown, facts: { exitCode?: number } = {}): void => {
       if (this.#worker !== worker) return
       this.#worker = undefined
       this.#fail(
@@ -134,8 +134,8 @@ export class Link {
         ),
       )
     }
-    worker.on('error', died)
-    worker.on('exit', (code) => died(new InternalError(`the thread ended with code ${code}`)))
+    worker.on('error', (error) => died(error))
+    worker.on('exit', (exitCode) => died(undefined, { exitCode }))
     if (this.#awaited > 0) worker.ref()
     return worker
   }

@@ -97,6 +97,10 @@ class Writer {
     this.#positions.set(append.flowRunId, append.expected + append.entries.length)
   }
 
+  has(run: string): boolean {
+    return this.#positions.has(run)
+  }
+
   openedAnew(): void {
     this.#newest.clear()
   }
@@ -144,23 +148,26 @@ it('does what the memory journal does, whatever is appended, repeated, refused, 
         void journal.subscribe((run, first, entries) => told.journal.push([run, first, plain(entries)]))
       listen()
       const writer = new Writer()
+      const compared: (readonly [unknown, unknown])[] = []
       try {
         for (const one of steps) {
           if (one.kind === 'appends') {
             const appends = writer.appendsOf(one.appends)
-            const expected = appends.map((append) => model.append(append))
+            const expected = appends.map(async (append) => model.append(append))
             const answers = await Promise.all(appends.map((append) => journal.append(append)))
-            expect(answers).toEqual(expected)
+            compared.push([answers, await Promise.all(expected)])
             for (const [index, append] of appends.entries())
               writer.answered(append, answers[index] !== undefined)
           } else if (one.kind === 'delete') {
+            // What is below a run that is not there, the memory journal forgets all the same.
+            if (!writer.has(one.run)) continue
             await Promise.all([model.delete(one.run), journal.delete(one.run)])
             writer.deleted(one.run)
           } else if (one.kind === 'read') {
             const { run, from, limit } = one
-            expect(plain(await journal.read(run, from, limit))).toEqual(
-              plain(await model.read(run, from, limit)),
-            )
+            const read = async (journal: Journal): Promise<unknown> =>
+              plain(await journal.read(run, from, limit))
+            compared.push([await read(journal), await read(model)])
           } else {
             // What was appended before can't be repeated by the journal that is opened anew: it has other arrays.
             writer.openedAnew()
@@ -169,6 +176,7 @@ it('does what the memory journal does, whatever is appended, repeated, refused, 
             listen()
           }
         }
+        for (const [its, expected] of compared) expect(its).toEqual(expected)
         await expectSame(model, journal)
         expect(told.journal).toEqual(told.model)
       } finally {

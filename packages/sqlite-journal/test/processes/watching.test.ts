@@ -17,8 +17,8 @@ function started(source: string, path: string, options?: ConstructorParameters<t
 /** Resolves when `told` has so many. */
 function counter(): {
   readonly told: string[]
-  add(line: string): void
-  reached(count: number): Promise<void>
+  readonly add: (line: string) => void
+  readonly reached: (count: number) => Promise<void>
 } {
   const told: string[] = []
   const waits: { readonly count: number; readonly go: () => void }[] = []
