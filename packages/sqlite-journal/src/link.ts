@@ -120,22 +120,20 @@ export class Link {
     const worker = spawn({ ...this.#data, told: this.#told, nodes: [...this.#nodes] })
     this.#following = { commits: false, mail: false }
     worker.on('message', (report: Report) => this.#report(report))
-    const died = (error: unknown, facts: { exitCode?: number } = {}): void => {
+    const died = (facts: { readonly cause?: unknown; readonly exitCode?: number }): void => {
       if (this.#worker !== worker) return
       this.#worker = undefined
+      const { folder } = this.#data
+      const { cause, exitCode } = facts
       this.#fail(
-        new JournalError(
-          'JOURNAL_UNAVAILABLE',
-          `the thread of the journal in ${this.#data.folder} has ended`,
-          {
-            cause: error,
-            details: { folder: this.#data.folder, reason: 'thread' },
-          },
-        ),
+        new JournalError('JOURNAL_UNAVAILABLE', `the thread of the journal in ${folder} has ended`, {
+          ...('cause' in facts ? { cause } : undefined),
+          details: { folder, reason: 'thread', exitCode },
+        }),
       )
     }
-    worker.on('error', (error) => died(error))
-    worker.on('exit', (exitCode) => died(undefined, { exitCode }))
+    worker.on('error', (cause) => died({ cause }))
+    worker.on('exit', (exitCode) => died({ exitCode }))
     if (this.#awaited > 0) worker.ref()
     return worker
   }

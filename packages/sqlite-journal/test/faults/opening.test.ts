@@ -29,11 +29,14 @@ async function refusal(path: string, options: SqliteJournalOptions = {}): Promis
     () => journal.sweep(),
   ]
   const errors: unknown[] = []
-  for (const call of calls)
-    await call().then(
-      () => errors.push('no error'),
-      (error: unknown) => errors.push(error),
-    )
+  for (const call of calls) {
+    try {
+      await call()
+      errors.push('no error')
+    } catch (error) {
+      errors.push(error)
+    }
+  }
   await journal.close()
   const texts = new Set(errors.map(String))
   if (texts.size > 1) throw new TypeError(`several errors: ${[...texts].join('; ')}`)

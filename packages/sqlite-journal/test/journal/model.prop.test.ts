@@ -154,7 +154,7 @@ it('does what the memory journal does, whatever is appended, repeated, refused, 
           if (one.kind === 'appends') {
             const appends = writer.appendsOf(one.appends)
             const expected = appends.map(async (append) => model.append(append))
-            const answers = await Promise.all(appends.map((append) => journal.append(append)))
+            const answers = await Promise.all(appends.map(async (append) => journal.append(append)))
             compared.push([answers, await Promise.all(expected)])
             for (const [index, append] of appends.entries())
               writer.answered(append, answers[index] !== undefined)
