@@ -78,7 +78,7 @@ export class Link {
     const worker = this.#worker
     this.#worker = undefined
     if (worker === undefined) return
-    // It ends by itself: to be stopped in the middle of a call, the package libsql takes for a defect and ends the process.
+    // It ends itself: to be stopped in the middle of a call, the package libsql takes for a defect and ends the process.
     worker.ref()
     await new Promise((resolve) => worker.once('exit', resolve))
   }

@@ -66,8 +66,9 @@ it('an open journal with nothing to do does not keep the process alive, and one 
   const { path, remove } = folder()
   const program = new Program(
     `
-    journal.subscribe(() => undefined)
+    const end = journal.subscribe(() => undefined)
     await append('run', 0, [note('x')])
+    end()
     void journal.read('run', 1, 1).then((entries) => say('read ' + entries.length))`,
     path,
   )
