@@ -51,9 +51,9 @@ export class Link {
     this.#host = host
   }
 
-  /** Whether a thread was ever needed. */
+  /** Whether there is a thread, or calls that need one. */
   get started(): boolean {
-    return this.#worker !== undefined
+    return this.#worker !== undefined || this.#calls.length > 0
   }
 
   ask<T>(ask: Write | Read, { answered, background = false }: AskOptions<T> = {}): Promise<T> {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { folder, Program } from '../support.ts'
@@ -75,6 +75,29 @@ it('an open journal with nothing to do does not keep the process alive, and one 
   try {
     expect(await program.hears()).toBe('read 1')
     expect(await program.ended).toBe(0)
+  } finally {
+    await program.kill()
+    remove()
+  }
+})
+
+it('a journal that is closed right after a call answers it first, and leaves no thread', async () => {
+  const { path, remove } = folder()
+  const program = new Program(
+    `
+    const appended = append('run', 0, [note('x')])
+    const closed = journal.close()
+    await say(String(await appended))
+    await closed
+    await journal.close()
+    await say('closed')`,
+    path,
+  )
+  try {
+    expect(await program.hears()).toBe('undefined')
+    expect(await program.hears()).toBe('closed')
+    expect(await program.ended).toBe(0)
+    expect(readdirSync(path)).toEqual(['journal.db'])
   } finally {
     await program.kill()
     remove()
