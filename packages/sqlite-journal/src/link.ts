@@ -51,9 +51,9 @@ export class Link {
     this.#host = host
   }
 
-  /** Whether a thread was ever needed. */
+  /** Whether there is a thread, or calls that need one. */
   get started(): boolean {
-    return this.#worker !== undefined
+    return this.#worker !== undefined || this.#calls.length > 0
   }
 
   ask<T>(ask: Write | Read, { answered, background = false }: AskOptions<T> = {}): Promise<T> {
@@ -77,7 +77,10 @@ export class Link {
   async end(): Promise<void> {
     const worker = this.#worker
     this.#worker = undefined
-    await worker?.terminate()
+    if (worker === undefined) return
+    // It ends itself: to be stopped in the middle of a call, the package libsql takes for a defect and ends the process.
+    worker.ref()
+    await new Promise((resolve) => worker.once('exit', resolve))
   }
 
   #schedule(): void {
@@ -117,22 +120,20 @@ export class Link {
     const worker = spawn({ ...this.#data, told: this.#told, nodes: [...this.#nodes] })
     this.#following = { commits: false, mail: false }
     worker.on('message', (report: Report) => this.#report(report))
-    const died = (error: unknown): void => {
+    const died = (facts: { readonly cause?: unknown; readonly exitCode?: number }): void => {
       if (this.#worker !== worker) return
       this.#worker = undefined
+      const { folder } = this.#data
+      const { cause, exitCode } = facts
       this.#fail(
-        new JournalError(
-          'JOURNAL_UNAVAILABLE',
-          `the thread of the journal in ${this.#data.folder} has ended`,
-          {
-            cause: error,
-            details: { folder: this.#data.folder, reason: 'thread' },
-          },
-        ),
+        new JournalError('JOURNAL_UNAVAILABLE', `the thread of the journal in ${folder} has ended`, {
+          ...('cause' in facts ? { cause } : undefined),
+          details: { folder, reason: 'thread', exitCode },
+        }),
       )
     }
-    worker.on('error', died)
-    worker.on('exit', (code) => died(new InternalError(`the thread ended with code ${code}`)))
+    worker.on('error', (cause) => died({ cause }))
+    worker.on('exit', (exitCode) => died({ exitCode }))
     if (this.#awaited > 0) worker.ref()
     return worker
   }

@@ -262,6 +262,7 @@ class FolderJournal implements SqliteJournal {
   #startSweeping(): NodeJS.Timeout | undefined {
     if (this.#settings.readOnly) return undefined
     const sweep = (): void => {
+      if (this.#closing !== undefined) return
       // What is wrong with the journal, the calls that need it say; the next sweep tries again.
       this.#link.ask(this.#sweepCall(false), { background: true }).catch(() => undefined)
     }

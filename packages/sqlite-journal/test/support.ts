@@ -134,8 +134,13 @@ export class Program {
   /**
    * @param source - A module that has `journal`, made for the folder given, `hear()` for the next line of its input, and
    * `say(line)`.
+   * @param preload - A file that each of its threads loads first.
    */
-  constructor(source: string, folderPath: string, options: SqliteJournalOptions = {}) {
+  constructor(
+    source: string,
+    folderPath: string,
+    { preload, ...options }: SqliteJournalOptions & { preload?: string } = {},
+  ) {
     const program = `
       import { createInterface } from 'node:readline'
       import { sqliteJournal } from '@troupe/sqlite-journal'
@@ -152,6 +157,7 @@ export class Program {
     this.child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
       cwd: fileURLToPath(new URL('..', import.meta.url)),
       stdio: ['pipe', 'pipe', 'pipe'],
+      env: preload === undefined ? process.env : { ...process.env, NODE_OPTIONS: `--require ${preload}` },
     })
     this.child.stderr?.on('data', (text: Buffer) => (this.#said += text.toString()))
     const lines = createInterface({ input: this.child.stdout as NodeJS.ReadableStream })
@@ -198,6 +204,14 @@ export class Program {
 /** Copies files by another process: to open and close a database file here would drop this process's locks on it. */
 export function copy(from: string, to: string): void {
   execFileSync('cp', [from, to])
+}
+
+/** Changes the database of a journal that is open: by another process, as `copy` does. */
+export function change(path: string, sql: string): void {
+  const program = `new (require('libsql'))(process.argv[1]).exec(process.argv[2])`
+  execFileSync(process.execPath, ['--eval', program, join(path, 'journal.db'), sql], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+  })
 }
 
 interface RawStatement {

@@ -45,8 +45,6 @@ export class Entries {
     if (position !== expected || (found !== undefined && epoch < found.epoch)) return { refused: position }
     const run = found ?? this.#runs.create(flowRunId, token)
     const changed = applyChange(run, root, change)
-    if (changed && root?.parentFlowRunId !== undefined && run.parent_id === null)
-      run.parent_id = this.#runs.find(root.parentFlowRunId)?.id ?? null
     if (change.ended !== undefined) run.ended = change.ended ? 1 : 0
     run.position = position + count
     run.epoch = epoch

@@ -106,7 +106,7 @@ class JournalThread {
       this.#report(
         calls.map(({ id, ask }) => (ask.op === 'close' ? answer(id, undefined) : this.#failed(id, error))),
       )
-      if (calls.some(({ ask }) => ask.op === 'close')) this.#port.close()
+      if (calls.some(({ ask }) => ask.op === 'close')) endThread()
       return undefined
     }
   }
@@ -208,7 +208,7 @@ class JournalThread {
         case 'close':
           this.#close(tables)
           this.#report([answer(id, undefined)])
-          return this.#port.close()
+          return endThread()
         default:
           return this.#report([answer(id, read(tables, ask))])
       }
@@ -278,6 +278,7 @@ class JournalThread {
   }
 
   #close(tables: Tables): void {
+    this.#sweeping = undefined
     clearInterval(this.#beat)
     this.#follower?.close()
     try {
@@ -295,6 +296,11 @@ class JournalThread {
   #report(events: readonly ThreadEvent[]): void {
     if (events.length > 0) this.#port.postMessage({ events } satisfies Report)
   }
+}
+
+/** Not by itself: what programs load into all of their threads may keep this one. */
+function endThread(): void {
+  process.exit()
 }
 
 function answer(id: number, value: unknown): ThreadEvent {

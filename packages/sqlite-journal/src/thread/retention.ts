@@ -8,8 +8,13 @@ const batch = { roots: 20, records: 500, uses: 200, cache: 500, pages: 256 }
 /** Free pages that are left for what comes, unless the file is to be made as small as it can be. */
 const sparePages = 256
 
-/** Families: a run with all that are below it. */
-const below = `with recursive family(id) as (values(?) union select runs.id from runs, family where runs.parent_id = family.id)`
+/** A run with all that are below it. By names: a run may be stored before the one that started it. */
+const below = `with recursive family(id, name) as (
+  select id, flow_run_id from runs where id = ?
+  union select runs.id, runs.flow_run_id from runs, family where runs.parent_flow = family.name)`
+/** Ended runs that are below none. */
+const roots = `ended = 1 and (parent_flow is null
+  or not exists (select 1 from runs as above where above.flow_run_id = runs.parent_flow))`
 
 interface Asked {
   readonly keep: KeepOnWire | undefined
@@ -21,14 +26,15 @@ interface Asked {
 /** Forgets a flow run and what is below it: at once for those who read, in small pieces on the disk. In a transaction. */
 export function forgetFamily(tables: Tables, id: number): number {
   const { session, runs } = tables
-  const family = session
-    .sql(`${below} select runs.id, runs.flow_run_id, runs.tags from family join runs on runs.id = family.id`)
-    .all(id) as { readonly id: number; readonly flow_run_id: string }[]
+  const family = session.sql(`${below} select id, name from family`).all(id) as {
+    readonly id: number
+    readonly name: string
+  }[]
   for (const run of family) {
     session.sql('insert or ignore into doomed(run) values (?)').run(run.id)
     session.sql('delete from runs where id = ?').run(run.id)
-    session.sql('delete from messages where flow_run_id = ?').run(run.flow_run_id)
-    runs.drop(run.flow_run_id)
+    session.sql('delete from messages where flow_run_id = ?').run(run.name)
+    runs.drop(run.name)
   }
   return family.length
 }
@@ -67,13 +73,12 @@ function* byRule(
 ): Generator<number> {
   const { session } = tables
   const inStates = `state in (${states.map(() => '?').join(', ')})`
-  const ended = 'ended = 1 and parent_id is null'
   const limits: { readonly where: string; readonly values: SqlValue[] }[] = []
   if (rule.ageMs !== undefined) limits.push({ where: 'changed_at < ?', values: [now - rule.ageMs] })
   if (rule.count !== undefined) {
     const oldest = session
       .sql(
-        `select changed_at, id from runs where ${ended} and ${inStates} order by changed_at desc, id desc limit 1 offset ?`,
+        `select changed_at, id from runs where ${roots} and ${inStates} order by changed_at desc, id desc limit 1 offset ?`,
       )
       .get(...states, rule.count) as { changed_at: number; id: number } | undefined
     if (oldest !== undefined && oldest !== null)
@@ -82,18 +87,18 @@ function* byRule(
   for (const { where, values } of limits) {
     let [time, id] = [Number.NEGATIVE_INFINITY, 0]
     for (;;) {
-      const roots = session
+      const found = session
         .sql(
-          `select changed_at, id from runs where ${ended} and ${inStates} and ${where} and (changed_at, id) > (?, ?)
+          `select changed_at, id from runs where ${roots} and ${inStates} and ${where} and (changed_at, id) > (?, ?)
            order by changed_at, id limit ?`,
         )
         .all(...states, ...values, time, id, batch.roots) as { changed_at: number; id: number }[]
-      const last = roots.at(-1)
+      const last = found.at(-1)
       if (last === undefined) break
       ;[time, id] = [last.changed_at, last.id]
       yield session.writing(() => {
         let forgotten = 0
-        for (const root of roots) if (isEnded(tables, root.id)) forgotten += forgetFamily(tables, root.id)
+        for (const root of found) if (isEnded(tables, root.id)) forgotten += forgetFamily(tables, root.id)
         return forgotten
       })
     }

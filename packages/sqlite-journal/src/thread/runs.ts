@@ -21,7 +21,8 @@ export interface RunRow {
   changed_at: number | null
   ended: number
   parent: string | null
-  parent_id: number | null
+  /** Flow run in whose journal the parent is. */
+  parent_flow: string | null
   node: string | null
   node_epoch: number | null
 }
@@ -41,7 +42,7 @@ const columns = [
   'changed_at',
   'ended',
   'parent',
-  'parent_id',
+  'parent_flow',
   'node',
   'node_epoch',
 ] as const
@@ -49,7 +50,7 @@ const columns = [
 const insertion = `insert into runs(${columns.join(', ')}, crc) values (${columns.map(() => '?').join(', ')}, ?) returning id`
 const advance = 'update runs set position = ?, epoch = ?, last = ?, crc = ? where id = ?'
 const change = `update runs set position = ?, epoch = ?, last = ?, name = ?, version = ?, kind = ?, run_name = ?, state = ?,
-  tags = ?, started_at = ?, changed_at = ?, ended = ?, parent = ?, parent_id = ?, node = ?, node_epoch = ?, crc = ? where id = ?`
+  tags = ?, started_at = ?, changed_at = ?, ended = ?, parent = ?, parent_flow = ?, node = ?, node_epoch = ?, crc = ? where id = ?`
 
 /** How many rows are kept in memory while no other process writes. */
 const kept = 20_000
@@ -128,7 +129,7 @@ export class Runs {
       changed_at: null,
       ended: 0,
       parent: null,
-      parent_id: null,
+      parent_flow: null,
       node: null,
       node_epoch: null,
     }
@@ -183,6 +184,7 @@ export function applyChange(
     run.started_at = root.startedAt
     run.changed_at = root.startedAt
     run.parent = root.parentRunId ?? null
+    run.parent_flow = root.parentFlowRunId ?? null
     changed = true
   }
   if (state !== undefined) {

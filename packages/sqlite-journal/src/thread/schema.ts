@@ -28,7 +28,7 @@ create table runs(
   changed_at real,
   ended integer not null,
   parent text,
-  parent_id integer,
+  parent_flow text,
   node text,
   node_epoch integer,
   crc integer not null
@@ -36,9 +36,9 @@ create table runs(
 create unique index runs_by_flow_run_id on runs(flow_run_id);
 create index runs_live on runs(id) where ended = 0;
 create index runs_ended on runs(state, id) where ended = 1;
-create index runs_to_sweep on runs(changed_at, id, state) where ended = 1 and parent_id is null;
+create index runs_to_sweep on runs(changed_at, id, state, parent_flow) where ended = 1;
 create index runs_by_parent on runs(parent, id) where parent is not null;
-create index runs_below on runs(parent_id) where parent_id is not null;
+create index runs_below on runs(parent_flow) where parent_flow is not null;
 create index runs_by_name on runs(name, id);
 create table tags(tag text, run integer, primary key(tag, run)) without rowid;
 create index tags_by_run on tags(run);

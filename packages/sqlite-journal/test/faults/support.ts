@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TroupeError } from '@troupe/core'
 import { sqliteJournal, type SqliteJournalOptions } from '@troupe/sqlite-journal'
-import { all, append, claimed, create, folder, moved, note, plain, root } from '../support.ts'
+import { all, append, create, folder, moved, note, plain } from '../support.ts'
 
 /** What was stored: entries, in a form that can be compared, by flow run. */
 export type Truth = ReadonlyMap<string, readonly unknown[]>
@@ -128,5 +128,3 @@ export function chance(seed: number): (below: number) => number {
     return state % below
   }
 }
-
-export { claimed, root }

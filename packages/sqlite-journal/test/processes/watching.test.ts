@@ -1,13 +1,15 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { append, create, note, opened, Program, wordsOf } from '../support.ts'
+import { append, create, folder, note, opened, Program, wordsOf } from '../support.ts'
 
 const programs: Program[] = []
 afterEach(async () => {
   for (const program of programs.splice(0)) await program.kill()
 })
 
-function started(source: string, path: string): Program {
-  const program = new Program(source, path)
+function started(source: string, path: string, options?: ConstructorParameters<typeof Program>[2]): Program {
+  const program = new Program(source, path, options)
   programs.push(program)
   return program
 }
@@ -15,8 +17,8 @@ function started(source: string, path: string): Program {
 /** Resolves when `told` has so many. */
 function counter(): {
   readonly told: string[]
-  add(line: string): void
-  reached(count: number): Promise<void>
+  readonly add: (line: string) => void
+  readonly reached: (count: number) => Promise<void>
 } {
   const told: string[] = []
   const waits: { readonly count: number; readonly go: () => void }[] = []
@@ -153,20 +155,33 @@ describe('what another process commits', () => {
     }
   })
 
-  it('is found by looking now and then where no event tells of it', async () => {
-    // A journal that is only read can't be told from one whose events are lost: it hears of them by the same poll.
-    const { journal, path, close } = await opened({ poll: '2ms' })
+  it('is found by looking now and then where no event of the file system tells of it', async () => {
+    const { journal, path, close } = await opened()
+    const { path: place, remove } = folder()
+    const preload = join(place, 'no-events.cjs')
+    writeFileSync(
+      preload,
+      `require('node:fs').watch = () => { throw new Error('no events') }; require('node:module').syncBuiltinESMExports()`,
+    )
     try {
-      const { told, add, reached } = counter()
-      journal.subscribe((flowRunId) => add(flowRunId))
-      await journal.list({ limit: 1 })
-      const other = started(writer, path)
-      other.tell('other')
-      other.tell('3')
-      await reached(3)
-      expect(told).toEqual(['other', 'other', 'other'])
+      const listener = started(
+        `
+        journal.subscribe((flowRunId, first) => void say(flowRunId + '@' + first))
+        await journal.list({ limit: 1 })
+        await say('listens')
+        await hear()
+        await journal.close()`,
+        path,
+        { poll: '5ms', preload },
+      )
+      expect(await listener.hears()).toBe('listens')
+      for (let n = 0; n < 3; n++) {
+        await append(journal, 'run', n, [note('x')])
+        expect(await listener.hears()).toBe(`run@${n + 1}`)
+      }
     } finally {
       await close()
+      remove()
     }
   })
 })
