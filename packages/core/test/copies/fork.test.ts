@@ -47,6 +47,8 @@ describe.each(journals)('a fork of a run that failed, with values %s', (_, make,
     expect(await endOf(engine, fork)).toBe(`Completed: ${JSON.stringify(wholeReport)}`)
     // The subflow `audit` had failed after its own subflow had completed; it begins anew, with all that is in it.
     expect(effects.take()).toEqual({ store: 1, audit: 1, 'count a-inner': 1, 'load a-inner-0': 1 })
+    const below = await engine.journal.list({ parent: fork.id, limit: 10 })
+    expect(below.map(({ name, state }) => `${name} ${state}`)).toEqual(['count Completed', 'audit Completed'])
     await engine.close()
   })
 

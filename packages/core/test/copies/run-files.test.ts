@@ -5,6 +5,9 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { code, errorOf } from '../behaviour/support.ts'
 import { rest } from '../replay/lives.ts'
 import type { Entry } from '../../src/journal/entries.ts'
+import { seal } from '../../src/journal/envelope.ts'
+import { packEntries } from '../../src/journal/records.ts'
+import { encodeValue } from '../../src/values/codec.ts'
 import {
   effects,
   endOf,
@@ -263,6 +266,33 @@ describe('what can not be imported', () => {
     await there.close()
   })
 
+  it('is refused where it is a whole file, but not of a run', async () => {
+    const here = engineOn(memoryJournal())
+    const { id } = await fileOf(here)
+    const pack = (entries: readonly Entry[]): Uint8Array =>
+      packEntries(entries, { codecs: [], largeValue: Number.POSITIVE_INFINITY }).bytes
+    const record = pack(await entriesOf(here.journal, id))
+    const rootless = pack((await entriesOf(here.journal, id)).filter(({ kind }) => kind !== 'submitted'))
+    for (const content of [
+      5,
+      null,
+      {},
+      { run: id, journals: [] },
+      { run: id, journals: [[id]] },
+      { run: id, journals: [[id, Uint8Array.of(1, 2, 3)]] },
+      { run: id, journals: [[id, rootless]] },
+      { run: 'another', journals: [[id, record]] },
+      { run: 'another', journals: [['another', record]] },
+    ]) {
+      const file = Buffer.concat([Buffer.from('\x89troupe\n', 'latin1'), seal([encodeValue(content)], [])])
+      expect(await errorOf(here.import(file, { id: 'copy' }))).toEqual(code('MALFORMED_PAYLOAD'))
+    }
+    const whole = { run: id, journals: [[id, record]] }
+    const file = Buffer.concat([Buffer.from('\x89troupe\n', 'latin1'), seal([encodeValue(whole)], [])])
+    expect((await here.import(file, { id: 'copy' })).id).toBe('copy')
+    await here.close()
+  })
+
   it('is refused where its run is there, and leaves that as it is', async () => {
     const engine = engineOn(memoryJournal())
     const { id, file } = await fileOf(engine)
@@ -307,8 +337,12 @@ describe('what can not be imported', () => {
       const { position = 0 } = (await journal.summary(id)) ?? {}
       const second = engineOn(journal)
       expect(await second.recover()).toHaveLength(position > 0 && position < length - 1 ? 1 : 0)
-      const end = position === 0 ? await endOf(second, await second.import(file)) : whole
-      expect(end).toBe(whole)
+      const ends = position === 0 ? await endOf(second, await second.import(file)) : whole
+      expect(ends).toBe(whole)
+      for (const { flowRunId } of await journalsOf(here.journal)) {
+        if (flowRunId === id) continue
+        expect(await entriesOf(journal, flowRunId)).toEqual(await entriesOf(here.journal, flowRunId))
+      }
       await second.close()
     }
     expect(afterEntries).toBeGreaterThan(length)
