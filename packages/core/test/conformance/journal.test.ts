@@ -1,9 +1,17 @@
 import { memoryJournal } from '@troupe/core'
 import { crashingJournal, journalConformance } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
+import { recordingJournal } from '../copies/support.ts'
 
 describe('memoryJournal', () => {
   const open = async () => ({ journal: memoryJournal() })
+  it.each(journalConformance(open).map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {
+    await expect(run()).resolves.toBeUndefined()
+  })
+})
+
+describe('a journal that holds entries as bytes', () => {
+  const open = async () => ({ journal: recordingJournal() })
   it.each(journalConformance(open).map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {
     await expect(run()).resolves.toBeUndefined()
   })
