@@ -2,6 +2,7 @@ import { ceiling } from './ceiling.ts'
 import { commits } from './commits.ts'
 import { featureCosts } from './features.ts'
 import { latency } from './latency.ts'
+import { durable } from './durable.ts'
 import type { Benchmark } from './lib/benchmark.ts'
 import { memory } from './memory.ts'
 import { overhead } from './overhead.ts'
@@ -17,5 +18,6 @@ export const benchmarks: readonly Benchmark[] = [
   latency,
   featureCosts,
   threads,
+  durable,
   commits,
 ]

@@ -5,10 +5,11 @@ import { measureInChild } from '../src/lib/in-child.ts'
 import { readOptions } from '../src/lib/options.ts'
 import { hashOfBare } from '../src/lib/surroundings.ts'
 
-/** Each measurement once, as small as it gets. */
+/** Each measurement once, as small as it gets; not the peers, which only the benchmark itself installs. */
 const cases = new Map<string, Case>()
 for (const { groups } of benchmarks) {
   for (const one of groups(readOptions(['--quick'])).flatMap((group) => group.cases)) {
+    if (one.measure.startsWith('peers/')) continue
     const params = { n: 100, subscribers: Math.min(one.params.subscribers, 1), warmupMs: 0, windowMs: 0 }
     cases.set(one.measure, { ...one, params })
   }

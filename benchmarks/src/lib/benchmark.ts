@@ -9,6 +9,8 @@ export interface Case {
   readonly params: Params
   /** The built checkout of another commit to measure; default this one. */
   readonly checkout?: string
+  /** Measured on Node 24 (or this Node, where it is newer), whatever the others run on. */
+  readonly node24?: boolean
 }
 
 /** Gives a reading of a case, named by its label; NaN when the case failed. */
@@ -39,4 +41,6 @@ export interface Benchmark {
   /** The question it answers, one sentence. */
   readonly about: string
   readonly groups: (options: Options) => readonly Group[]
+  /** What is done once before anything is measured. @returns What else the figures were made with, for the results */
+  readonly prepare?: () => Readonly<Record<string, string>>
 }

@@ -4,7 +4,16 @@ interface MeasureModule {
   readonly measures: Readonly<Record<string, Measure>>
 }
 
-type ModuleName = 'bare' | 'task-runs' | 'memory' | 'latency' | 'limits' | 'threads'
+type ModuleName =
+  | 'bare'
+  | 'task-runs'
+  | 'memory'
+  | 'latency'
+  | 'limits'
+  | 'threads'
+  | 'durable'
+  | 'sqlite'
+  | 'peers'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -14,6 +23,9 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   latency: () => import('../cases/latency.ts'),
   limits: () => import('../cases/limits.ts'),
   threads: () => import('../cases/threads.ts'),
+  durable: () => import('../cases/durable.ts'),
+  sqlite: () => import('../cases/sqlite.ts'),
+  peers: () => import('../cases/peers.ts'),
 }
 
 /** `<module>/<measurement>`. */

@@ -1,17 +1,30 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 
-/**
- * Runs this very command on Node 24 and gives its exit code.
- *
- * The binary comes from the npm registry (package `node`); npx is asked only for its path, so that the
- * measuring processes, started from `process.execPath`, are children of that binary and not of npx.
- */
-export function rerunOnNode24(script: string, args: readonly string[]): number {
+let found: string | undefined
+
+/** Path of a Node 24: of this very binary, where it is no older; undefined where npx can't fetch one. */
+export function node24Path(): string | undefined {
+  if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath
+  try {
+    found ??= fetchNode24()
+  } catch {
+    return undefined
+  }
+  return found
+}
+
+/** From the npm registry (package `node`). npx is asked only for the path: it is no parent of what measures. */
+function fetchNode24(): string {
   const printPath = ['-y', 'node@24', '-p', 'process.execPath']
-  const binary = execFileSync('npx', printPath, {
+  return execFileSync('npx', printPath, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   }).trim()
+}
+
+/** Runs this very command on Node 24 and gives its exit code. */
+export function rerunOnNode24(script: string, args: readonly string[]): number {
+  const binary = fetchNode24()
   const rest = args.filter((arg) => arg !== '--node24')
   return spawnSync(binary, [script, ...rest], { stdio: 'inherit' }).status ?? 1
 }

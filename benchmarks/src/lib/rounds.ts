@@ -26,6 +26,10 @@ function progress(what: string, outcome: Outcome): void {
     process.stderr.write(`${what} FAILED: ${outcome.failure}\n`)
     return
   }
+  if ('absent' in outcome) {
+    process.stderr.write(`${what}: absent, ${outcome.absent}\n`)
+    return
+  }
   const [name = '', value = NaN] = Object.entries(outcome.readings)[0] ?? []
   process.stderr.write(`${what}: ${Math.round(value).toLocaleString('en')} ${name}\n`)
 }

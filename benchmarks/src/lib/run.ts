@@ -10,9 +10,9 @@ import { tables } from './table.ts'
 
 const print = (text: string): boolean => process.stdout.write(`${text}\n`)
 
-/** Runs a benchmark, prints it, writes its results file and gives whether every child measured something. */
+/** Runs a benchmark, prints it, writes its results file and gives whether no child failed. */
 export async function runBenchmark(benchmark: Benchmark, options: Options): Promise<boolean> {
-  const surroundings = readSurroundings()
+  const surroundings = { ...readSurroundings(), ...benchmark.prepare?.() }
   const loadBefore = load()
   print(`\n# ${benchmark.name}: ${benchmark.about}\n`)
   for (const [name, value] of Object.entries(surroundings)) {
@@ -30,7 +30,7 @@ export async function runBenchmark(benchmark: Benchmark, options: Options): Prom
   print(`load before and after: ${loads.before}, ${loads.after}`)
   const { name, about } = benchmark
   save(fileName(name, options), { name, about, at: new Date(), options, surroundings, loads, groups })
-  return groups.every(({ cases }) => cases.every((one) => one.rounds.every((round) => 'readings' in round)))
+  return groups.every(({ cases }) => cases.every((one) => one.rounds.every((round) => !('failure' in round))))
 }
 
 /** A quick or partial run must not take the place of real results. */

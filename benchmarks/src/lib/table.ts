@@ -24,7 +24,9 @@ const targetText = (target: Target): string =>
 /** Tables of a group: the medians of its readings, then its figures beside their targets. */
 export function tables(group: GroupResult): string {
   const readings = new Table({ head: ['case', 'reading', 'median', 'mad', 'min … max'], style: plain })
-  for (const { label, readings: found } of group.cases) {
+  for (const { label, readings: found, rounds } of group.cases) {
+    const absent = rounds.find((round) => 'absent' in round)
+    if (absent) readings.push([label, `not measured: ${absent.absent}`, '', '', ''])
     for (const name of group.shown) {
       const summary = found[name]
       if (summary) readings.push([label, name, number(summary.median), ...spread(summary)])

@@ -1,0 +1,85 @@
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expectEqual, type Measure } from '../lib/measure.ts'
+import { throughput, type Subject } from '../lib/throughput.ts'
+
+/** What is used of either driver. */
+interface Connection {
+  exec(sql: string): unknown
+  prepare(sql: string): {
+    run(...values: (number | Uint8Array)[]): unknown
+    get(): unknown
+  }
+  close(): unknown
+}
+
+type Open = new (file: string) => Connection
+
+/** The driver that the journal takes: Node's own where there is one, else the journal's libsql. */
+async function loadDriver(): Promise<Open> {
+  const own = createRequire(import.meta.url)
+  if (Number(process.versions.node.split('.')[0]) >= 24) {
+    return (own('node:sqlite') as { DatabaseSync: Open }).DatabaseSync
+  }
+  return createRequire(import.meta.resolve('@troupe/sqlite-journal'))('libsql') as Open
+}
+
+/** About what a task run takes in the journal. */
+const rowBytes = 200
+
+/** Rows into one append-ordered table, each group of them in a commit that is safe against power loss. */
+function bare(rowsPerCommit: number): Measure {
+  return async (params) => {
+    const Database = await loadDriver()
+    const folder = mkdtempSync(join(tmpdir(), 'troupe-sqlite-'))
+    const database = new Database(join(folder, 'bare.db'))
+    database.exec('pragma journal_mode = wal; pragma synchronous = full')
+    database.exec('create table entry (run integer, position integer, body blob)')
+    database.exec('create unique index entry_position on entry (run, position)')
+    const insert = database.prepare('insert into entry values (1, ?, ?)')
+    const body = new Uint8Array(rowBytes)
+    let position = 0
+    const work = (n: number): void => {
+      for (let done = 0; done < n; done += rowsPerCommit) {
+        if (rowsPerCommit > 1) database.exec('begin immediate')
+        for (let i = 0; i < rowsPerCommit; i++) insert.run(++position, body)
+        if (rowsPerCommit > 1) database.exec('commit')
+      }
+    }
+    const readings = await throughput(() => ({ work }), params)
+    const { rows } = database.prepare('select count(*) as rows from entry').get() as { rows: number }
+    expectEqual('rows', rows, position)
+    database.close()
+    rmSync(folder, { recursive: true })
+    return readings
+  }
+}
+
+/** What the disk itself can do: a file that grows by a row, synced after each. */
+function appendedFile(): Subject & { readonly close: () => Promise<void> } {
+  const folder = mkdtempSync(join(tmpdir(), 'troupe-file-'))
+  const file = openSync(join(folder, 'log'), 'a')
+  const row = new Uint8Array(rowBytes)
+  return {
+    work: (n) => {
+      for (let i = 0; i < n; i++) {
+        writeSync(file, row)
+        fdatasyncSync(file)
+      }
+    },
+    close: async () => {
+      closeSync(file)
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+/** The ceiling of a journal in SQLite: commits with nothing around them. */
+export const measures: Readonly<Record<string, Measure>> = {
+  file: (params) => throughput(appendedFile, params),
+  'rows-1': bare(1),
+  'rows-100': bare(100),
+  'rows-1000': bare(1_000),
+}

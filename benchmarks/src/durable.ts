@@ -1,0 +1,150 @@
+import type { Benchmark, Case } from './lib/benchmark.ts'
+import type { MeasureName } from './lib/catalogue.ts'
+import type { Options } from './lib/options.ts'
+import { installPeers, peerVersions } from './peers/install.ts'
+import { postgresVersion } from './peers/postgres.ts'
+
+/**
+ * Half the CPU time to warm up, since most of what is measured waits for the disk, and twice that to measure. The bare
+ * loops are little but waiting.
+ */
+const measured =
+  ({ warmupMs, windowMs }: Options) =>
+  (label: string, measure: MeasureName, n: number): Case => ({
+    label,
+    measure,
+    params: measure.startsWith('sqlite/')
+      ? { n, subscribers: 0, warmupMs: 100, windowMs: windowMs / 2 }
+      : { n, subscribers: 0, warmupMs: warmupMs / 2, windowMs: 2 * windowMs },
+    ...(measure.startsWith('peers/openworkflow') && { node24: true }),
+  })
+
+/** Task runs of a flow run in a sequence, and of 100 flow runs at once; openworkflow takes no more than 1,000 in one. */
+const inSequence = 500
+const atOnce = 5_000
+
+/** Durable task runs beside DBOS, openworkflow and bare SQLite, all safe against power loss unless the label says less. */
+export const durable: Benchmark = {
+  name: 'durable',
+  about: 'durable task runs, beside DBOS on PostgreSQL, openworkflow on SQLite, and bare commits of SQLite',
+  prepare: () => {
+    installPeers()
+    return { ...peerVersions(), postgres: postgresVersion() ?? 'none' }
+  },
+  groups: (options) => {
+    const one = measured(options)
+    return [
+      {
+        title: 'sequential: one flow run, one task run after the other',
+        cases: [
+          one('file, write and sync', 'sqlite/file', inSequence),
+          one('bare SQLite, 1 row a commit', 'sqlite/rows-1', inSequence),
+          one('troupe', 'durable/sequential-power', inSequence),
+          one('troupe, process', 'durable/sequential-process', inSequence),
+          one('troupe, memory', 'durable/sequential-memory', inSequence),
+          one('DBOS', 'peers/dbos-sequential', inSequence),
+          one('openworkflow', 'peers/openworkflow-sequential', inSequence),
+        ],
+        shown: ['runs/s', 'cpu µs/run', 'commits/run', 'B/run'],
+        figures: [
+          {
+            label: 'troupe / DBOS',
+            formula: (read) => read('troupe', 'runs/s') / read('DBOS', 'runs/s'),
+            target: { atLeast: 5 },
+          },
+          {
+            label: 'troupe / openworkflow',
+            formula: (read) => read('troupe', 'runs/s') / read('openworkflow', 'runs/s'),
+          },
+          {
+            label: 'troupe / bare SQLite',
+            formula: (read) => read('troupe', 'runs/s') / read('bare SQLite, 1 row a commit', 'runs/s'),
+          },
+          {
+            label: 'commits per task run',
+            formula: (read) => read('troupe', 'commits/run'),
+            target: { atMost: 1.02 },
+          },
+        ],
+      },
+      {
+        title: 'parallel: 100 flow runs at once, 50 task runs each',
+        cases: [
+          one('bare SQLite, 100 rows a commit', 'sqlite/rows-100', atOnce),
+          one('bare SQLite, 1000 rows a commit', 'sqlite/rows-1000', atOnce),
+          one('troupe', 'durable/fan-outs-power', atOnce),
+          one('troupe, one after the other in each', 'durable/chains-power', atOnce),
+          one('troupe, process', 'durable/fan-outs-process', atOnce),
+          one('troupe, memory', 'durable/fan-outs-memory', atOnce),
+          one('DBOS', 'peers/dbos-fan-outs', atOnce),
+          one('DBOS, one after the other in each', 'peers/dbos-chains', atOnce),
+          one('openworkflow, one after the other in each', 'peers/openworkflow-chains', atOnce),
+        ],
+        shown: ['runs/s', 'cpu µs/run', 'commits/run', 'B/run'],
+        figures: [
+          {
+            label: 'troupe / DBOS',
+            formula: (read) => read('troupe', 'runs/s') / read('DBOS', 'runs/s'),
+          },
+          {
+            label: 'troupe / the better of DBOS',
+            formula: (read) =>
+              read('troupe', 'runs/s') /
+              Math.max(read('DBOS', 'runs/s'), read('DBOS, one after the other in each', 'runs/s')),
+            target: { atLeast: 30 },
+          },
+          {
+            label: 'one after the other in each: troupe / DBOS',
+            formula: (read) =>
+              read('troupe, one after the other in each', 'runs/s') /
+              read('DBOS, one after the other in each', 'runs/s'),
+          },
+          {
+            label: 'troupe / openworkflow',
+            formula: (read) =>
+              read('troupe', 'runs/s') / read('openworkflow, one after the other in each', 'runs/s'),
+          },
+          {
+            label: 'troupe / bare SQLite, 1000 rows a commit',
+            formula: (read) => read('troupe', 'runs/s') / read('bare SQLite, 1000 rows a commit', 'runs/s'),
+          },
+        ],
+      },
+      {
+        title: 'recovery: a journal of 100,000 entries',
+        cases: [
+          one('troupe', 'durable/recovery-power', 100_000),
+          one('troupe, memory', 'durable/recovery-memory', 100_000),
+        ],
+        shown: ['entries/s', 'entries/s, first', 'entries/s with replay', 'entries/s with replay, first'],
+        figures: [
+          {
+            label: 'entries read and folded per second',
+            formula: (read) => read('troupe', 'entries/s'),
+            target: { atLeast: 100_000 },
+          },
+        ],
+      },
+      {
+        title: 'flatness: a task run at entry 10,000 beside one at entry 10',
+        cases: [
+          one('troupe', 'durable/flatness-power', 10_000),
+          one('troupe, process', 'durable/flatness-process', 10_000),
+          one('troupe, memory', 'durable/flatness-memory', 10_000),
+        ],
+        shown: ['µs early', 'µs late'],
+        figures: [
+          {
+            label: 'at 10,000 / at 10',
+            formula: (read) => read('troupe', 'µs late') / read('troupe', 'µs early'),
+            target: { atMost: 1.2 },
+          },
+          {
+            label: 'at 10,000 / at 10, process',
+            formula: (read) => read('troupe, process', 'µs late') / read('troupe, process', 'µs early'),
+          },
+        ],
+      },
+    ]
+  },
+}
