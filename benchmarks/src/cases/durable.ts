@@ -1,10 +1,10 @@
 import { createEngine, flow, memoryJournal, task, type Journal } from '@troupe/core'
 import { sqliteJournal } from '@troupe/sqlite-journal'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { median } from 'simple-statistics'
 import { expectEqual, type Measure } from '../lib/measure.ts'
+import { temporaryFolder } from '../lib/temporary.ts'
 import { throughput } from '../lib/throughput.ts'
 import { flowsAtOnce } from './durable-work.ts'
 
@@ -13,7 +13,7 @@ type Kept = 'power' | 'process' | 'memory'
 /** A journal in a folder of its own, or in memory. */
 class Place {
   readonly #kept: Kept
-  readonly #folder = mkdtempSync(join(tmpdir(), 'troupe-durable-'))
+  readonly #folder = temporaryFolder()
   readonly #memory = memoryJournal()
   #open: ReturnType<typeof sqliteJournal> | undefined
 
@@ -37,10 +37,6 @@ class Place {
   /** Bytes on disk; 0 in memory. */
   get bytes(): number {
     return readdirSync(this.#folder).reduce((sum, name) => sum + statSync(join(this.#folder, name)).size, 0)
-  }
-
-  remove(): void {
-    rmSync(this.#folder, { recursive: true })
   }
 }
 
@@ -74,7 +70,6 @@ function taskRuns(kept: Kept, shape: typeof chain, flows: number): Measure {
     const { commits } = place
     await place.close()
     const { bytes } = place
-    place.remove()
     if (kept === 'memory') return readings
     return { ...readings, 'commits/run': commits / total, 'B/run': bytes / total }
   }
@@ -115,7 +110,6 @@ function recovery(kept: Kept): Measure {
       read.push(toRead)
       replayed.push(toReplay)
     }
-    place.remove()
     const perSecond = (seconds: number): number => n / seconds
     const [first = NaN, ...later] = read
     const [firstReplay = NaN, ...laterReplays] = replayed
@@ -191,7 +185,6 @@ function flatness(kept: Kept): Measure {
     }
     await engine.close()
     await place.close()
-    place.remove()
     return { 'µs early': median(early), 'µs late': median(late) }
   }
 }

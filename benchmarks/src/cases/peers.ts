@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expectEqual, type Measure, type Params, type Readings } from '../lib/measure.ts'
+import { temporaryFolder } from '../lib/temporary.ts'
 import { throughput } from '../lib/throughput.ts'
 import { loadPeer } from '../peers/install.ts'
 import { startPostgres } from '../peers/postgres.ts'
@@ -104,8 +103,7 @@ interface SqliteBackendModule {
 async function openWorkflow(flows: number, params: Params): Promise<Readings> {
   const { OpenWorkflow } = await loadPeer<OpenWorkflowModule>('openworkflow')
   const { BackendSqlite } = await loadPeer<SqliteBackendModule>('openworkflow/sqlite')
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-openworkflow-'))
-  const backend = BackendSqlite.connect(join(folder, 'workflows.db'))
+  const backend = BackendSqlite.connect(join(temporaryFolder(), 'workflows.db'))
   const { synchronous } = backend.db.prepare('pragma synchronous').get() as { synchronous: number }
   expectEqual('(FULL) as synchronous', synchronous, 2)
   const app = new OpenWorkflow({ backend })
@@ -133,7 +131,6 @@ async function openWorkflow(flows: number, params: Params): Promise<Readings> {
   const readings = await throughput(() => ({ work }), params)
   await worker.stop()
   await backend.stop()
-  rmSync(folder, { recursive: true })
   return readings
 }
 

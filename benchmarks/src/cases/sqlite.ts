@@ -1,8 +1,8 @@
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expectEqual, type Measure } from '../lib/measure.ts'
+import { temporaryFolder } from '../lib/temporary.ts'
 import { throughput, type Subject } from '../lib/throughput.ts'
 
 /** What is used of either driver. */
@@ -33,8 +33,7 @@ const rowBytes = 200
 function bare(rowsPerCommit: number): Measure {
   return async (params) => {
     const Database = await loadDriver()
-    const folder = mkdtempSync(join(tmpdir(), 'troupe-sqlite-'))
-    const database = new Database(join(folder, 'bare.db'))
+    const database = new Database(join(temporaryFolder(), 'bare.db'))
     database.exec('pragma journal_mode = wal; pragma synchronous = full')
     database.exec('create table entry (run integer, position integer, body blob)')
     database.exec('create unique index entry_position on entry (run, position)')
@@ -52,15 +51,13 @@ function bare(rowsPerCommit: number): Measure {
     const { rows } = database.prepare('select count(*) as rows from entry').get() as { rows: number }
     expectEqual('rows', rows, position)
     database.close()
-    rmSync(folder, { recursive: true })
     return readings
   }
 }
 
 /** What the disk itself can do: a file that grows by a row, synced after each. */
 function appendedFile(): Subject & { readonly close: () => Promise<void> } {
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-file-'))
-  const file = openSync(join(folder, 'log'), 'a')
+  const file = openSync(join(temporaryFolder(), 'log'), 'a')
   const row = new Uint8Array(rowBytes)
   return {
     work: (n) => {
@@ -69,10 +66,7 @@ function appendedFile(): Subject & { readonly close: () => Promise<void> } {
         fdatasyncSync(file)
       }
     },
-    close: async () => {
-      closeSync(file)
-      rmSync(folder, { recursive: true })
-    },
+    close: async () => closeSync(file),
   }
 }
 
