@@ -13,7 +13,7 @@ const measured =
     if (measure.startsWith('sqlite/')) {
       return { label, measure, params: { ...params, warmupMs: 100, windowMs: options.windowMs / 2 } }
     }
-    // More waiting than code: as fast after half of the warm-up as after all of it, which takes them 10 s.
+    // More waiting than code: half of it is several seconds and thousands of steps.
     if (measure.startsWith('peers/')) params.warmupMs /= 2
     return { label, measure, params, ...(measure.startsWith('peers/openworkflow') && { node24: true }) }
   }

@@ -1,5 +1,5 @@
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { join } from 'node:path'
 import { expectEqual, type Measure } from '../lib/measure.ts'
 import { temporaryFolder } from '../lib/temporary.ts'
@@ -20,7 +20,7 @@ type Open = new (file: string) => Connection
 /** The driver that the journal takes: Node's own where there is one, else the journal's libsql. */
 async function loadDriver(): Promise<Open> {
   const own = createRequire(import.meta.url)
-  if (Number(process.versions.node.split('.')[0]) >= 24) {
+  if (isBuiltin('node:sqlite')) {
     return (own('node:sqlite') as { DatabaseSync: Open }).DatabaseSync
   }
   return createRequire(import.meta.resolve('@troupe/sqlite-journal'))('libsql') as Open
