@@ -108,7 +108,8 @@ describe('the documentation', () => {
     const files = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|md|json))`/g)].map(
       ([, file = '']) => file,
     )
-    const homes = ['', 'packages/core/', 'packages/core/src/', 'packages/runners/src/', dirname(path)]
+    const sources = ['core', 'runners', 'sqlite-journal'].map((name) => `packages/${name}/src/`)
+    const homes = ['', 'packages/core/', ...sources, dirname(path)]
     const missing = files.filter((file) => !homes.some((home) => existsSync(join(root, home, file))))
     expect(missing).toEqual([])
   })
