@@ -44,16 +44,16 @@ const events: Record<string, string> = {
   timeOut: 'its time limit was reached, or it waited too long to begin',
   crash: 'the body brought its host down',
   hostLost: 'its host was lost',
-  pause: 'it is paused, or its replay took another path',
-  resume: 'it goes on',
-  suspend: 'its body is let go',
+  pause: 'it is paused, waits for an input, is about to be suspended, or its replay took another path',
+  resume: 'it goes on, with its input where it waited for one',
+  suspend: 'its body, which only waits, is let go',
   replay: 'its body is replayed',
   cancel: 'it is cancelled',
   cancelled: 'its body and all that it submitted have ended',
 }
 
 /** Events that the machines accept and the engine does not send yet. */
-const notYet = ['due', 'suspend']
+const notYet = ['due']
 
 const guards: Record<string, string> = {
   mayRetryLater: 'retries remain, with a delay',
@@ -163,9 +163,12 @@ ${edgeTable(machines)}
 
 ## The events
 
-What the machines accept and the engine does not send yet belongs to schedules and suspension, which come later. A run can
-therefore not be in \`Scheduled\` or \`Suspended\` yet. \`crash\` is sent where a task runner reports it; those of this release,
-whose bodies share the process of the engine, have none to report.
+What the machines accept and the engine does not send yet belongs to schedules, which come later. A run can therefore not be in
+\`Scheduled\` yet. \`crash\` is sent where a task runner reports it: that on [threads](threads.md#crashes), in this release.
+
+A flow run is Paused for one of several reasons, which its message tells: somebody paused it, it waits for an input, its replay
+took another path, its body began with another version; or it is on its way to Suspended. Suspended, it has no body. See
+[waiting](waiting.md).
 
 ${eventTable()}
 `
