@@ -1,8 +1,15 @@
 /**
- * An expense waits for a person: the flow run is paused until an input is given that its schema takes. Comments come as
- * signals. People find the run by its id or in a list, as another part of a program would.
+ * An expense waits for a person: its run is paused until an input is given that the schema takes. A comment is a signal.
  */
-import { createEngine, flow, receive, task, TroupeError, waitForInput, type FlowRunHandle } from '@troupe/core'
+import {
+  createEngine,
+  flow,
+  receive,
+  task,
+  TroupeError,
+  waitForInput,
+  type FlowRunHandle,
+} from '@troupe/core'
 import { filter, firstValueFrom } from 'rxjs'
 import { z } from 'zod'
 
@@ -36,7 +43,6 @@ for (const input of [{ approved: 'maybe' }, { approved: true, by: 'Ada' }]) {
   try {
     console.log('given, and the run is', (await run.resume(input)).name)
   } catch (error) {
-    // The run still waits.
     if (TroupeError.is(error, 'INVALID_INPUT')) console.log(`${error.code}, and the run is`, run.state.name)
   }
 }

@@ -27,6 +27,15 @@ const caseOf = (flow: unknown, args: readonly unknown[], options: CrashOptions<u
 
 /** What is crashed of each example. */
 const cases: Record<string, (example: Example) => Case[]> = {
+  'approval.ts': ({ expense }) => [
+    caseOf(expense, ['a desk', 300], {
+      drive: (run) => {
+        // Given whenever the run may have asked; one that has it takes no other.
+        const give = (): void => void run.resume({ approved: true, by: 'Ada' }).catch(() => undefined)
+        run.states.subscribe(({ name }) => name === 'Paused' && give())
+      },
+    }),
+  ],
   'hello.ts': ({ hello }) => [caseOf(hello, [['Ada', 'Grace']])],
   'dependencies.ts': ({ checkout }) => [caseOf(checkout, [['tea', 'cups', 'pot']])],
   'fan-out.ts': ({ inOrder, asTheyEnd, inTime }) => [
@@ -49,6 +58,7 @@ const cases: Record<string, (example: Example) => Case[]> = {
 /** Why others are not. */
 const without: Record<string, string> = {
   'cancel.ts': 'it ends when it is cancelled from outside, at a moment that its uploads choose',
+  'durable.ts': 'it starts processes of itself, one of which is killed',
   'resilience.ts': 'its server answers each request once',
   'threads.ts': 'its bodies compute on threads, in real time, and one never ends',
 }
