@@ -163,12 +163,13 @@ ${edgeTable(machines)}
 
 ## The events
 
-What the machines accept and the engine does not send yet belongs to schedules, which come later. A run can therefore not be in
-\`Scheduled\` yet. \`crash\` is sent where a task runner reports it: that on [threads](threads.md#crashes), in this release.
+What the machines accept and the engine does not send yet belongs to schedules, which come later. A run can therefore not
+be in \`Scheduled\` yet. \`crash\` is sent where a task runner reports it: that on [threads](threads.md#crashes), in this
+release.
 
-A flow run is Paused for one of several reasons, which its message tells: somebody paused it, it waits for an input, its replay
-took another path, its body began with another version; or it is on its way to Suspended. Suspended, it has no body. See
-[waiting](waiting.md).
+A flow run is Paused for one of several reasons, which its message tells: somebody paused it, it waits for an input, its
+replay took another path, its body began with another version; or it is on its way to Suspended. Suspended, it has no body.
+See [waiting](waiting.md).
 
 ${eventTable()}
 `
