@@ -114,6 +114,7 @@ export {
 export { cancelled, completed, failed } from './runs/endings.ts'
 export { opaque, transfer, unmapped, type Unmapped, type Wrapped } from './runs/markers.ts'
 export type {
+  AnyRunHandle,
   Arg,
   Args,
   CurrentRun,

@@ -8,7 +8,7 @@ import type { TaskRunner } from '../ports/task-runner.ts'
 import type { Target } from '../runs/current-body.ts'
 import { refuseInThread } from '../runs/refuse-in-thread.ts'
 import { Handle } from '../runs/future.ts'
-import type { Args, FlowRun, FlowRunHandle, RunHandle } from '../runs/types.ts'
+import type { AnyRunHandle, Args, FlowRun, FlowRunHandle } from '../runs/types.ts'
 import type { Transition } from '../streams/transition.ts'
 import { checkWatch, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import type { EngineError, EngineHealth, EngineOptions } from './engine-options.ts'
@@ -48,7 +48,7 @@ export interface Engine {
    */
   watch(filter?: WatchFilter, options?: WatchOptions): Watched<Transition>
   /** The run of an id; undefined where the journal has none. */
-  get(id: string): Promise<RunHandle<unknown> | undefined>
+  get(id: string): Promise<AnyRunHandle | undefined>
   /**
    * Flow runs, and task runs outside any flow, in the order in which they were started, a page at a time.
    *
@@ -68,7 +68,7 @@ export interface Engine {
    * @throws CodecError `MALFORMED_PAYLOAD`, `UNSUPPORTED_FORMAT`, `DECRYPTION_FAILED`; JournalError `RUN_EXISTS`; UsageError
    * `INVALID_OPTION`, `ENGINE_CLOSED` (rejects)
    */
-  import(file: Uint8Array, options?: ImportOptions): Promise<RunHandle<unknown>>
+  import(file: Uint8Array, options?: ImportOptions): Promise<AnyRunHandle>
   /**
    * Starts a flow run that begins with what another one did, be that over or not. What of that COMPLETED is kept, and does not
    * run again; or, with `from`, all of it up to a position. The other one is not touched.
@@ -168,7 +168,7 @@ class EngineFace implements Engine {
     return this[inside].watch(filter, options)
   }
 
-  async get(id: string): Promise<RunHandle<unknown> | undefined> {
+  async get(id: string): Promise<AnyRunHandle | undefined> {
     const found = await this[inside].get(id)
     return found === undefined ? undefined : handle(found)
   }
@@ -191,7 +191,7 @@ class EngineFace implements Engine {
     return exportRun(this[inside], id, options)
   }
 
-  async import(file: Uint8Array, options: ImportOptions = {}): Promise<RunHandle<unknown>> {
+  async import(file: Uint8Array, options: ImportOptions = {}): Promise<AnyRunHandle> {
     return handle(await importRun(this[inside], file, options))
   }
 
@@ -219,6 +219,6 @@ class EngineFace implements Engine {
   }
 }
 
-function handle(target: Target): RunHandle<unknown> {
-  return new Handle(target)
+function handle(target: Target): AnyRunHandle {
+  return new Handle(target) as AnyRunHandle
 }

@@ -32,7 +32,7 @@ import {
   type EngineOptions,
 } from './engine-options.ts'
 import { Deadlocks } from './deadlocks.ts'
-import { HookCalls } from './hooks.ts'
+import { HookCalls, isOwnRest } from './hooks.ts'
 import { Limiter } from './limits.ts'
 import { Lookup, type Listed } from './lookup.ts'
 import { Mail } from './mail.ts'
@@ -179,7 +179,7 @@ export class Engine implements RunHost {
     const { flowRunId } = ledger
     const flow = this.#live.get(flowRunId)?.definition.name ?? subject.definition.name
     const transition = liveTransition(subject, entry, { flowRunId, flow, position, node: this.node })
-    if (hooks !== undefined) this.#hooks.entered(subject, transition)
+    if (hooks !== undefined && !isOwnRest(entry)) this.#hooks.entered(subject, transition)
     this.hub.emit(transition)
   }
 

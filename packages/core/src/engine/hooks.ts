@@ -1,3 +1,4 @@
+import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { withFields } from '../base/logger.ts'
 import type { Hook, HookEvent } from '../definitions/hooks.ts'
 import type { Transition } from '../streams/transition.ts'
@@ -65,4 +66,9 @@ function parametersOf(run: Run): readonly unknown[] | undefined {
   const parameters = run.body?.arguments
   if (parameters === undefined || !run.host.values.encodes) return parameters
   return run.host.values.load(run.host.values.save(parameters, 'args')) as readonly unknown[]
+}
+
+/** Whether a run only rests, by itself or after it was paused: nobody is asked for anything, and no hook tells of it. */
+export function isOwnRest(entry: SubmittedEntry | TransitionEntry): boolean {
+  return entry.to === 'Suspended' || (entry.kind === 'transition' && entry.pausedFor === 'wait')
 }

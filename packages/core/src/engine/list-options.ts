@@ -2,7 +2,7 @@ import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import { stateNames, stateTypes, type StateName, type StateType } from '../machines/states.ts'
 import type { JournalQuery } from '../ports/journal.ts'
-import type { RunHandle } from '../runs/types.ts'
+import type { AnyRunHandle } from '../runs/types.ts'
 
 /** Which runs to list. All given conditions must hold. @public */
 export interface ListOptions {
@@ -25,11 +25,11 @@ export interface ListOptions {
   /** Most handles to give, 1 to 10,000; default 100. */
   readonly limit?: number
   /** `next` of the page before. */
-  readonly cursor?: string
+  readonly cursor?: string | undefined
 }
 
 /** Handles, and where the next page begins. @public */
-export interface RunPage extends Array<RunHandle<unknown>> {
+export interface RunPage extends Array<AnyRunHandle> {
   /** For `cursor`; undefined where this page is the last. A run that is deleted meanwhile does not disturb it. */
   readonly next: string | undefined
 }
@@ -82,7 +82,7 @@ function placeOf(cursor: string): number {
 }
 
 /** The page that ends with the journal at `last`. */
-export function pageOf(handles: RunHandle<unknown>[], last: number | undefined): RunPage {
+export function pageOf(handles: AnyRunHandle[], last: number | undefined): RunPage {
   return Object.assign(handles, { next: last === undefined ? undefined : `${last}` })
 }
 

@@ -309,6 +309,13 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
     this.body?.letGo(reason)
   }
 
+  /** It waits without a body: only a record of it is kept. */
+  forgetBody(): void {
+    this.#context = this.context
+    this.#actor = undefined
+    this.body = undefined
+  }
+
   /** Its arguments give the run a name: the journal is told with its next transition, where it has the submission already. */
   nameIt(name: string, recorded: boolean): void {
     this.rarely.named = name

@@ -44,7 +44,9 @@ export class RestWatch {
   /** The body may rest from now on. */
   rests(): void {
     const { host, run } = this.#attempt
-    if (this.#stop !== undefined || host.suspendAfterMs === undefined) return
+    // A body that must not run twice is not replayed.
+    const isKept = host.suspendAfterMs === undefined || run.definition.settings.onHostLost === 'crash'
+    if (this.#stop !== undefined || isKept) return
     this.#newest = run.ledger.newest
     this.#stop = host.clock.at(host.clock.now() + host.suspendAfterMs, () =>
       this.#look(host.suspendAfterMs ?? 0),
@@ -83,6 +85,7 @@ export class RestWatch {
     const waitsFor = reasons[run.rare?.pausedFor ?? 'resume']
     if (!run.move({ type: 'suspend' }, `${waitsFor}; its body was let go, and runs again then`)) return
     run.letGo(suspendedError(run))
+    run.forgetBody()
     park(run, { deadline: due, signals })
   }
 }

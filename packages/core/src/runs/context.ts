@@ -74,6 +74,9 @@ export interface ReceiveOptions {
  * the order in which they came; what came before is kept. A flow run that is tried again gets the signals of its failed try
  * once more. Only in the body of a flow.
  *
+ * A wait that nobody awaits any more, as the loser of a `Promise.race`, still takes the next signal: give it a `timeout`
+ * instead.
+ *
  * @typeParam T - What the sender is known to send; not checked.
  * @throws {@link UsageError} `NO_RUN_CONTEXT`, `INVALID_OPTION`, `INVALID_DURATION`, `RUN_ENDED`, `RUN_CANCELLING`;
  * {@link RunError} (rejects) `WAIT_TIMEOUT` where none came in time, `RUN_CANCELLED`

@@ -80,7 +80,8 @@ export interface TaskHandle<out T> extends RunHandle<T> {
 export interface FlowControls {
   /**
    * Starts nothing new and hands nothing to the body until `resume`; task runs that are running go on. Resolves with the
-   * state that follows: Paused, or another one where the run can't be paused (it has ended, or is being cancelled).
+   * state that follows: Paused, or another one where the run can't be paused: it has not begun, waits for a slot or to be
+   * tried again, is being cancelled, or has ended.
    */
   pause(): Promise<RunState>
   /**
@@ -112,6 +113,9 @@ export interface FlowRun<out T> extends RunFuture<T>, FlowControls {
 export interface FlowRunHandle<out T> extends RunHandle<T>, FlowControls {
   readonly kind: 'flow'
 }
+
+/** A run that is looked up: its `kind` tells what can be done with it. @public */
+export type AnyRunHandle = FlowRunHandle<unknown> | TaskHandle<unknown>
 
 type Fn = (...args: never) => unknown
 

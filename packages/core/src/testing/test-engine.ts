@@ -8,9 +8,12 @@ import { virtualClock, type VirtualClock } from './virtual-clock.ts'
 /** The clock of each journal: what is recovered from it goes on in the same time. */
 const clocks = new WeakMap<Journal, VirtualClock>()
 
+/** How many engines each journal has had. */
+const engines = new WeakMap<Journal, number>()
+
 /** @public */
 export interface TestEngineOptions extends Omit<EngineOptions, 'clock' | 'random'> {
-  /** Seed of all chance; default 1. */
+  /** Seed of all chance; default 1, and 2 for the second engine of a journal, and so on: ids of runs are not to meet. */
   readonly seed?: number
   /** The clock to share with other engines; default that of the journal's earlier engines, for time does not go back. */
   readonly clock?: VirtualClock
@@ -32,10 +35,13 @@ export interface TestEngine extends Engine {
  * @public
  */
 export function createTestEngine(options: TestEngineOptions = {}): TestEngine {
-  const { seed = 1, journal = memoryJournal(), ...rest } = options
+  const { journal = memoryJournal(), ...rest } = options
   const beneath = 'beneath' in journal ? (journal.beneath as Journal) : journal
   const clock = options.clock ?? clocks.get(beneath) ?? virtualClock()
   clocks.set(beneath, clock)
+  const number = (engines.get(beneath) ?? 0) + 1
+  engines.set(beneath, number)
+  const { seed = number } = options
   const engine = createEngine({
     strictValues: true,
     node: 'test',

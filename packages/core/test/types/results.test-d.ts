@@ -9,6 +9,7 @@ import {
   task,
   unmapped,
   waitAll,
+  type AnyRunHandle,
   type FlowRun,
   type FlowRunHandle,
   type RunHandle,
@@ -129,7 +130,7 @@ engine.run(named)
 engine.run(named, 1)
 // @ts-expect-error a task is no flow
 engine.run(group, 1)
-expectTypeOf(engine.get('x')).resolves.toEqualTypeOf<RunHandle<unknown> | undefined>()
+expectTypeOf(engine.get('x')).resolves.toEqualTypeOf<AnyRunHandle | undefined>()
 
 // `map`.
 const add = task('add', (a: number, b: number, c: number = 0) => a + b + c)
