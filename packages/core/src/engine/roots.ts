@@ -163,11 +163,13 @@ export function recoverRoot(
   const run = restoreRoot(host, history, definition, undefined)
   run.ledger.claim()
   const { version } = history.root.submitted
-  const isOther = version !== definition.version && definition.settings.onVersionChange === 'park'
+  const { onVersionChange, onHostLost } = definition.settings
+  const isOther = version !== definition.version && onVersionChange === 'park'
+  // One that must not run twice has crashed, whatever its version.
+  const hasBegun = run.stateName !== 'Pending' && run.stateName !== 'Cancelling' && onHostLost !== 'crash'
   // A paused run waits for what it is paused for, which replays it.
   if (isPaused(run)) parkRestored(run, history, isOther)
-  else if (isOther && run.stateName !== 'Pending' && run.stateName !== 'Cancelling')
-    parkForVersion(run, version)
+  else if (isOther && hasBegun) parkForVersion(run, version)
   else goOn(run, prepared ?? preparedAgain(host, history.root), history.root)
   return run
 }
