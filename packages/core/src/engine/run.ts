@@ -298,7 +298,8 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
   }
 
   #tellListeners(): void {
-    for (const listener of this.rare?.listeners ?? []) listener()
+    const listeners = this.rare?.listeners
+    if (listeners !== undefined) for (const listener of listeners) listener()
   }
 
   /** The run leaves this engine. */
