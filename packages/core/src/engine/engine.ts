@@ -42,7 +42,7 @@ import type { CommitSubject, Ledger } from './ledger.ts'
 import { Presence } from './presence.ts'
 import { progressOf, type Progress } from './progress.ts'
 import { recoverRoots } from './recover-roots.ts'
-import { conflictError, subflowEnded, takeOverSubflow } from './roots.ts'
+import { conflictError, subflowEnded, takeOver } from './roots.ts'
 import { liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import type { Attempt } from './attempt.ts'
@@ -226,7 +226,7 @@ export class Engine implements RunHost {
 
   async #followLost(root: Run): Promise<void> {
     try {
-      await takeOverSubflow(root)
+      await takeOver(root)
       const { name, parametersHash } = await readSubmitted(this.ends, root.id)
       const same = name === root.definition.name && parametersHash === root.ledger.parametersHash
       if (same) root.endedElsewhere(await readEndEntry(this.ends, root.id))

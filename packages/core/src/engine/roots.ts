@@ -175,16 +175,20 @@ export function recoverRoot(
 }
 
 /**
- * Goes on with a subflow whose journal another engine created or claimed while its caller was taken over by this one: it
- * belongs where its caller is. The run that the calling body holds follows it.
+ * Goes on with a run whose journal refused this engine, where that is no other engine's matter. A subflow belongs where its
+ * caller is, whichever engine created or claimed it. A root that nobody has claimed since is this engine's: an append that the
+ * owner before had still on its way was in the way of the claim. The run that the caller holds follows it.
  */
-export async function takeOverSubflow(run: Run): Promise<void> {
+export async function takeOver(run: Run): Promise<void> {
   const { caller, host } = run
-  if (caller === undefined || caller.run.ledger.lost) return
+  if (caller?.run.ledger.lost === true) return
   const history = await readHistory(host.journal, run.id)
-  const isOwn = history?.root.submitted.parentRunId === caller.run.id && !isTerminal(history.root.stateName)
-  if (history === undefined || !isOwn || caller.over) return
-  recoverRoot(host, history, run.definition, run.rare?.call as Prepared | undefined).looked = true
+  if (history === undefined || isTerminal(history.root.stateName) || host.closed) return
+  const isOwn =
+    caller === undefined
+      ? history.epoch < run.ledger.epoch
+      : history.root.submitted.parentRunId === caller.run.id && !caller.over
+  if (isOwn) recoverRoot(host, history, run.definition, run.rare?.call as Prepared | undefined).looked = true
 }
 
 /** Replays a parked run, from what its journal says now. */

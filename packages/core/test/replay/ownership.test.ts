@@ -46,6 +46,49 @@ describe('a flow run that another engine takes over', () => {
     })
   })
 
+  it('is not lost where the last entries of the first come just before the claim of the second', async () => {
+    const under = memoryJournal()
+    const clock = virtualClock()
+    const onTheirWay: (() => void)[] = []
+    const withAppend = (append: Journal['append']): Journal => ({
+      encodes: false,
+      append,
+      read: (id, from, limit) => under.read(id, from, limit),
+      summary: (id) => under.summary(id),
+      list: (query) => under.list(query),
+      delete: (id) => under.delete(id),
+      subscribe: (listener) => under.subscribe(listener),
+      close: () => under.close(),
+    })
+    closeGate()
+    const first = createTestEngine({
+      clock,
+      seed: 1,
+      journal: withAppend((append) => {
+        if (onTheirWay.length === 0 && append.expected < 4) return under.append(append)
+        return new Promise((resolve) => onTheirWay.push(() => resolve(under.append(append))))
+      }),
+    })
+    const run = first.run(gated, 'x')
+    await rest()
+    gate.open(1)
+    await rest()
+    expect(onTheirWay).toHaveLength(1)
+    await clock.run(first.close())
+    await using second = createTestEngine({
+      clock,
+      seed: 2,
+      journal: withAppend((append) => {
+        for (const arrive of onTheirWay.splice(0)) arrive()
+        return under.append(append)
+      }),
+    })
+    const [recovered] = await second.recover()
+    expect(recovered?.id).toBe(run.id)
+    expect(await clock.run(Promise.resolve(recovered?.result()))).toEqual(['x', 1])
+    expect(recovered?.state.name).toBe('Completed')
+  })
+
   it('has one id for one key, whichever engine it is started on', async () => {
     const lives = new Lives()
     closeGate()
