@@ -212,7 +212,8 @@ function clockFrom(start: number): Clock {
 /** Whether the body has been handed all that its journal has, and waits for more. */
 function rests(run: Run): boolean {
   const { body, stateName } = run
-  if (stateName === 'Paused') return true
+  // The next try of one that waits for it is not in the journal.
+  if (stateName === 'Paused' || stateName === 'AwaitingRetry') return true
   return body !== undefined && body.begun && body.isCaughtUp
 }
 

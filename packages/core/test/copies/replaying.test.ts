@@ -111,6 +111,22 @@ describe('a replay', () => {
     expect(await engine.replay(run.id)).toMatchObject({ matches: true, recorded: { name: 'Cancelled' } })
   })
 
+  it('of a run that waits for its next try does not wait for that', async () => {
+    await using engine = testEngine()
+    const fails = flow({ name: 'fails first', retries: 1, retryDelay: '1h' }, () => {
+      throw new RangeError('not yet')
+    })
+    const run = engine.run(fails)
+    await quiet()
+    expect(run.state.name).toBe('AwaitingRetry')
+    expect(await engine.replay(run.id)).toMatchObject({
+      matches: true,
+      outcome: undefined,
+      recorded: { name: 'AwaitingRetry' },
+    })
+    await engine.settle(run.cancel())
+  })
+
   it('needs a flow run, and a flow of its name', async () => {
     await using engine = testEngine()
     const run = flow('named so', () => 1)()
