@@ -35,19 +35,18 @@ export interface TestEngine extends Engine {
  * @public
  */
 export function createTestEngine(options: TestEngineOptions = {}): TestEngine {
-  const { journal = memoryJournal(), ...rest } = options
+  const { journal = memoryJournal(), seed: given, ...rest } = options
   const beneath = 'beneath' in journal ? (journal.beneath as Journal) : journal
   const clock = options.clock ?? clocks.get(beneath) ?? virtualClock()
   clocks.set(beneath, clock)
   const number = (engines.get(beneath) ?? 0) + 1
   engines.set(beneath, number)
-  const { seed = number } = options
   const engine = createEngine({
     strictValues: true,
     node: 'test',
     ...rest,
     clock,
-    random: seededRandom(seed),
+    random: seededRandom(given ?? number),
     journal,
   })
   const close = engine.close.bind(engine)
