@@ -14,6 +14,7 @@ export { task } from '../definitions/task.ts'
 export { memoryBlobs } from '../ports/blobs.ts'
 export { memoryCache } from '../ports/cache.ts'
 export { memoryJournal } from '../ports/memory-journal.ts'
+export { memoryMailbox } from '../ports/mailbox.ts'
 export { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 export {
   bindRun,
@@ -21,8 +22,11 @@ export {
   currentTaskRun,
   now,
   random,
+  receive,
   sleep,
+  sleepUntil,
   uuid,
+  waitForInput,
   withTags,
 } from '../runs/context.ts'
 export { cancelled, completed, failed } from '../runs/endings.ts'

@@ -5,8 +5,11 @@ import type { Entries } from './entries.ts'
 import { fileName } from './folder.ts'
 import type { Mail } from './mail.ts'
 
-/** After the event of a write to the file, its commit is not visible yet. */
-const lookAfterMs = { first: 1, again: 2 }
+/**
+ * After the event of a write to the file its commit is not visible yet: not before the disk has it, which may take long. So it is
+ * looked again after these times, in milliseconds, each counted from the look before.
+ */
+const looksMs = [1, 2, 4, 8, 16, 32, 64, 128]
 /** Commits per query. */
 const page = 500
 
@@ -31,7 +34,8 @@ export class Follower {
   #watcher: FSWatcher | undefined
   #poll: NodeJS.Timeout | undefined
   #next: NodeJS.Timeout | undefined
-  #stirred = false
+  /** Looks since the last event. */
+  #looks = 0
   /** Whether there may be something that was not told. */
   #dirty = true
 
@@ -126,17 +130,16 @@ export class Follower {
   }
 
   #soon(): void {
-    this.#stirred = true
-    if (this.#next === undefined) this.#lookAfter(lookAfterMs.first)
+    this.#looks = 0
+    if (this.#next === undefined) this.#lookLater()
   }
 
-  #lookAfter(ms: number): void {
+  #lookLater(): void {
     this.#next = setTimeout(() => {
       this.#next = undefined
-      const again = this.#stirred
-      this.#stirred = false
+      this.#looks++
       this.#look()
-      if (again && this.#poll !== undefined) this.#lookAfter(lookAfterMs.again)
-    }, ms)
+      if (this.#looks < looksMs.length && this.#poll !== undefined) this.#lookLater()
+    }, looksMs[this.#looks])
   }
 }
