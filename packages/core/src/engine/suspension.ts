@@ -70,7 +70,9 @@ export class RestWatch {
     ])
     const isSoon = !isHeld && due !== undefined && due - host.clock.now() < afterMs
     const { newest, position } = run.ledger
-    const isOnItsWay = newest !== position || handover.uncalled > 0 || !(isHeld || handover.isEmpty)
+    // What a paused body is not handed is there again when it is replayed.
+    const isHandedMore = run.stateName !== 'Paused' && !handover.isEmpty
+    const isOnItsWay = newest !== position || handover.uncalled > 0 || isHandedMore
     const moved = newest !== this.#newest || liveChildren > 0 || isOnItsWay
     if (moved || isSoon) {
       this.rests()

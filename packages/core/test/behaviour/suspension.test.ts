@@ -75,6 +75,17 @@ describe('a flow run that waits long', () => {
     expect(await engine.settle(run)).toBe(4)
   })
 
+  it('is suspended also where it waits for one more input and has not been handed the first', async () => {
+    await using engine = testEngine({ suspendAfter })
+    const run = flow('asks twice', () => Promise.all([waitForInput(), waitForInput()]))()
+    await quiet()
+    await run.resume(1)
+    await pass(engine, 120_000)
+    expect(run.state.name).toBe('Suspended')
+    await engine.settle(run.resume(2))
+    expect(await engine.settle(run)).toEqual([1, 2])
+  })
+
   it('times out while it is suspended: by the time of its wait for an input, and by its own limit', async () => {
     await using engine = testEngine({ suspendAfter })
     const input = flow('input', () => waitForInput(undefined, { timeout: '1h' }))()
