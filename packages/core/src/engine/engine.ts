@@ -385,11 +385,13 @@ export class Engine implements RunHost {
     this.closed = true
     const error =
       this.refusal ?? new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
-    for (const run of this.#live.values()) {
-      const below = liveBelow(run)
-      run.letGo(error)
+    const left = [...this.#live.values()].map((run) => ({ run, below: liveBelow(run) }))
+    for (const { run } of left) run.letGo(error)
+    // What was recorded meanwhile is not to be lost half-way to the journal.
+    await this.#flushed(flushMs)
+    for (const { run, below } of left) {
       run.ledger.abandon()
-      for (const each of below) each.abandon(error)
+      for (const each of below) if (!each.settled) each.abandon(error)
     }
     this.#live.clear()
     this.#letProcessEnd()
