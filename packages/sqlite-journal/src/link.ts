@@ -29,7 +29,7 @@ interface AskOptions<T> {
  * How long the event loop is kept turning for a single answer, in milliseconds: longer than a commit takes on a fast disk. To
  * wake a sleeping thread takes 20 to 60 µs; benchmarks/durable measures it.
  */
-const awakeMs = 0.5
+const awakeMs = 1
 const hasOtherCores = availableParallelism() > 1
 
 /** Bytes from which on a part of a message goes as it is, and is not copied. */

@@ -20,7 +20,7 @@ const largestGroupBytes = 16 * 1024 * 1024
  * How long the thread stays awake after a single append, in milliseconds. To wake a sleeping thread takes 20 to 60 µs, as long
  * as all the work of a step; benchmarks/durable measures it.
  */
-const awakeMs = 0.2
+const awakeMs = 0.3
 const hasOtherCores = availableParallelism() > 1
 
 interface Waiting<Ask> {
