@@ -15,8 +15,6 @@ const measured =
     }
     // More waiting than code: half of it is several seconds and thousands of steps.
     if (measure.startsWith('peers/')) params.warmupMs /= 2
-    // Two threads that stay awake for each other count twice, and the compiler has its time from the clock.
-    else if (measure.startsWith('durable/sequential')) params.warmupMs *= 3
     return { label, measure, params, ...(measure.startsWith('peers/openworkflow') && { node24: true }) }
   }
 
