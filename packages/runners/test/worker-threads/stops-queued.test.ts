@@ -10,7 +10,7 @@ const marks = (stage: Stage, count: number, from = 0): TaskFuture<string>[] =>
 
 const names = (count: number): string[] => range(count).map(String)
 
-describe.concurrent('short bodies behind ones that do not stop', () => {
+describe('short bodies behind ones that do not stop', () => {
   it('run exactly once where those are ended at their time limit', async () => {
     await using stage = onThreads({ threads: 2, patience: 10 })
     const submitted = stage.submit(() =>
@@ -63,7 +63,7 @@ describe.concurrent('short bodies behind ones that do not stop', () => {
   })
 })
 
-describe.concurrent('a run that is cancelled before its body began', () => {
+describe('a run that is cancelled before its body began', () => {
   it('never runs, where all threads are busy', async () => {
     await using stage = onThreads({ threads: 2 })
     const submitted = stage.submit(() => [
@@ -83,7 +83,7 @@ describe.concurrent('a run that is cancelled before its body began', () => {
     await using stage = onThreads({ threads: 1 })
     await stage.run(() => marks(stage, 60))
     const submitted = stage.submit(() => [
-      markSlowly(stage.file('slow'), 'slow', 60),
+      markSlowly(stage.file('slow'), 'slow', 400),
       ...marks(stage, 60, 60),
     ])
     const runs = await submitted.runs
@@ -125,12 +125,12 @@ describe.concurrent('a run that is cancelled before its body began', () => {
   ])
 })
 
-describe.concurrent('a pause of the flow run', () => {
+describe('a pause of the flow run', () => {
   it('holds back what was given to threads ahead; all of it runs once afterwards', async () => {
     await using stage = onThreads({ threads: 1 })
     await stage.run(() => marks(stage, 60))
     const submitted = stage.submit(() => [
-      markSlowly(stage.file('slow'), 'slow', 60),
+      markSlowly(stage.file('slow'), 'slow', 400),
       ...marks(stage, 100, 60),
     ])
     const [slow] = await submitted.runs
