@@ -89,8 +89,10 @@ class JournalThread {
       for (;;) {
         this.#takeMore()
         if (this.#writes.length === 0 && this.#reads.length === 0 && this.#sweeping === undefined) {
-          if (this.#nextComesSoon()) continue
-          return
+          if (!this.#nextComesSoon()) return
+          // Timers and file events get on, too, however long the steps follow each other.
+          await new Promise((resolve) => setImmediate(resolve))
+          continue
         }
         if (this.#tables?.session.outdated() === true) this.#reopen()
         const tables = this.#tables ?? (await this.#open())
