@@ -61,7 +61,7 @@ export class Steering {
     // One that would go on by itself is brought back first, so that its journal tells of the pause.
     if (run.isParked && run.rare?.pausedFor === 'wait') await this.#replay(run)
     if (run.stateName === 'Recovering') await untilBack(run)
-    if (run.stateName === 'Paused') run.rarely.isHeld = true
+    if (run.stateName === 'Paused' || run.stateName === 'Suspended') run.rarely.isHeld = true
     else pauseFor(run, undefined, 'paused')
   }
 
@@ -74,8 +74,8 @@ export class Steering {
     const isPaused = run.stateName === 'Paused' || run.stateName === 'Suspended'
     if (!isPaused) return
     const { rarely } = run
-    rarely.isHeld = false
     if (rarely.pausedFor === 'input') throw inputNeededError(run)
+    rarely.isHeld = false
     if (run.isParked) await this.#replay(run)
     else goOnFrom(run)
   }

@@ -142,6 +142,23 @@ describe('a flow run that waits long', () => {
     expect(run.state.name).toBe('Completed')
   })
 
+  it.each([
+    ['live', 0],
+    ['let go', 120_000],
+  ])('for an input, and is paused meanwhile with its body %s, goes on when it is resumed', async (_, ms) => {
+    await using engine = testEngine({ suspendAfter })
+    const run = flow(`held for an input ${ms}`, () => waitForInput())()
+    await pass(engine, ms)
+    expect(run.state.name).toBe(ms === 0 ? 'Paused' : 'Suspended')
+    expect((await engine.settle(run.pause())).type).toBe('PAUSED')
+    expect(await errorOf(run.resume())).toEqual(code('INVALID_INPUT'))
+    expect((await engine.settle(run.resume('given'))).name).toBe('Paused')
+    await pass(engine, 1_000)
+    expect(run.state.name).toBe('Paused')
+    await engine.settle(run.resume())
+    expect(await engine.settle(run)).toBe('given')
+  })
+
   it('can be cancelled', async () => {
     await using engine = testEngine({ suspendAfter })
     const run = flow('stops', () => sleep('1d'))()
