@@ -23,7 +23,6 @@ import type {
   AppendAnswer,
   CommitOnWire,
   MailOnWire,
-  QueryOnWire,
   Read,
   RecordOnWire,
   RootFacts,
@@ -374,7 +373,7 @@ function rootFactsOf(entries: readonly Entry[]): RootFacts | undefined {
 }
 
 /** All states that are asked for are of ended runs, or none is: an index finds these. */
-function queryOf(query: JournalQuery): QueryOnWire {
+function queryOf(query: JournalQuery): JournalQuery {
   const { ended, states } = query
   if (ended !== undefined || states === undefined || states.length === 0) return query
   if (states.every((state) => isTerminal(state))) return { ...query, ended: true }

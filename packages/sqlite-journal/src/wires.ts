@@ -1,4 +1,5 @@
 /** What the journal and its thread say to each other. Neither loads the other's code. */
+import type { JournalQuery, JournalSummary } from '@troupe/core'
 
 /** What a thread is started with. */
 export interface ThreadData {
@@ -89,7 +90,7 @@ export type Write =
 export type Read =
   | { readonly op: 'read'; readonly flowRunId: string; readonly from: number; readonly limit: number }
   | { readonly op: 'summary'; readonly flowRunId: string }
-  | { readonly op: 'list'; readonly query: QueryOnWire }
+  | { readonly op: 'list'; readonly query: JournalQuery }
   | { readonly op: 'getBlob'; readonly name: string }
   | { readonly op: 'pending'; readonly flowRunId: string }
   | { readonly op: 'getCache'; readonly key: string }
@@ -105,19 +106,6 @@ export type Read =
     }
   | { readonly op: 'backup'; readonly folder: string }
   | { readonly op: 'close' }
-
-export interface QueryOnWire {
-  readonly ended?: boolean
-  readonly states?: readonly string[]
-  readonly name?: string
-  readonly tag?: string
-  readonly parent?: string | null
-  readonly since?: number
-  readonly before?: number
-  readonly after?: number
-  readonly newestFirst?: boolean
-  readonly limit: number
-}
 
 /** What is kept of ended runs, for one type of end. */
 export interface KeepRule {
@@ -155,23 +143,8 @@ export interface MailOnWire {
 }
 
 /** A summary without its id's own type: states are names. */
-export interface SummaryOnWire {
-  readonly flowRunId: string
-  readonly name: string
-  readonly version: string
-  readonly kind: 'flow' | 'task'
-  readonly runName: string | undefined
-  readonly state: string
-  readonly tags: readonly string[]
-  readonly startedAt: number
-  readonly changedAt: number
-  readonly position: number
-  readonly ended: boolean
-  readonly parentRunId: string | undefined
-  readonly node: string
-  readonly epoch: number
-  readonly order: number
-}
+/** A summary as its row has it: the thread does not know which states there are. */
+export type SummaryOnWire = Omit<JournalSummary, 'state'> & { readonly state: string }
 
 /** Why a call failed; the journal makes an error of it. */
 export interface Failure {

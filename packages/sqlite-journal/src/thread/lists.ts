@@ -1,10 +1,11 @@
-import type { QueryOnWire, SummaryOnWire } from '../wires.ts'
+import type { JournalQuery } from '@troupe/core'
+import type { SummaryOnWire } from '../wires.ts'
 import type { Session } from './connection.ts'
 import type { SqlValue } from './driver.ts'
 import { checked, summaryOf } from './runs.ts'
 
 /** Summaries that a query asks for, in the order of creation. */
-export function list(session: Session, query: QueryOnWire): SummaryOnWire[] {
+export function list(session: Session, query: JournalQuery): SummaryOnWire[] {
   const { where, values } = conditions(query)
   const order = query.newestFirst === true ? 'desc' : 'asc'
   const rows = session
@@ -18,7 +19,7 @@ export function list(session: Session, query: QueryOnWire): SummaryOnWire[] {
   return summaries
 }
 
-function conditions(query: QueryOnWire): { where: string[]; values: SqlValue[] } {
+function conditions(query: JournalQuery): { where: string[]; values: SqlValue[] } {
   const where: string[] = ['name is not null']
   const values: SqlValue[] = []
   const add = (condition: string, ...given: readonly SqlValue[]): void => {
