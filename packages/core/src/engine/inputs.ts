@@ -1,10 +1,10 @@
-import { uuidV4 } from '../base/ids.ts'
 import type { PauseReason } from '../journal/entries.ts'
 import type { Given } from '../runs/current-body.ts'
 import { runOutside } from '../runs/run-context.ts'
 import { inboxOf, type MessageWait } from './inbox.ts'
 import { invalidInputError, noInputError } from './run-errors.ts'
 import type { Run } from './run.ts'
+import type { Identified } from './steer.ts'
 
 /** Pauses a run, if its state allows that. @param reason - What ends the pause besides `resume()`. */
 export function pauseFor(run: Run, reason: PauseReason | undefined, message: string): void {
@@ -31,9 +31,13 @@ export const waitsForInput = 'waits for an input'
  * @param replay - Brings back the body of a run that was let go: only the body knows what the input must be.
  * @throws RunError `NO_INPUT_EXPECTED`, `INVALID_INPUT`; CodecError `NOT_ENCODABLE`
  */
-export async function giveInput(run: Run, { input, id }: Given, replay: () => Promise<void>): Promise<void> {
+export async function giveInput(
+  run: Run,
+  { input, id }: Identified<Given>,
+  replay: () => Promise<void>,
+): Promise<void> {
   const inbox = inboxOf(run)
-  if (id !== undefined && inbox.knows(id)) return
+  if (inbox.knows(id)) return
   if (!waits(run)) throw noInputError(run)
   if (run.isParked) {
     await replay()
@@ -47,7 +51,7 @@ export async function giveInput(run: Run, { input, id }: Given, replay: () => Pr
   // Another one was faster, or the run has ended meanwhile.
   if (inbox.asked !== wait || !waits(run)) throw noInputError(run)
   const payload = run.host.values.save(value, 'input')
-  inbox.arrive({ id: id ?? uuidV4(run.host.random), for: 'input', name: undefined, payload })
+  inbox.arrive({ id, for: 'input', name: undefined, payload })
   if (inbox.asked !== undefined) return
   // Paused from outside meanwhile, it waits for `resume()`.
   if (run.rarely.isHeld) run.rarely.pausedFor = undefined

@@ -3,6 +3,9 @@ import type { RunState } from '../machines/states.ts'
 import type { Random } from '../ports/random.ts'
 import type { Given, Signal, Target } from '../runs/current-body.ts'
 
+/** With what tells it from others: repeated, it counts once. */
+export type Identified<T> = T & { readonly id: string }
+
 /** How runs are steered, from inside and outside. */
 export interface Steered<Run> {
   /** The run as another engine has it, where this one lost it. @throws UsageError `ENGINE_CLOSED` */
@@ -10,9 +13,9 @@ export interface Steered<Run> {
   cancel(run: Run, reason: unknown): void
   pause(run: Run): Promise<void>
   /** @throws RunError `INVALID_INPUT`, `NO_INPUT_EXPECTED`; CodecError `NOT_ENCODABLE` */
-  resume(run: Run, given: Given | undefined): Promise<void>
+  resume(run: Run, given: Identified<Given> | undefined): Promise<void>
   /** Sends a message to the body of a flow run. @throws RunError `RUN_ENDED`; CodecError `NOT_ENCODABLE` */
-  signal(run: Run, signal: Signal): void
+  signal(run: Run, signal: Identified<Signal>): void
   /** A body waits for an input that is not there. */
   asked(run: Run): void
   /** What a run whose body was let go waits for may be there. */

@@ -1,5 +1,4 @@
 import { UsageError } from '../base/errors.ts'
-import { uuidV4 } from '../base/ids.ts'
 import type { History, RecordedRun } from '../journal/history.ts'
 import type { Given, Signal, Target } from '../runs/current-body.ts'
 import { cancelRun } from './cancel-run.ts'
@@ -10,6 +9,7 @@ import { historyOf } from './read-again.ts'
 import { cancelParked, replayParked } from './roots.ts'
 import { inputNeededError, signalEndedError } from './run-errors.ts'
 import type { Run } from './run.ts'
+import type { Identified } from './steer.ts'
 
 interface SteeringHost {
   readonly closed: boolean
@@ -66,7 +66,7 @@ export class Steering {
   }
 
   /** @throws RunError `INVALID_INPUT`, `NO_INPUT_EXPECTED`; CodecError `NOT_ENCODABLE` */
-  async resume(run: Run, given: Given | undefined): Promise<void> {
+  async resume(run: Run, given: Identified<Given> | undefined): Promise<void> {
     if (given !== undefined) {
       await giveInput(run, given, () => this.#replay(run))
       return
@@ -74,19 +74,20 @@ export class Steering {
     const isPaused = run.stateName === 'Paused' || run.stateName === 'Suspended'
     if (!isPaused) return
     const { rarely } = run
-    if (rarely.pausedFor === 'input') throw inputNeededError(run)
+    // Whoever paused it lets it go; that it waits for its input, nobody can change.
     rarely.isHeld = false
+    if (rarely.pausedFor === 'input') throw inputNeededError(run)
     if (run.isParked) await this.#replay(run)
     else goOnFrom(run)
   }
 
   /** @throws RunError `RUN_ENDED`; CodecError `NOT_ENCODABLE` */
-  signal(run: Run, { name, payload, id }: Signal): void {
+  signal(run: Run, { name, payload, id }: Identified<Signal>): void {
     // The body that sends is replayed, and sent it before.
-    if (id !== undefined && inboxOf(run).knows(id)) return
+    if (inboxOf(run).knows(id)) return
     if (run.ended) throw signalEndedError(run, name)
     const saved = run.host.values.save(payload, 'payload')
-    inboxOf(run).arrive({ id: id ?? uuidV4(run.host.random), for: 'signal', name, payload: saved })
+    inboxOf(run).arrive({ id, for: 'signal', name, payload: saved })
     if (run.rare?.parked?.wakesOn(name) === true) this.wake(run)
   }
 
