@@ -72,7 +72,10 @@ export type {
   JournalSummary,
 } from './ports/journal.ts'
 export { memoryMailbox, type Mailbox, type MailMessage } from './ports/mailbox.ts'
-export type { Nodes } from './ports/nodes.ts'
+export type { ClusterNodes, NodeInfo, Nodes } from './ports/nodes.ts'
+export type { Delivery, Offer, Queue, QueueName, QueuePriority, Taking } from './ports/queue.ts'
+export type { Register, Registered } from './ports/register.ts'
+export type { Station, Transport, TransportHost } from './ports/transport.ts'
 export type { PayloadCodec } from './ports/payload-codec.ts'
 export { memoryJournal, type MemoryJournalOptions } from './ports/memory-journal.ts'
 export type { Random } from './ports/random.ts'
@@ -80,6 +83,7 @@ export type {
   Assignment,
   BodyResult,
   PoolHost,
+  RemoteHost,
   TaskPool,
   TaskReports,
   TaskRunner,

@@ -23,6 +23,10 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   reason: unknown
   /** Where it runs, if not on this event loop. */
   place: string | undefined
+  /** Where it runs already, as the journal tells: another engine handed it out. */
+  runsOn: string | undefined
+  /** The offer that it was part of. */
+  offer: string | undefined
   /** Its arguments, encoded: where it is executed in another thread. */
   parcel: Parcel = noParcel
   #context: AttemptContext | undefined
@@ -66,6 +70,14 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
 
   get priority(): number {
     return this.run.definition.settings.priority
+  }
+
+  get timeoutMs(): number | undefined {
+    return this.run.definition.settings.timeoutMs
+  }
+
+  whenSafe(go: () => void): void {
+    this.run.ledger.whenSafe(go)
   }
 
   get lends(): boolean {

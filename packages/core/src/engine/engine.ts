@@ -139,6 +139,7 @@ export class Engine implements RunHost {
     if (pool === undefined) {
       pool = description.createPool({
         reports: poolReports,
+        remote: undefined,
         turn: (fn) => this.clock.turn(fn),
         report: (error) => this.report(error, undefined),
       })

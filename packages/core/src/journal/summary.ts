@@ -64,12 +64,13 @@ function beginning(flowRunId: string, entries: readonly Entry[]): EntrySummary {
 
 /** Whether a query asks for a journal, but for its place in the order. */
 export function isAskedFor(summary: JournalSummary, query: JournalQuery): boolean {
-  const { ended, states, name, tag, parent, since, before } = query
+  const { ended, states, name, tag, node, parent, since, before } = query
   return (
     (ended === undefined || ended === summary.ended) &&
     (states === undefined || states.includes(summary.state)) &&
     (name === undefined || name === summary.name) &&
     (tag === undefined || summary.tags.includes(tag)) &&
+    (node === undefined || node === summary.node) &&
     (parent === undefined || (parent ?? undefined) === summary.parentRunId) &&
     (since === undefined || summary.startedAt >= since) &&
     (before === undefined || summary.startedAt < before)

@@ -56,6 +56,8 @@ export interface JournalQuery {
   readonly name?: string
   /** A tag that the root has. */
   readonly tag?: string
+  /** The node that claimed it last. */
+  readonly node?: string
   /** `null`: only those that no other run started; an id: only those that this run started. */
   readonly parent?: string | null
   /** Submitted at this wall time or later. */
@@ -109,8 +111,11 @@ export interface Journal {
   list(query: JournalQuery): Promise<readonly JournalSummary[]>
   /** Forgets a journal; nothing where it does not exist. */
   delete(flowRunId: string): Promise<void>
-  /** Calls `listener` after every commit to any journal, in commit order. @returns A function that ends it. */
-  subscribe(listener: CommitListener): () => void
+  /**
+   * Calls `listener` after every commit to any journal, by any engine, in commit order; where `flowRunId` is given, an adapter
+   * may leave out the others. @returns A function that ends it.
+   */
+  subscribe(listener: CommitListener, flowRunId?: string): () => void
   /**
    * Keeps the process alive, for what others that share the journal may send or write. An engine calls it while it has live
    * runs or waits for an answer. Absent where there are no others. @returns A function that ends it.

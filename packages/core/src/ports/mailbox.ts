@@ -3,6 +3,8 @@ export interface MailMessage {
   /** Given by the sender: a message that is sent twice is received once. */
   readonly id: string
   readonly flowRunId: string
+  /** The node that is believed to own the flow run, where the sender knows: it hears of the message first. */
+  readonly owner?: string
   /** What it is, encoded by the engine; no adapter reads it. */
   readonly body: Uint8Array
 }
@@ -20,8 +22,11 @@ export interface Mailbox {
   send(message: MailMessage): Promise<void>
   /** Messages to a flow run that are not confirmed, in the order in which they were sent. */
   pending(flowRunId: string): Promise<readonly MailMessage[]>
-  /** Calls `listener` for every message to any flow run that is sent from now on, by any engine. @returns A function that ends it. */
-  subscribe(listener: (message: MailMessage) => void): () => void
+  /**
+   * Calls `listener` for every message that is sent from now on, by any engine; where `owner` is given, an adapter may leave
+   * out those that were sent to another `owner`. @returns A function that ends it.
+   */
+  subscribe(listener: (message: MailMessage) => void, owner?: string): () => void
   /** Forgets a message; does nothing where there is none. */
   confirm(flowRunId: string, id: string): Promise<void>
   /** Forgets all messages to a flow run: it has ended. */

@@ -1,5 +1,10 @@
 import type { TroupeError } from '../base/errors.ts'
 import type { BodyEvent, BodyServer } from '../remote/protocol.ts'
+import type { WorkerReport } from '../remote/worker-report.ts'
+import type { Clock } from './clock.ts'
+import type { ClusterNodes } from './nodes.ts'
+import type { Queue } from './queue.ts'
+import type { Random } from './random.ts'
 
 /** What a body came to: a value, or what it threw. */
 export type BodyResult = { readonly value: unknown } | { readonly error: unknown }
@@ -30,6 +35,17 @@ export interface Assignment {
   readonly parentLease: number | undefined
   /** Wall time at which the attempt is to be over, where it has a limit. */
   readonly deadline: number | undefined
+  /** How long the body may take, in milliseconds, where it has a limit. */
+  readonly timeoutMs: number | undefined
+  /**
+   * Where the body runs already, as the journal tells: the engine before this one handed the attempt out, and was lost. The
+   * pool waits for it, or says that it is lost.
+   */
+  readonly runsOn: string | undefined
+  /** The offer that it was part of, where it was handed out together with others. */
+  readonly offer: string | undefined
+  /** Calls `go` when all is safe that the journal must have before another node may begin the body. */
+  whenSafe(go: () => void): void
   /** Runs the body in this thread, with the run as its context. Returns what the body returns; throws what it throws. */
   invoke(): unknown
   /**
@@ -72,6 +88,8 @@ export interface TaskPool {
   readonly lends: boolean
   /** Whether bodies run where values get only encoded; then they are encoded, or refused, when a run is submitted. */
   readonly encodes?: boolean
+  /** Whether bodies go on when this engine is lost; then those that had begun are assigned to the pool of the next owner. */
+  readonly outlives?: boolean
   /** Whether `stop` ends a body that does not yield; what becomes of it is reported, as `finished` or `lost`. */
   readonly stops?: boolean
   /** Takes an attempt whose upstreams are done; starts it when a slot is free. */
@@ -95,9 +113,37 @@ export interface TaskPool {
   close(): Promise<void>
 }
 
-/** Access to later turns of the event loop, given by the engine. */
+/** What a pool whose bodies run on other nodes needs of an engine that has a transport. */
+export interface RemoteHost {
+  /** Name of the engine as a node. */
+  readonly node: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly queue: Queue
+  readonly nodes: ClusterNodes
+  /**
+   * Records that assignments of one flow run, none of which has begun, are handed out as one.
+   *
+   * @returns Id of the offer. It may be made when they are safe, which is later than before; an engine that goes on with the
+   * flow run finds it as their `offer`.
+   */
+  offered(assignments: readonly Assignment[]): string
+  /**
+   * Calls `listener` with what workers report of an attempt: first what came before, in later turns, then what comes. A report
+   * may come twice, and from several workers. @returns A function that ends it.
+   */
+  reports(assignment: Assignment, listener: (report: WorkerReport) => void): () => void
+  /** Asks a node about `topic`; see `ClusterNodes.ask`. */
+  ask(node: string, topic: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined>
+  /** Answers what other nodes ask about `topic`. @returns A function that ends it. */
+  answer(topic: string, listener: (question: Uint8Array) => Promise<Uint8Array>): () => void
+}
+
+/** What the engine gives to a pool. */
 export interface PoolHost {
   readonly reports: TaskReports
+  /** There where the engine has a transport. */
+  readonly remote: RemoteHost | undefined
   /** See `Clock.turn`. */
   turn(fn: () => void): void
   /** Something went wrong that no run is told of. */

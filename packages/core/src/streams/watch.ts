@@ -280,7 +280,7 @@ class Follower {
       this.#seen = true
       this.#news = true
       this.#wake?.()
-    })
+    }, flowRunId)
   }
 
   #push(first: number, entries: readonly Entry[]): void {

@@ -52,6 +52,10 @@ class Job implements Assignment {
   }
   readonly arguments = []
   readonly deadline = undefined
+  readonly timeoutMs = undefined
+  readonly runsOn = undefined
+  readonly offer = undefined
+  readonly whenSafe = (go: () => void): void => go()
   readonly ended: Promise<void>
   readonly #office: Office
   readonly #plan: Plan
@@ -161,7 +165,7 @@ class Office {
       lost: () => undefined,
     }
     this.pool = new InProcessPool(
-      { reports, turn: (fn) => void setImmediate(fn), report: () => undefined },
+      { reports, remote: undefined, turn: (fn) => void setImmediate(fn), report: () => undefined },
       limit,
       perFlowRun,
     )

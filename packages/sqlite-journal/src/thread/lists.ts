@@ -26,11 +26,12 @@ function conditions(query: JournalQuery): { where: string[]; values: SqlValue[] 
     where.push(condition)
     values.push(...given)
   }
-  const { ended, states, name, tag, parent, since, before, after, newestFirst } = query
+  const { ended, states, name, tag, node, parent, since, before, after, newestFirst } = query
   if (ended !== undefined) add(`ended = ${ended ? 1 : 0}`)
   if (states !== undefined) add(`state in (${states.map(() => '?').join(', ')})`, ...states)
   if (name !== undefined) add('name = ?', name)
   if (tag !== undefined) add('id in (select run from tags where tag = ?)', tag)
+  if (node !== undefined) add('node = ?', node)
   if (parent === null) add('parent is null')
   else if (parent !== undefined) add('parent = ?', parent)
   if (since !== undefined) add('started_at >= ?', since)

@@ -1,0 +1,47 @@
+import type { Cache } from './cache.ts'
+import type { Clock } from './clock.ts'
+import type { Journal } from './journal.ts'
+import type { Mailbox } from './mailbox.ts'
+import type { ClusterNodes } from './nodes.ts'
+import type { Queue } from './queue.ts'
+import type { Random } from './random.ts'
+import type { Register } from './register.ts'
+
+/** The engine that opens a transport. @public */
+export interface TransportHost {
+  /** Its name as a node. */
+  readonly node: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Something went wrong that no caller hears of: a connection was lost, say. It may be told again and again. */
+  report(error: unknown): void
+  /**
+   * The node was cut off, or was blocked, for so long that others count it as gone: it must let go of what it holds.
+   */
+  cutOff(error: unknown): void
+}
+
+/** What a node has of its transport: the ports, for as long as it is open. @public */
+export interface Station {
+  readonly journal: Journal
+  readonly mailbox: Mailbox
+  readonly nodes: ClusterNodes
+  readonly cache: Cache
+  readonly queue: Queue
+  readonly register: Register
+  /** Lets go of everything; what was taken from queues and is not done goes back. Calls after it reject. */
+  close(): Promise<void>
+}
+
+/**
+ * How the nodes of a cluster share journals, queues, and each other's news. An inert description: constructing one connects
+ * to nothing, and several engines may be given the same one.
+ *
+ * @public
+ */
+export interface Transport {
+  /** Name for people, such as `nats`. */
+  readonly name: string
+  /** Opens it for one engine. Returns at once; calls of the ports wait until it is connected. */
+  open(host: TransportHost): Station
+}
