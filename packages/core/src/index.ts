@@ -72,6 +72,8 @@ export type {
   JournalSummary,
 } from './ports/journal.ts'
 export { memoryMailbox, type Mailbox, type MailMessage } from './ports/mailbox.ts'
+export type { NamedFlow } from './engine/named-flow.ts'
+export type { Serve } from './engine/serve-options.ts'
 export type { ClusterNodes, NodeInfo, Nodes } from './ports/nodes.ts'
 export type { Delivery, Offer, Queue, QueueName, QueuePriority, Taking } from './ports/queue.ts'
 export type { Register, Registered } from './ports/register.ts'

@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'TWO_COPIES'
   | 'DEADLOCK'
   | 'NO_ENGINE'
+  | 'NO_TRANSPORT'
   | 'ENGINE_CLOSED'
   | 'NO_RUN_CONTEXT'
   | 'RUN_ENDED'

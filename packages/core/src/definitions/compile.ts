@@ -34,6 +34,7 @@ const defaults: Settings = {
   cleanup: false,
   id: undefined,
   idempotencyKey: undefined,
+  on: 'here',
   engine: undefined,
 }
 
@@ -124,6 +125,7 @@ const options: Readonly<Record<string, Option>> = {
     only: 'flow',
   },
   idempotencyKey: { ...text, only: 'flow' },
+  on: { expected: "'here' or 'any'", check: isOneOf('here', 'any'), only: 'flow' },
   engine: { ...parsed, only: 'flow' },
 }
 

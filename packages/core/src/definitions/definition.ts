@@ -49,6 +49,7 @@ export interface Settings {
   readonly cleanup: boolean
   readonly id: string | undefined
   readonly idempotencyKey: string | undefined
+  readonly on: 'here' | 'any'
   /** An engine; opaque here, for definitions come before engines. */
   readonly engine: unknown
 }

@@ -113,6 +113,11 @@ export interface FlowCallOptions extends FlowOptions {
   readonly id?: string
   /** Makes the id, together with the flow's name: starters with the same key get the same run. */
   readonly idempotencyKey?: string
+  /**
+   * `'any'`: on whichever node of the engine's transport serves the flow. Default `'here'`, on the engine itself. Not for
+   * subflows, which run where their caller does.
+   */
+  readonly on?: 'here' | 'any'
   /** The engine to run on; default that of the current run, else the one that is open. */
   readonly engine?: EngineReference
   /** Futures to wait for besides those in the arguments. */

@@ -40,6 +40,8 @@ export class Admission implements Held, Claimant, Seeker<Run> {
   #key: string | undefined
   #claim: Claim | undefined
   #stopWaiting: (() => void) | undefined
+  /** Whether its body runs already. */
+  #isThere = false
   /** Whether all was given back. */
   gone = false
 
@@ -80,6 +82,18 @@ export class Admission implements Held, Claimant, Seeker<Run> {
     this.#stopWaiting = clock.at(clock.now() + ms, () => this.#waitedTooLong(ms))
   }
 
+  /** Its body runs already, on another node: it is admitted, and takes its slots when they come. */
+  takeAlong(): void {
+    const { run } = this
+    this.#isThere = true
+    const { caching } = run.definition.settings
+    const key = caching === undefined ? undefined : run.host.results.keyOf(run, this.#attempt.arguments)
+    if (key !== undefined) run.host.results.goOn(key, run)
+    const limits = limitsOf(run)
+    if (limits !== undefined) this.#claim = run.host.limits.claim(limits, this)
+    this.#admitting.admitted(this.#attempt)
+  }
+
   /** The next attempt goes on with what this one held. */
   next(attempt: Attempt): void {
     this.#attempt = attempt
@@ -114,6 +128,7 @@ export class Admission implements Held, Claimant, Seeker<Run> {
   }
 
   slotsGranted(): void {
+    if (this.#isThere) return
     if (this.#key === undefined || this.run.definition.settings.caching?.refresh === true) {
       this.#admitting.admitted(this.#attempt)
       return
@@ -140,6 +155,7 @@ export class Admission implements Held, Claimant, Seeker<Run> {
   deadlocked(words: string): void {
     const { run } = this
     this.release()
+    if (this.#isThere) return
     this.#admitting.refused(this.#attempt, limitDeadlockError(run, words))
   }
 

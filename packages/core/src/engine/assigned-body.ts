@@ -77,7 +77,8 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   }
 
   whenSafe(go: () => void): void {
-    this.run.ledger.whenSafe(go)
+    const { ledger } = this.run
+    this.run.host.whenMailIsRead(ledger.flowRunId, () => ledger.whenSafe(go))
   }
 
   get lends(): boolean {

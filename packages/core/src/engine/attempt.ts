@@ -121,6 +121,8 @@ export class Attempt extends AssignedBody {
   /** The body is about to begin. @returns Whether it may. */
   begin(host?: string): boolean {
     const { run } = this
+    // Reported again by the node where it runs.
+    if (this.begun && host !== undefined && host === this.place) return !this.over && run.body === this
     if (
       this.over ||
       this.begun ||
@@ -143,6 +145,16 @@ export class Attempt extends AssignedBody {
       if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
     }
     return this.begun
+  }
+
+  /** The body runs on another node already, since `since`: it outlived the engine that had handed it out. */
+  isRunningOn(host: string, since: number): void {
+    this.runsOn = host
+    this.place = host
+    this.begun = true
+    this.countsFrom = since
+    const { timeoutMs } = this.run.definition.settings
+    if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
   }
 
   /** Whether it may not begin because its flow run is paused. What others wait for is theirs meanwhile; it asks again later. */

@@ -16,6 +16,8 @@ import { openEngine, type Engine as Inside } from './engine.ts'
 import { forkRun, type ForkOptions } from './fork.ts'
 import type { Limits } from './limits.ts'
 import type { Progress } from './progress.ts'
+import { namedOrder, type NamedFlow } from './named-flow.ts'
+import { releaseRun } from './release.ts'
 import { pageOf, queryOf, type ListOptions, type RunPage } from './list-options.ts'
 import { exportRun, importRun, type ExportOptions, type ImportOptions } from './run-file.ts'
 import { replayRun, type ReplayOptions, type ReplayReport } from './replay-run.ts'
@@ -41,6 +43,14 @@ export interface Engine {
   readonly limits: Limits
   /** Starts a flow run on this engine. @throws UsageError for misuse */
   run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R>
+  /**
+   * Starts a flow run by the flow's name on whichever node of the transport serves it; this process need not have its code.
+   * Resolves when its journal is created, so when it can't be lost any more.
+   *
+   * @throws UsageError `NO_TRANSPORT`, `INVALID_OPTION`, `ENGINE_CLOSED`; CodecError `NOT_ENCODABLE`; RunError
+   * `IDEMPOTENCY_CONFLICT` (all as rejections)
+   */
+  run(flow: string | NamedFlow, ...args: readonly unknown[]): Promise<FlowRunHandle<unknown>>
   /**
    * Transitions from the journal: what was, then what comes; no gap, no repeat. Also an async iterable, which pulls.
    *
@@ -94,6 +104,13 @@ export interface Engine {
    */
   recover(): Promise<FlowRunHandle<unknown>[]>
   /**
+   * Puts a flow run back that was set aside because its host was lost too often (CRASHED, *Poisoned*): a new flow run begins
+   * with what it did. A terminal state is never left, so the one that was set aside stays as it is.
+   *
+   * @throws JournalError `RUN_NOT_FOUND`; UsageError `INVALID_OPTION` where it was not set aside, and what `fork` gives (rejects)
+   */
+  release(id: string): Promise<FlowRunHandle<unknown>>
+  /**
    * Makes a task runner ready for tasks, so that the first runs need not wait for it: threads are started, and load the
    * modules of the tasks. Resolves when they have.
    *
@@ -138,18 +155,21 @@ class EngineFace implements Engine {
   }
 
   get errors(): Observable<EngineError> {
-    return this[inside].errorHub.observable
+    return this[inside].bulletin.errors.observable
   }
 
   get progress(): Observable<Progress> {
-    return this[inside].progressHub.observable
+    return this[inside].bulletin.progress.observable
   }
 
   get limits(): Limits {
     return this[inside].limits
   }
 
-  run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R> {
+  run<A extends readonly unknown[], R>(flow: Flow<A, R>, ...args: Args<A>): FlowRun<R>
+  run(flow: string | NamedFlow, ...args: readonly unknown[]): Promise<FlowRunHandle<unknown>>
+  run(flow: Flow<readonly unknown[], unknown> | string | NamedFlow, ...args: readonly unknown[]): unknown {
+    if (typeof flow === 'string' || typeof flow === 'object') return this.#runByName(flow, args)
     if (typeof flow === 'function' && 'map' in flow) {
       const { name } = flow as { name: string }
       throw new UsageError(
@@ -161,6 +181,12 @@ class EngineFace implements Engine {
       throw new UsageError('INVALID_OPTION', 'expected a flow: engine.run(flow, …its arguments)')
     }
     return flow.with({ engine: this })(...args)
+  }
+
+  async #runByName(flow: string | NamedFlow, args: readonly unknown[]): Promise<AnyRunHandle> {
+    const { target, created } = this[inside].send(namedOrder(flow, args))
+    await created
+    return handle(target)
   }
 
   watch(filter: WatchFilter = {}, options: WatchOptions = {}): Watched<Transition> {
@@ -197,6 +223,10 @@ class EngineFace implements Engine {
 
   async fork(id: string, options: ForkOptions = {}): Promise<FlowRunHandle<unknown>> {
     return handle(await forkRun(this[inside], id, options)) as FlowRunHandle<unknown>
+  }
+
+  async release(id: string): Promise<FlowRunHandle<unknown>> {
+    return handle(await releaseRun(this[inside], id)) as FlowRunHandle<unknown>
   }
 
   async warm(runner: TaskRunner, tasks: readonly AnyTask[] = []): Promise<void> {

@@ -5,6 +5,8 @@ import type { Cache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal } from '../ports/journal.ts'
 import type { Random } from '../ports/random.ts'
+import type { Transport } from '../ports/transport.ts'
+import type { Serve } from './serve-options.ts'
 import { inWords } from '../base/words.ts'
 import type { Limit } from './limit.ts'
 
@@ -12,6 +14,13 @@ import type { Limit } from './limit.ts'
 export interface EngineOptions {
   /** Where journals are kept; default in memory. An engine does not close a journal that it is given. */
   readonly journal?: Journal
+  /**
+   * How this engine and others share journals, queues and limits, so that any of them goes on with the runs of one that is
+   * lost. It brings a journal, which `journal` replaces. Default none: the engine is alone.
+   */
+  readonly transport?: Transport
+  /** What this engine does for the others of its transport; default nothing: what it starts runs here. */
+  readonly serve?: Serve
   /** Results of tasks with a cache; default the journal's where it has one, else in memory, the 10,000 used last. */
   readonly cache?: Cache
   /** How many runs there may be at once, and how often they may begin; `engine.limits` changes them. */
@@ -57,7 +66,9 @@ export interface EngineHealth {
 }
 
 const optionNames =
-  'journal, cache, limits, strictValues, suspendAfter, recover, clock, random, logger, node'.split(', ')
+  'journal, transport, serve, cache, limits, strictValues, suspendAfter, recover, clock, random, logger, node'.split(
+    ', ',
+  )
 
 /** @throws UsageError `INVALID_OPTION` */
 export function checkEngineOptions(options: EngineOptions): void {
@@ -72,6 +83,20 @@ export function checkEngineOptions(options: EngineOptions): void {
       },
     )
   }
+  if (options.transport !== undefined && typeof options.transport?.open !== 'function')
+    throw new UsageError(
+      'INVALID_OPTION',
+      `expected \`transport\` to be a transport, such as \`natsTransport({ servers })\`, got ${inWords(options.transport)}`,
+      { details: { option: 'transport' } },
+    )
+  if (options.serve !== undefined && options.transport === undefined)
+    throw new UsageError(
+      'NO_TRANSPORT',
+      '`serve` needs a `transport`: others can only reach this engine through one',
+      {
+        details: { option: 'serve' },
+      },
+    )
   for (const name of Object.keys(options)) {
     if (optionNames.includes(name)) continue
     throw new UsageError(

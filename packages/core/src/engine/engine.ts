@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
-import { RunError, TroupeError, UsageError } from '../base/errors.ts'
+import { RunError, UsageError } from '../base/errors.ts'
 import { newRootId } from '../base/ids.ts'
 import { consoleLogger, type LogFields, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
@@ -10,28 +10,27 @@ import { stateTypes, type RunState } from '../machines/states.ts'
 import { memoryCache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Append, Journal, JournalQuery } from '../ports/journal.ts'
+import type { Mailbox } from '../ports/mailbox.ts'
+import type { Nodes } from '../ports/nodes.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
+import type { Station, Transport } from '../ports/transport.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { within } from '../runs/deadline.ts'
 import type { Target } from '../runs/current-body.ts'
-import { callOutside } from '../base/context-store.ts'
 import { GuardedObservable, Hub } from '../streams/hub.ts'
 import { liveTransition } from '../streams/live.ts'
 import type { Transition } from '../streams/transition.ts'
 import { watchBy, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import { engineClosed, engineOpened } from './ambient.ts'
+import { Bulletin } from './bulletin.ts'
 import { poolReports } from './pool-reports.ts'
-import {
-  checkEngineOptions,
-  suspendAfter,
-  type EngineError,
-  type EngineHealth,
-  type EngineOptions,
-} from './engine-options.ts'
+import { checkEngineOptions, suspendAfter, type EngineHealth, type EngineOptions } from './engine-options.ts'
+import { Cluster } from './cluster.ts'
 import { Deadlocks } from './deadlocks.ts'
+import type { ElsewhereHost } from './elsewhere.ts'
 import { HookCalls, isOwnRest } from './hooks.ts'
 import { Limiter } from './limits.ts'
 import { Lookup, type Listed } from './lookup.ts'
@@ -40,12 +39,14 @@ import { ResultCache } from './result-cache.ts'
 import { readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { Presence } from './presence.ts'
-import { progressOf, type Progress } from './progress.ts'
-import { recoverRoots } from './recover-roots.ts'
+import { recoverOne, recoverRoots } from './recover-roots.ts'
 import { conflictError, subflowEnded, takeOver } from './roots.ts'
 import { liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import type { Attempt } from './attempt.ts'
+import type { SendOrder } from './send-order.ts'
+import { sendRun, type Sent } from './send-run.ts'
+import { checkServe } from './serve-options.ts'
 import { Steering } from './steering.ts'
 import { submit } from './submit.ts'
 import { byReference, encoded, type ValueStore } from './value-store.ts'
@@ -58,6 +59,8 @@ export class Engine implements RunHost {
   readonly clock: Clock
   readonly random: Random
   readonly journal: Journal
+  readonly mailbox: Mailbox | undefined
+  readonly nodes: Nodes | undefined
   readonly logger: Logger
   readonly values: ValueStore
   readonly node: string
@@ -68,23 +71,25 @@ export class Engine implements RunHost {
   readonly #lookup: Lookup
   readonly mail: Mail
   readonly #presence: Presence
+  /** There where the engine has a transport. */
+  readonly #station: Station | undefined
+  readonly #cluster: Cluster | undefined
+  /** Flow runs whose journals are being created for others to go on with. */
+  readonly #sent = new Set<string>()
   freshTurn = 0
   closing = false
   /** Why it was closed, where it could not be open. */
   refusal: unknown
   closed = false
   readonly hub: Hub<Transition>
-  readonly errorHub: Hub<EngineError>
-  readonly progressHub: Hub<Progress>
+  readonly bulletin: Bulletin
   readonly #ownsJournal: boolean
   readonly #pools = new Map<TaskRunner, TaskPool>()
   readonly #live = new Map<string, Run>()
   readonly #roots = new WeakMap<object, Run>()
   /** Ends of what people watch. */
   readonly #closers = new Set<() => void>()
-  readonly #leftovers = new Map<string, number>()
-  readonly #stalled = new Set<string>()
-  readonly #hooks = new HookCalls((error, run) => this.#hookFailed(error, run))
+  readonly #hooks = new HookCalls((error, run) => this.bulletin.hookFailed(error, run))
   readonly #defaultRunner = new ConcurrentTaskRunner()
   #counter = 0
   #release: (() => void) | undefined
@@ -95,24 +100,50 @@ export class Engine implements RunHost {
     this.clock = options.clock ?? systemClock()
     this.random = options.random ?? systemRandom()
     this.logger = options.logger ?? consoleLogger()
-    this.#ownsJournal = options.journal === undefined
-    this.journal = options.journal ?? memoryJournal()
+    this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
+    this.bulletin = new Bulletin(this.logger, this.clock)
+    const served = checkServe(options.serve)
+    const station = this.#open(options.transport)
+    this.#station = station
+    this.#ownsJournal = options.journal === undefined && station === undefined
+    this.journal = options.journal ?? station?.journal ?? memoryJournal()
+    this.mailbox = station?.mailbox ?? this.journal.mailbox
+    this.nodes = station?.nodes ?? this.journal.nodes
     const deadlocks = new Deadlocks()
     this.limits = new Limiter(this.clock, options.limits ?? [], deadlocks)
-    this.results = new ResultCache(options.cache ?? this.journal.cache ?? memoryCache(), deadlocks)
+    this.results = new ResultCache(
+      options.cache ?? station?.cache ?? this.journal.cache ?? memoryCache(),
+      deadlocks,
+    )
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
     this.suspendAfterMs = suspendAfter(options, this.journal.encodes)
-    this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
-    // An observer of errors that throws has nowhere else to go.
-    this.errorHub = new Hub((error) =>
-      this.#log('error', { err: error }, 'an observer of engine.errors threw'),
-    )
-    this.#presence = new Presence(this.journal, this.node, (error) => void this.#refused(error))
+    this.#presence = new Presence(this.journal, this.nodes, this.node)
     this.mail = new Mail(this)
     this.#lookup = new Lookup(this)
     this.steering = new Steering(this, this.#lookup)
-    this.progressHub = new Hub((error) => this.report(error, undefined))
     this.hub = new Hub((error) => this.report(error, undefined))
+    if (station !== undefined) this.#cluster = new Cluster(this, station, served)
+    this.#presence.announce(
+      this.#cluster?.info,
+      () => this.#cluster?.start(),
+      (error) => void this.#refused(error),
+    )
+  }
+
+  #open(transport: Transport | undefined): Station | undefined {
+    return transport?.open({
+      node: this.node,
+      clock: this.clock,
+      random: this.random,
+      report: (error) => this.report(error, undefined),
+      cutOff: (error) => this.#cutOff(error),
+    })
+  }
+
+  /** Others count this node as gone: what runs here may go on elsewhere by now. */
+  #cutOff(error: unknown): void {
+    this.report(error, undefined)
+    for (const run of this.#live.values()) if (run.caller === undefined) this.refused(run.ledger)
   }
 
   append(append: Append): ReturnType<Journal['append']> {
@@ -139,7 +170,7 @@ export class Engine implements RunHost {
     if (pool === undefined) {
       pool = description.createPool({
         reports: poolReports,
-        remote: undefined,
+        remote: this.#cluster?.remote,
         turn: (fn) => this.clock.turn(fn),
         report: (error) => this.report(error, undefined),
       })
@@ -148,23 +179,8 @@ export class Engine implements RunHost {
     return pool
   }
 
-  report(error: unknown, run: Run | undefined, what = 'an error that no caller hears of'): void {
-    if (this.errorHub.observed) this.#emitError(error, run)
-    else if (run === undefined) this.#log('error', { err: error }, what)
-    else this.log('error', run, { err: error }, what)
-  }
-
-  #emitError(error: unknown, run: Run | undefined): void {
-    const ids = run === undefined ? undefined : { flowRunId: run.ledger.flowRunId, runId: run.id }
-    callOutside(() => this.errorHub.emit({ error, ...ids }))
-  }
-
-  #log(level: 'warn' | 'error', fields: LogFields, message: string): void {
-    try {
-      this.logger[level](fields, message)
-    } catch {
-      // A logger that throws is the last place where anybody could be told.
-    }
+  report(error: unknown, run: Run | undefined, what?: string): void {
+    this.bulletin.report(error, run, what)
   }
 
   shown(
@@ -173,7 +189,7 @@ export class Engine implements RunHost {
     entry: SubmittedEntry | TransitionEntry,
     position: number,
   ): void {
-    this.#stalled.delete(ledger.flowRunId)
+    this.bulletin.answered(ledger)
     if (!(subject instanceof Run)) return
     const { hooks } = subject.definition.settings
     if (hooks === undefined && !this.hub.observed) return
@@ -184,24 +200,8 @@ export class Engine implements RunHost {
     this.hub.emit(transition)
   }
 
-  /** In the log, too: whoever reads it should not have to know who observes errors. */
-  #hookFailed(error: unknown, run: Run): void {
-    if (this.errorHub.observed) this.#emitError(error, run)
-    this.log('error', run, { err: error }, 'a hook failed')
-  }
-
   stalled(ledger: Ledger, error: unknown): void {
-    if (!this.#stalled.has(ledger.flowRunId)) {
-      this.report(
-        new TroupeError(
-          'JOURNAL_CONFLICT',
-          `the journal did not take an append of ${ledger.flowRunId}; it is repeated`,
-          { cause: error },
-        ),
-        undefined,
-      )
-    }
-    this.#stalled.add(ledger.flowRunId)
+    this.bulletin.stalled(ledger, error)
   }
 
   /** Another writer was there before: this engine lets go of the run, and follows it. */
@@ -237,18 +237,25 @@ export class Engine implements RunHost {
     }
   }
 
-  opened(run: Run): void {
+  opened(run: Run, from?: string): void {
     // Somebody may write to it, whom this process does not see.
     this.#release ??= this.journal.hold?.()
     this.#live.set(run.id, run)
     this.#roots.set(run.ledger, run)
     // Of a run that is not new, others may have written to it while nobody had it.
-    if (run.ledger.position > 0) void this.mail.collect(run)
+    if (run.ledger.position > 0) void this.mail.collect(run, this.#station === undefined ? undefined : from)
+  }
+
+  whenMailIsRead(flowRunId: string, go: () => void): void {
+    this.mail.whenRead(flowRunId, go)
   }
 
   /** Another run of the same id may be live here by now. */
   #forget(run: Run): void {
-    if (this.#live.get(run.id) === run) this.#live.delete(run.id)
+    if (this.#live.get(run.id) === run) {
+      this.#live.delete(run.id)
+      this.mail.ended(run)
+    }
     if (this.#live.size === 0) this.#letProcessEnd()
   }
 
@@ -274,21 +281,15 @@ export class Engine implements RunHost {
   }
 
   leftover(run: Run, present: boolean, after: string): void {
-    const count = (this.#leftovers.get(run.id) ?? 0) + (present ? 1 : -1)
-    if (count > 0) this.#leftovers.set(run.id, count)
-    else this.#leftovers.delete(run.id)
-    const message = `the body did not settle within ${after}, and may still be running`
-    if (present) this.log('warn', run, {}, message)
+    this.bulletin.leftover(run, present, after)
   }
 
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
-    const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
-    this.#log(level, { ...ids, attempt: run.context.attempt, ...fields }, message)
+    this.bulletin.log(level, run, fields, message)
   }
 
   progressed(run: Run, fraction: number, message: string | undefined): void {
-    const progress = progressOf(run, fraction, message, this.clock.now())
-    if (!run.ended) this.progressHub.emit(progress)
+    this.bulletin.progressed(run, fraction, message)
   }
 
   /** Makes the task runner of a flow ready for tasks. */
@@ -331,7 +332,11 @@ export class Engine implements RunHost {
 
   watch(filter: WatchFilter, options: WatchOptions): Watched<Transition> {
     const sink = { report: (error: unknown) => this.report(error, undefined), closers: this.#closers }
-    return watchBy(this.journal, { filter, options, isLive: (id) => this.#live.has(id) }, sink)
+    return watchBy(
+      this.journal,
+      { filter, options, isLive: (id) => this.#live.has(id) || this.#sent.has(id) },
+      sink,
+    )
   }
 
   /** @throws UsageError `ENGINE_CLOSED` */
@@ -353,12 +358,33 @@ export class Engine implements RunHost {
     return recoverRoots(this)
   }
 
+  recoverOne(flowRunId: string): Promise<Run | 'over' | 'pinned'> {
+    return recoverOne(this, flowRunId)
+  }
+
+  /** Starts a flow run on whichever node serves its flow. @throws UsageError `NO_TRANSPORT`, `ENGINE_CLOSED` */
+  send(order: SendOrder): Sent {
+    this.checkOpen()
+    if (this.#station !== undefined) return sendRun(this, this.#station, order)
+    const message = `${order.name} is to run on another node, and this engine has no transport`
+    throw new UsageError('NO_TRANSPORT', `${message}: createEngine({ transport })`)
+  }
+
+  expects(flowRunId: string, created: Promise<unknown>): void {
+    this.#sent.add(flowRunId)
+    const over = (): void => void this.#sent.delete(flowRunId)
+    created.then(over, over)
+  }
+
+  get elsewhere(): ElsewhereHost {
+    return this.#lookup.elsewhere
+  }
+
   health(): EngineHealth {
     return {
       open: !this.closing,
       liveRuns: this.#live.size,
-      leftovers: [...this.#leftovers.keys()],
-      stalled: [...this.#stalled],
+      ...this.bulletin.health,
     }
   }
 
@@ -373,6 +399,7 @@ export class Engine implements RunHost {
 
   async #close(graceMs: number): Promise<void> {
     engineClosed(this)
+    await this.#cluster?.drain()
     // One without a body goes on in another engine.
     const live = [...this.#live.values()].filter((run) => !run.isParked)
     if (graceMs > 0 && live.length > 0) {
@@ -400,9 +427,10 @@ export class Engine implements RunHost {
     this.mail.close()
     for (const stop of this.#closers) stop()
     this.hub.complete()
-    this.errorHub.complete()
-    this.progressHub.complete()
+    this.bulletin.close()
+    this.#cluster?.close()
     await this.#presence.withdraw()
+    await this.#station?.close()
     if (this.#ownsJournal) await this.journal.close()
   }
 

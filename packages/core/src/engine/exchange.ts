@@ -45,6 +45,7 @@ function exchange(entry: Entry, store: ValueStore): Entry {
     case 'draw':
     case 'wait':
     case 'woken':
+    case 'offered':
     case 'note':
       return entry
   }

@@ -55,6 +55,8 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   runs: number
   /** Waits of bodies so far. */
   waits = 0
+  /** Offers of several runs so far. */
+  offers = 0
   /** Hash of the root's name and arguments, where it was started with an id or a key. */
   parametersHash: string | undefined
   #entries: Entry[] = []
@@ -76,7 +78,10 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     {
       held = false,
       from,
-    }: { held?: boolean; from?: { epoch: number; position: number; runs: number; waits: number } } = {},
+    }: {
+      held?: boolean
+      from?: { epoch: number; position: number; runs: number; waits: number; offers: number }
+    } = {},
   ) {
     this.host = host
     this.flowRunId = flowRunId
@@ -85,6 +90,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     this.position = from?.position ?? 0
     this.runs = from?.runs ?? 0
     this.waits = from?.waits ?? 0
+    this.offers = from?.offers ?? 0
   }
 
   /** Whether another writer owns the journal now; nothing is written any more. */

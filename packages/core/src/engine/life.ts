@@ -13,7 +13,8 @@ import { isNamedByCall, nameRun, type Prepared, type Recorded } from './calls.ts
 import { endedShort } from './divergence.ts'
 import { endChildren, endUncalled } from './ending.ts'
 import { runFlowBody } from './flow-body.ts'
-import { decodeArguments, hashArguments, parcelFor } from './identity.ts'
+import { decodeArguments, parcelFor } from './identity.ts'
+import { identityOfRecorded, mustNotRunTwice, takeAlong } from './going-on.ts'
 import { asError, judge, messageOf, type Verdict } from './outcome.ts'
 import { readAgain } from './read-again.ts'
 import { Replay } from './replay.ts'
@@ -185,6 +186,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
       gated: (recorded?.gated ?? false) || mustNotRunTwice(run),
     })
     if (recorded !== undefined) {
+      takeAlong(attempt, recorded.run)
       attempt.replay = Replay.recovery(recorded.run, attempt.handover, identityOfRecorded)
       if (isRecovery && run.kind === 'flow')
         attempt.countsFrom = startOfLimit(recorded.run, run.host.clock.now())
@@ -252,7 +254,8 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     }
     const admission = new Admission(attempt, this)
     run.held = admission
-    admission.ask()
+    if (attempt.runsOn === undefined) admission.ask()
+    else admission.takeAlong()
   }
 
   admitted(attempt: Attempt): void {
@@ -462,16 +465,3 @@ interface Failure {
 
 /** Not to be tried again. */
 const abortion: Steer = { error: undefined, delayMs: undefined }
-
-/**
- * Whether the body begins only when the journal says that it does. So does one that may have run before, for its losses
- * to be counted.
- */
-function mustNotRunTwice({ definition }: Run): boolean {
-  return definition.settings.onHostLost === 'crash'
-}
-
-/** The identity of a recorded call whose writer did not need one: its inputs lie in memory, by reference. */
-function identityOfRecorded(recorded: RecordedRun): string {
-  return hashArguments(recorded.submitted.inputs as readonly unknown[])
-}

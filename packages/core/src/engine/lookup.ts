@@ -34,11 +34,11 @@ export interface Listed {
 /** Finds runs by what they are known as: those that are live here, and those that only their journals know. */
 export class Lookup {
   readonly #host: LookupHost
-  readonly #elsewhere: ElsewhereHost
+  readonly elsewhere: ElsewhereHost
 
   constructor(host: LookupHost) {
     this.#host = host
-    this.#elsewhere = {
+    this.elsewhere = {
       clock: host.clock,
       mail: host.mail,
       stateOf: (runId) => readState(host.ends, runId),
@@ -59,7 +59,7 @@ export class Lookup {
     if (recorded === undefined) return undefined
     const { runKind: kind, name } = recorded.submitted
     const names = { kind, name, runName: runNameOf(recorded.runName, name, recorded.index) }
-    return new Elsewhere(this.#elsewhere, id, stateOf(recorded.last), names)
+    return new Elsewhere(this.elsewhere, id, stateOf(recorded.last), names)
   }
 
   /** Runs with a journal of their own, in the order in which they were started. */
@@ -77,11 +77,11 @@ export class Lookup {
     // What it is paused for is in its journal alone.
     const told = type === 'PAUSED' ? await readState(this.#host.ends, flowRunId) : undefined
     const current = told ?? { type, name: state, at: changedAt }
-    return new Elsewhere(this.#elsewhere, flowRunId, current, { kind, name, runName })
+    return new Elsewhere(this.elsewhere, flowRunId, current, { kind, name, runName })
   }
 
   /** A run that this engine had, as seen from outside: another engine has it by now. */
   foreign({ id, kind, name, runName, state }: Run): Target {
-    return new Elsewhere(this.#elsewhere, id, state, { kind, name, runName })
+    return new Elsewhere(this.elsewhere, id, state, { kind, name, runName })
   }
 }

@@ -2,7 +2,9 @@ import { JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf, uuidV4 } from '../base/ids.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Journal } from '../ports/journal.ts'
+import { reportPrefix } from '../remote/worker-report.ts'
 import type { Mailbox, MailMessage } from '../ports/mailbox.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
@@ -10,6 +12,7 @@ import { historyOf } from './read-again.ts'
 import { findLive } from './run-tree.ts'
 import type { Run } from './run.ts'
 import type { Steered } from './steer.ts'
+import { WorkerReports } from './worker-reports.ts'
 
 /** What an engine asks of the owner of a run. */
 export type Order =
@@ -21,8 +24,9 @@ export type Order =
 /** An order on its way. */
 interface Letter {
   readonly order: Order
-  /** Where the answer is expected; undefined where none is. */
+  /** Where the answer is expected, and by which node; undefined where none is. */
   readonly replyTo: string | undefined
+  readonly replyNode?: string
 }
 
 /** In place of an answer. */
@@ -32,6 +36,9 @@ const longestPauseMs = 5_000
 
 interface MailHost {
   readonly journal: Journal
+  readonly mailbox: Mailbox | undefined
+  readonly node: string
+  readonly clock: Clock
   readonly random: Random
   readonly steering: Steered<Run>
   rootOf(flowRunId: string): Run | undefined
@@ -49,12 +56,54 @@ export class Mail {
   readonly #answers = new Map<string, (answer: { readonly error?: unknown }) => void>()
   /** Letters that are being read, or have been. */
   readonly #read = new Set<string>()
-  readonly #stop: (() => void) | undefined
+  /** The nodes whose mail is read here: this one, and those that had runs before which are here now. */
+  readonly #followed = new Map<string, () => void>()
+  /** Flow runs whose mail is being read, and what waits for that. */
+  readonly #reading = new Map<string, (() => void)[]>()
+  readonly #reports: WorkerReports
 
   constructor(host: MailHost) {
     this.#host = host
-    this.#mailbox = host.journal.mailbox
-    this.#stop = this.#mailbox?.subscribe((message) => this.#arrived(message))
+    this.#mailbox = host.mailbox
+    this.#reports = new WorkerReports({
+      turn: (fn) => host.clock.turn(fn),
+      confirm: (message) => void this.#confirm(message.flowRunId, message.id),
+      report: (error, run) => host.report(error, run),
+    })
+    this.#follow(host.node)
+  }
+
+  get reports(): Pick<WorkerReports, 'listen'> {
+    return this.#reports
+  }
+
+  #follow(owner: string): void {
+    if (this.#mailbox === undefined || this.#followed.has(owner)) return
+    this.#followed.set(
+      owner,
+      this.#mailbox.subscribe((message) => this.#arrived(message), owner),
+    )
+  }
+
+  /** What is not forgotten is received again by the next owner, who knows it. */
+  async #confirm(flowRunId: string, id: string): Promise<void> {
+    try {
+      await this.#mailbox?.confirm(flowRunId, id)
+    } catch (error) {
+      this.#host.report(error, this.#host.rootOf(flowRunId))
+    }
+  }
+
+  /** The run has ended, or left this engine; of one that has ended nobody reads the mail any more. */
+  ended({ id, settled }: Run): void {
+    if (!this.#reports.forget(id) || !settled) return
+    this.#mailbox?.clear(id).catch((error: unknown) => this.#host.report(error, undefined))
+  }
+
+  whenRead(flowRunId: string, go: () => void): void {
+    const waiting = this.#reading.get(flowRunId)
+    if (waiting === undefined) go()
+    else waiting.push(go)
   }
 
   /** Resolves when the letter is safe. @throws CodecError `NOT_ENCODABLE`; JournalError `JOURNAL_UNAVAILABLE` */
@@ -97,13 +146,26 @@ export class Mail {
         { details: { runId: order.runId } },
       )
     }
-    const letter: Letter = { order, replyTo }
+    const letter: Letter = { order, replyTo, replyNode: this.#host.node }
     const body = encodeValue(letter, { at: 'message' })
     await this.#mailbox.send({ id, flowRunId: flowRunIdOf(order.runId), body })
   }
 
-  /** Reads what was written to a run before this engine had it. */
-  async collect(run: Run): Promise<void> {
+  /** Reads what was written to a run before this engine had it. @param from - The node that owned it. */
+  async collect(run: Run, from: string | undefined): Promise<void> {
+    // Who does not know yet that it is here writes to that node.
+    if (from !== undefined) this.#follow(from)
+    this.#reading.set(run.id, this.#reading.get(run.id) ?? [])
+    try {
+      await this.#collect(run)
+    } finally {
+      const waiting = this.#reading.get(run.id) ?? []
+      this.#reading.delete(run.id)
+      for (const go of waiting) go()
+    }
+  }
+
+  async #collect(run: Run): Promise<void> {
     for (let pauseMs = 10; !run.ended && !run.ledger.lost; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
         for (const message of (await this.#mailbox?.pending(run.id)) ?? []) this.#arrived(message)
@@ -116,7 +178,7 @@ export class Mail {
   }
 
   close(): void {
-    this.#stop?.()
+    for (const stop of this.#followed.values()) stop()
     const error = new UsageError(
       'ENGINE_CLOSED',
       'the engine was closed before the owner of the run had answered',
@@ -131,14 +193,19 @@ export class Mail {
       return
     }
     const root = this.#host.rootOf(message.flowRunId)
-    if (root === undefined || this.#read.has(message.id)) return
+    if (root === undefined) return
+    if (message.id.startsWith(reportPrefix)) {
+      this.#reports.arrived(root, message)
+      return
+    }
+    if (this.#read.has(message.id)) return
     this.#read.add(message.id)
     void this.#obey(root, message).finally(() => this.#read.delete(message.id))
   }
 
   async #obey(root: Run, { id, flowRunId, body }: MailMessage): Promise<void> {
     try {
-      const { order, replyTo } = decodeValue(body) as Letter
+      const { order, replyTo, replyNode: owner } = decodeValue(body) as Letter
       const error = await this.#do(root, order, id)
       await new Promise<void>((resolve) => root.ledger.whenSafe(resolve))
       // Another engine has the run by now: the letter is for that one.
@@ -148,6 +215,7 @@ export class Mail {
         await this.#mailbox?.send({
           id: 'answer',
           flowRunId: replyTo,
+          ...(owner === undefined ? undefined : { owner }),
           body: encodeValue(answer, { at: 'answer' }),
         })
       else if (error !== undefined) this.#host.report(error, root)

@@ -1,4 +1,5 @@
 import type { Append, AppendRefused, Journal } from '../ports/journal.ts'
+import type { NodeInfo, Nodes } from '../ports/nodes.ts'
 
 /**
  * Makes an engine known to the others that share its journal, and writes nothing before it is: two engines of one name could
@@ -6,18 +7,26 @@ import type { Append, AppendRefused, Journal } from '../ports/journal.ts'
  */
 export class Presence {
   readonly #journal: Journal
+  readonly #nodes: Nodes | undefined
   readonly #node: string
   #announced: Promise<void> | undefined
 
-  /** @param onRefused - Told why the engine can't be there, in a later turn. */
-  constructor(journal: Journal, node: string, onRefused: (error: unknown) => void) {
+  constructor(journal: Journal, nodes: Nodes | undefined, node: string) {
     this.#journal = journal
+    this.#nodes = nodes
     this.#node = node
-    const announced = journal.nodes?.announce(node)
+  }
+
+  /** Each is called in a later turn. @param refused - Told why the engine can't be there. */
+  announce(info: NodeInfo | undefined, known: () => void, refused: (error: unknown) => void): void {
+    const announced = this.#nodes?.announce(this.#node, info)
     this.#announced = announced
     announced?.then(
-      () => (this.#announced = undefined),
-      (error: unknown) => onRefused(error),
+      () => {
+        this.#announced = undefined
+        known()
+      },
+      (error: unknown) => refused(error),
     )
   }
 
@@ -34,6 +43,6 @@ export class Presence {
   }
 
   async withdraw(): Promise<void> {
-    if (this.#announced === undefined) await this.#journal.nodes?.withdraw(this.#node)
+    if (this.#announced === undefined) await this.#nodes?.withdraw(this.#node)
   }
 }

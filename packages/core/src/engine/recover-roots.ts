@@ -1,6 +1,7 @@
 import { findDefinition } from '../definitions/registry.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Journal, JournalSummary } from '../ports/journal.ts'
+import type { Nodes } from '../ports/nodes.ts'
 import { readHistory } from './read-journal.ts'
 import { recoverRoot } from './roots.ts'
 import type { Run, RunHost } from './run.ts'
@@ -9,6 +10,7 @@ import { withStored } from './stored-options.ts'
 /** The engine that recovers. */
 interface Recovering extends RunHost {
   readonly journal: Journal
+  readonly nodes: Nodes | undefined
   readonly node: string
 }
 
@@ -28,7 +30,7 @@ export async function recoverRoots(host: Recovering): Promise<Run[]> {
       // A run that was just started with this id is refused soon, for its journal is there.
       const starting = host.rootOf(flowRunId)
       if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
-      const run = host.rootOf(flowRunId) === undefined ? await recoverOne(host, flowRunId) : undefined
+      const run = host.rootOf(flowRunId) === undefined ? await tryRecover(host, flowRunId) : undefined
       if (run !== undefined) recovered.push(run)
     }
     after = roots.at(-1)?.order ?? after
@@ -38,7 +40,7 @@ export async function recoverRoots(host: Recovering): Promise<Run[]> {
 
 /** Those that no engine owns which is there; all, where the journal does not know. */
 async function ownerless(
-  { journal: { nodes }, node }: Recovering,
+  { nodes, node }: Recovering,
   roots: readonly JournalSummary[],
 ): Promise<readonly JournalSummary[]> {
   if (nodes === undefined) return roots
@@ -47,17 +49,27 @@ async function ownerless(
   return roots.filter((root) => root.node === node || gone.has(root.node))
 }
 
+/**
+ * Claims a flow run and goes on with it.
+ *
+ * @returns The run, or why it is left alone: it has ended, or is for an engine that has its version
+ */
+export async function recoverOne(host: Recovering, flowRunId: string): Promise<Run | 'over' | 'pinned'> {
+  const history = await readHistory(host.journal, flowRunId)
+  if (history === undefined || isTerminal(history.root.stateName) || host.closed) return 'over'
+  const live = host.rootOf(flowRunId)
+  if (live !== undefined && live.ledger.position > 0) return live
+  const { runKind, name, version, options } = history.root.submitted
+  const definition = withStored(findDefinition(runKind, name, version), options)
+  const isPinned = definition.version !== version && definition.settings.onVersionChange === 'pin'
+  return isPinned ? 'pinned' : recoverRoot(host, history, definition)
+}
+
 /** One that can't be recovered is reported, and does not hold up the others. */
-async function recoverOne(host: Recovering, flowRunId: string): Promise<Run | undefined> {
+async function tryRecover(host: Recovering, flowRunId: string): Promise<Run | undefined> {
   try {
-    const history = await readHistory(host.journal, flowRunId)
-    if (history === undefined || isTerminal(history.root.stateName) || host.closed) return undefined
-    const live = host.rootOf(flowRunId)
-    if (live !== undefined && live.ledger.position > 0) return live
-    const { runKind, name, version, options } = history.root.submitted
-    const definition = withStored(findDefinition(runKind, name, version), options)
-    const isPinned = definition.version !== version && definition.settings.onVersionChange === 'pin'
-    return isPinned ? undefined : recoverRoot(host, history, definition)
+    const run = await recoverOne(host, flowRunId)
+    return typeof run === 'string' ? undefined : run
   } catch (error) {
     host.report(error, undefined)
     return undefined

@@ -1,6 +1,7 @@
 import { RunError, TroupeError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { RecordedRun } from '../journal/history.ts'
+import { isRunning } from '../machines/states.ts'
 import type { Attempt } from './attempt.ts'
 import type { Prepared } from './calls.ts'
 import { endChildren, endRemembered } from './ending.ts'
@@ -35,7 +36,11 @@ export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun): void 
     endRemembered(run, recorded, reasonOf(run, recorded))
     return
   }
-  const lost = run.stateName === 'Running' || run.stateName === 'Retrying'
+  const lost = isRunning(run.stateName)
+  if (lost && goesOnElsewhere(run, recorded)) {
+    begin(run, prepared, { run: recorded, gated: false })
+    return
+  }
   if (lost) {
     // Where this loss is the end of the run, what its body had submitted ends before it.
     const { onHostLost, maxRecoveries } = run.definition.settings
@@ -48,6 +53,15 @@ export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun): void 
     if (run.ended) return
   }
   begin(run, prepared, { run: recorded, gated: lost || run.stateName === 'Recovering' })
+}
+
+/** Whether its body runs, or waits to be begun, on another node, which outlived the engine that had handed it out. */
+function goesOnElsewhere(run: Run, { last, acts }: RecordedRun): boolean {
+  // What a body has called, only the engine that it called knows.
+  if (run.kind === 'flow' || acts.length > 0) return false
+  const pool = run.caller?.childPool ?? run.host.pool(run.definition.settings.taskRunner)
+  const isKnown = run.stateName === 'Retrying' || (last.kind === 'transition' && last.host !== undefined)
+  return pool.outlives === true && isKnown
 }
 
 /** Why a run was being cancelled when its host was lost. */

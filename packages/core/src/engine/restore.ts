@@ -26,9 +26,9 @@ export function restoredOf(recorded: RecordedRun): Restored {
 
 /** The writing end of a journal that exists. The caller claims it before it writes. */
 function ledgerOf(host: RunHost, history: History): Ledger<RunHost> {
-  const { flowRunId, epoch, position, runs, waits, root } = history
+  const { flowRunId, epoch, position, runs, waits, offers, root } = history
   const ledger = new Ledger(host, flowRunId, {
-    from: { epoch, position, runs: runs.length, waits: waits.length },
+    from: { epoch, position, runs: runs.length, waits: waits.length, offers },
   })
   ledger.parametersHash = root.submitted.parametersHash
   return ledger
@@ -72,6 +72,6 @@ export function restoreRoot(
     restored: restoredOf(history.root),
   })
   if (history.messages.length > 0) run.rarely.inbox = new Inbox(run, history.messages)
-  if (!run.ended) host.opened(run)
+  if (!run.ended) host.opened(run, history.node)
   return run
 }

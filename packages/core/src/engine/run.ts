@@ -21,6 +21,7 @@ import type { Transition } from '../streams/transition.ts'
 import type { HandedOver } from './handed-over.ts'
 import { startActor, type RunActor } from './run-actor.ts'
 import type { Results } from './results.ts'
+import type { SendOrder } from './send-order.ts'
 import { SteeredRun, type Steered } from './steer.ts'
 import { noTags, tagsBelow } from './tags.ts'
 import { stateOf } from '../journal/run-state.ts'
@@ -40,8 +41,10 @@ export interface RunHost extends LedgerHost {
   pool(runner: TaskRunner | undefined): TaskPool
   /** Something went wrong that no caller hears of. */
   report(error: unknown, run: Run | undefined): void
-  /** A root or a subflow is live here. */
-  opened(run: Run): void
+  /** A root or a subflow is live here. @param from - The node that owned it before, of one that is not new. */
+  opened(run: Run, from?: string): void
+  /** Calls `go` when what was sent to a flow run before this engine had it has been read; at once where that is done. */
+  whenMailIsRead(flowRunId: string, go: () => void): void
   /** A root has ended, and its end is safe. */
   rootEnded(run: Run): void
   /** The live root of an id. */
@@ -58,6 +61,8 @@ export interface RunHost extends LedgerHost {
   readonly suspendAfterMs: number | undefined
   readonly limits: Limiter
   readonly results: Results<Run>
+  /** Starts a flow run on whichever node serves its flow. @throws UsageError `NO_TRANSPORT` */
+  send(order: SendOrder): { readonly target: Target }
   /** Takes a call that a body makes. @throws UsageError for misuse */
   call(definition: Definition, args: readonly unknown[], caller: Body): Target
   /** A body says how far it is. @throws UsageError `INVALID_OPTION` */

@@ -1,13 +1,17 @@
 import { UsageError } from '../base/errors.ts'
 import { newTaskRunId } from '../base/ids.ts'
 import type { Definition } from '../definitions/definition.ts'
+import { nameFor, type RunName } from '../definitions/run-names.ts'
 import type { Target } from '../runs/current-body.ts'
+import { runOutside } from '../runs/run-context.ts'
 import type { Attempt } from './attempt.ts'
 import { prepare, submittedEntry, type Call, type Prepared } from './calls.ts'
 import { begin } from './life.ts'
 import { diverge } from './divergence.ts'
 import { rejoinTask } from './rejoin.ts'
 import type { RecordedCall } from './replay.ts'
+import type { SendOrder } from './send-order.ts'
+import { storedOptions } from './stored-options.ts'
 import { findRequested, newRoot, rejoinFlow, requestedId } from './roots.ts'
 import { Run, type RunHost } from './run.ts'
 
@@ -23,6 +27,7 @@ export function submit(host: RunHost, call: Call): Target {
     throw new UsageError('ENGINE_CLOSED', `the engine is closed; it can't run ${definition.name}`)
   }
   caller?.checkOpen(definition.settings.cleanup)
+  if (definition.settings.on === 'any') return host.send(orderOf(host, call)).target
   const requested = findRequested(host, call)
   if (requested !== undefined) return requested
   const prepared = prepare(host, call)
@@ -40,6 +45,28 @@ export function submit(host: RunHost, call: Call): Target {
   const id = requestedId(definition)
   if (id !== undefined) (caller.keyed ??= new Map()).set(id, run)
   return run
+}
+
+/** @throws UsageError `INVALID_OPTION`: a subflow runs where its caller does */
+function orderOf(host: RunHost, { definition, args, caller }: Call): SendOrder {
+  const { name, version, settings, given } = definition
+  if (caller !== undefined) {
+    const message = `${name} is called by a run, and runs where that does; leave out \`on: 'any'\``
+    throw new UsageError('INVALID_OPTION', message, { details: { option: 'on' } })
+  }
+  const { id, idempotencyKey, runName, tags } = settings
+  const named = runName === undefined ? undefined : nameOrReport(host, runName, args)
+  return { name, version, args, id, idempotencyKey, runName: named, tags, options: storedOptions(given) }
+}
+
+/** One whose name can't be made keeps its default. */
+function nameOrReport(host: RunHost, runName: RunName, args: readonly unknown[]): string | undefined {
+  try {
+    return runOutside(host, () => nameFor(runName, args))
+  } catch (error) {
+    host.report(error, undefined)
+    return undefined
+  }
 }
 
 /** @throws RunError `RUN_DIVERGED` where the body takes another path than the journal remembers. */

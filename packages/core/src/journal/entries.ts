@@ -146,6 +146,16 @@ export interface MessageEntry extends At {
   readonly payload: StoredValue
 }
 
+/**
+ * First attempts of task runs were handed out to other nodes as one offer; offers of one journal are counted from 1. What is
+ * handed out alone has no entry: its id follows from the run's.
+ */
+export interface OfferedEntry extends At {
+  readonly kind: 'offered'
+  readonly offer: number
+  readonly runs: readonly number[]
+}
+
 /** Something a reader of the journal should know. */
 export interface NoteEntry extends At {
   readonly kind: 'note'
@@ -165,4 +175,5 @@ export type Entry =
   | WaitEntry
   | WokenEntry
   | MessageEntry
+  | OfferedEntry
   | NoteEntry

@@ -34,6 +34,8 @@ export interface RecordedRun {
   /** The name that it was given, by its options or its arguments. */
   runName: string | undefined
   outcome: Outcome | undefined
+  /** The offer that its first attempt was part of, where it was handed out together with others. */
+  offer: number | undefined
   /** Its place among the runs of the journal that ended, from 1; 0 while it has not. */
   endOrder: number
   /** What its body did, in order of the journal. */
@@ -84,6 +86,10 @@ export interface History {
   readonly runs: readonly RecordedRun[]
   readonly root: RecordedRun
   readonly epoch: number
+  /** The node that claimed it last. */
+  readonly node: string
+  /** How many offers of several runs were made. */
+  readonly offers: number
   readonly position: number
   readonly waits: readonly RecordedWait[]
   readonly messages: readonly RecordedMessage[]
@@ -100,6 +106,8 @@ export function foldJournal(flowRunId: string, entries: readonly Entry[]): Histo
     runs: fold.runs,
     root,
     epoch: fold.epoch,
+    node: fold.node,
+    offers: fold.offers,
     position: entries.length,
     waits: fold.waits,
     messages: fold.messages,
@@ -112,12 +120,15 @@ class Fold {
   readonly messages: RecordedMessage[] = []
   readonly #children = new Map<string, RecordedChild>()
   epoch = 0
+  node = ''
+  offers = 0
   #ends = 0
 
   add(entry: Entry): void {
     switch (entry.kind) {
       case 'claimed':
         this.epoch = entry.epoch
+        this.node = entry.node
         return
       case 'submitted':
         this.#submitted(entry)
@@ -147,6 +158,10 @@ class Fold {
         return
       case 'message':
         this.messages.push({ entry, number: this.messages.length + 1, takenBy: 0 })
+        return
+      case 'offered':
+        this.offers = entry.offer
+        for (const run of entry.runs) this.#run(run).offer = entry.offer
         return
       case 'note':
         return
@@ -190,6 +205,7 @@ class Fold {
       pausedFor: undefined,
       runName: entry.runName,
       outcome: undefined,
+      offer: undefined,
       endOrder: 0,
       acts: [],
     }

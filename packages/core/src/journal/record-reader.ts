@@ -99,6 +99,8 @@ export class RecordReader {
           name: this.#textOrNone(fields[4]),
           payload: this.#value(fields[5]),
         }
+      case 'offered':
+        return { kind, at, offer: number(fields[2]), runs: list(fields[3]).map(number) }
       case 'note': {
         const note = word(noteWords, fields[3])
         return { kind, at, run: number(fields[2]), note, message: this.#text(fields[4]) }
@@ -233,6 +235,7 @@ const lengths: Readonly<Record<Entry['kind'], number>> = {
   woken: 4,
   message: 6,
   note: 5,
+  offered: 4,
 }
 
 function list(node: unknown): readonly unknown[] {

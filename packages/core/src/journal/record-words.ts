@@ -21,6 +21,7 @@ export const kindWords = allOf<Entry['kind']>()([
   'woken',
   'message',
   'note',
+  'offered',
 ])
 
 export const runKindWords = allOf<SubmittedEntry['runKind']>()(['flow', 'task'])

@@ -89,6 +89,8 @@ export class RecordWriter {
         const named = [this.#text(entry.id), this.#text(entry.name)]
         return [kind, at, messages[entry.for], ...named, this.#value(entry.payload)]
       }
+      case 'offered':
+        return [kind, at, entry.offer, [...entry.runs]]
       case 'note':
         return [kind, at, entry.run, notes[entry.note], this.#text(entry.message)]
     }

@@ -135,7 +135,10 @@ export interface RemoteHost {
   reports(assignment: Assignment, listener: (report: WorkerReport) => void): () => void
   /** Asks a node about `topic`; see `ClusterNodes.ask`. */
   ask(node: string, topic: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined>
-  /** Answers what other nodes ask about `topic`. @returns A function that ends it. */
+  /**
+   * Answers what other nodes ask about `topic`; a new listener takes the place of the one before. Where nobody listens, no
+   * answer comes. @returns A function that ends it.
+   */
   answer(topic: string, listener: (question: Uint8Array) => Promise<Uint8Array>): () => void
 }
 

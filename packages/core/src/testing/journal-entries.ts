@@ -182,6 +182,7 @@ export function everyEntry(flowRunId: string): readonly Entry[] {
       { kind: 'message', at, id: 'a message', for: 'signal', name: 'paid', payload: bytes },
       { kind: 'message', at, id: '2', for: 'input', name: undefined, payload: bytes },
     ],
+    offered: [{ kind: 'offered', at, offer: 3, runs: [1, 2, 70_000] }],
     note: (['diverged', 'not called again', 'leftover', 'forked', 'imported'] as const).map((kind) => ({
       kind: 'note' as const,
       at,

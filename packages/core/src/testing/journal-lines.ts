@@ -58,6 +58,8 @@ class Names {
       }
       case 'message':
         return `message arrived: ${entry.for} ${entry.name ?? ''} ${stored(entry.payload)}`
+      case 'offered':
+        return `offer ${entry.offer} of ${entry.runs.map((run) => this.#name(run)).join(', ')}`
       case 'note':
         return `note on ${this.#name(entry.run)}: ${entry.note}: ${entry.message}`
     }

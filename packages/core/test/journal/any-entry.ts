@@ -109,6 +109,12 @@ const kinds: { readonly [K in Entry['kind']]: fc.Arbitrary<Extract<Entry, { kind
     name: some(anyText),
     payload: bytes,
   }),
+  offered: fc.record({
+    kind: of('offered'),
+    at: time,
+    offer: number,
+    runs: fc.array(number, { maxLength: 5 }),
+  }),
   note: fc.record({
     kind: of('note'),
     at: time,

@@ -1,0 +1,164 @@
+import type { Definition } from '../definitions/definition.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Journal, JournalSummary } from '../ports/journal.ts'
+import type { ClusterNodes } from '../ports/nodes.ts'
+import type { Delivery, Queue, Taking } from '../ports/queue.ts'
+import { decodeValue, encodeValue } from '../values/codec.ts'
+import type { Run } from './run.ts'
+
+/** How many flow runs are claimed at once for each flow, and how long what can't be claimed now stays away. */
+const claimedAtOnce = 16
+const laterMs = 1_000
+const page = 1_000
+
+export interface FlowServerHost {
+  readonly node: string
+  readonly clock: Clock
+  readonly journal: Journal
+  rootOf(flowRunId: string): Run | undefined
+  /** @throws what keeps it from being recovered */
+  recoverOne(flowRunId: string): Promise<Run | 'over' | 'pinned'>
+  report(error: unknown, run: undefined): void
+}
+
+/** Offers a flow run to whoever serves its flow; where it was offered before and not taken, that changes nothing. */
+export async function offerRun(
+  queue: Queue,
+  { flowRunId, name, epoch }: Pick<JournalSummary, 'flowRunId' | 'name' | 'epoch'>,
+): Promise<void> {
+  const body = encodeValue({ flowRunId }, { at: 'offer' })
+  const id = `${flowRunId}.${epoch + 1}`
+  await queue.offer({ queue: { of: 'flow', name }, priority: 'normal', id, body })
+}
+
+/** Takes flow runs that are offered to any node, goes on with them here, and offers those of nodes that are lost. */
+export class FlowServer {
+  readonly #host: FlowServerHost
+  readonly #queue: Queue
+  readonly #nodes: ClusterNodes
+  readonly #flows: readonly Definition[]
+  readonly #takings = new Map<string, Taking>()
+  /** Claims that are under way. */
+  readonly #claims = new Set<Promise<void>>()
+  #stopped = false
+  #stopHearing: (() => void) | undefined
+
+  constructor(
+    host: FlowServerHost,
+    { queue, nodes }: { readonly queue: Queue; readonly nodes: ClusterNodes },
+    flows: readonly Definition[],
+  ) {
+    this.#host = host
+    this.#queue = queue
+    this.#nodes = nodes
+    this.#flows = flows
+  }
+
+  start(): void {
+    if (this.#flows.length === 0 || this.#stopped) return
+    this.#stopHearing = this.#nodes.lost((node) => this.#lost(node))
+    for (const name of new Set(this.#flows.map((flow) => flow.name))) {
+      const taking = this.#queue.take({ of: 'flow', name }, (delivery) => this.#arrived(name, delivery))
+      this.#takings.set(name, taking)
+      taking.want(claimedAtOnce)
+    }
+  }
+
+  /** Takes no more. Resolves when what was being claimed is claimed, or back in its queue. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#stopHearing?.()
+    await Promise.all([...this.#takings.values()].map((taking) => taking.stop()))
+    await Promise.all(this.#claims)
+  }
+
+  #arrived(name: string, delivery: Delivery): void {
+    const claim = this.#claim(delivery).finally(() => {
+      this.#claims.delete(claim)
+      if (!this.#stopped) this.#takings.get(name)?.want(1)
+    })
+    this.#claims.add(claim)
+  }
+
+  async #claim(delivery: Delivery): Promise<void> {
+    if (this.#stopped) {
+      delivery.handBack()
+      return
+    }
+    try {
+      const { flowRunId } = decodeValue(delivery.body) as { readonly flowRunId: string }
+      const summary = await this.#host.journal.summary(flowRunId)
+      if (summary === undefined || summary.ended || (await this.#isOwned(summary))) delivery.done()
+      else if (await this.#belongsElsewhere(summary)) delivery.handBack(laterMs)
+      else await this.#goOn(flowRunId, delivery)
+    } catch (error) {
+      this.#host.report(error, undefined)
+      delivery.handBack(laterMs)
+    }
+  }
+
+  async #goOn(flowRunId: string, delivery: Delivery): Promise<void> {
+    const run = await this.#host.recoverOne(flowRunId)
+    if (run === 'pinned') delivery.handBack(laterMs)
+    else if (run === 'over') delivery.done()
+    else {
+      await new Promise<void>((resolve) => run.ledger.whenSafe(resolve))
+      delivery.done()
+    }
+  }
+
+  /** Whether a node has it that is there, this one included. */
+  async #isOwned({ flowRunId, node }: JournalSummary): Promise<boolean> {
+    if (this.#host.rootOf(flowRunId) !== undefined) return true
+    if (node === '' || node === this.#host.node) return false
+    return (await this.#nodes.gone([node])).length === 0
+  }
+
+  /** Whether it began with a version that only other nodes have. */
+  async #belongsElsewhere({ name, version }: JournalSummary): Promise<boolean> {
+    const isHere = this.#flows.some((flow) => flow.name === name && flow.version === version)
+    if (isHere) return false
+    const nodes = await this.#nodes.list()
+    return nodes.some(({ flows }) => flows.includes(servedName({ name, version })))
+  }
+
+  #lost(node: string): void {
+    this.#offerAll((summary) => summary.node === node, { node }).catch((error: unknown) =>
+      this.#host.report(error, undefined),
+    )
+  }
+
+  /** Offers every flow run that has not ended and that nobody has. Repeats what was done before, which changes nothing. */
+  async offerOwnerless(): Promise<void> {
+    const there = new Set((await this.#nodes.list()).map(({ node }) => node))
+    const gone = new Map<string, boolean>()
+    await this.#offerAll(async ({ flowRunId, node }) => {
+      if (node === '') return true
+      if (node === this.#host.node) return this.#host.rootOf(flowRunId) === undefined
+      if (there.has(node)) return false
+      if (!gone.has(node)) gone.set(node, (await this.#nodes.gone([node])).length > 0)
+      return gone.get(node) === true
+    })
+  }
+
+  async #offerAll(
+    isWanted: (summary: JournalSummary) => boolean | Promise<boolean>,
+    only: { readonly node?: string } = {},
+  ): Promise<void> {
+    const { journal } = this.#host
+    let after = 0
+    for (;;) {
+      const found = await journal.list({ ...only, ended: false, parent: null, limit: page, after })
+      for (const summary of found)
+        if (summary.kind === 'flow' && !this.#stopped && (await isWanted(summary)))
+          await offerRun(this.#queue, summary)
+      after = found.at(-1)?.order ?? after
+      if (found.length < page || this.#stopped) return
+    }
+  }
+}
+
+/** How a node tells that it serves a flow. */
+export function servedName({ name, version }: { readonly name: string; readonly version: string }): string {
+  return `${name}@${version}`
+}
