@@ -7,6 +7,7 @@ import { Questions } from './questions.ts'
 import { remoteHost } from './remote-host.ts'
 import { FlowServer, servedName, type FlowServerHost } from './serve-flows.ts'
 import type { Served } from './serve-options.ts'
+import { sweep } from './sweep.ts'
 import type { Random } from '../ports/random.ts'
 
 /** How often a node that serves flows looks for flow runs that nobody has: what a lost message would leave. */
@@ -18,6 +19,13 @@ export interface ClusterHost extends FlowServerHost {
   readonly mail: Mail
 }
 
+/** Executes task runs of queues. */
+interface NodeWorker {
+  start(): void
+  drain(graceMs: number): Promise<void>
+  close(): void
+}
+
 /** What an engine is and does as a node: it serves flows and queues, and gives its task runners their ports. */
 export class Cluster {
   readonly remote: RemoteHost
@@ -26,11 +34,15 @@ export class Cluster {
   readonly #questions: Questions
   readonly #flows: FlowServer
   readonly #served: Served
+  /** There where queues are served. */
+  readonly #worker: NodeWorker | undefined
+  readonly #station: Station
   #stopTimer: (() => void) | undefined
   #stopped = false
 
   constructor(host: ClusterHost, station: Station, served: Served) {
     this.#host = host
+    this.#station = station
     this.#served = served
     this.info = { node: host.node, flows: served.flows.map(servedName), queues: served.queues }
     this.#questions = new Questions(station.nodes, host.node)
@@ -42,12 +54,12 @@ export class Cluster {
   start(): void {
     if (this.#stopped) return
     this.#flows.start()
+    this.#worker?.start()
     if (this.#served.flows.length > 0) this.#reconcile()
   }
 
   #reconcile(): void {
-    this.#flows
-      .offerOwnerless()
+    this.#repair()
       .catch((error: unknown) => this.#host.report(error, undefined))
       .finally(() => {
         if (this.#stopped) return
@@ -58,14 +70,35 @@ export class Cluster {
       })
   }
 
-  /** Takes nothing more. Resolves when what was not begun is with the others. */
-  async drain(): Promise<void> {
+  /** Does again what a lost message left undone, and takes away what was left behind. */
+  async #repair(): Promise<void> {
+    await this.#flows.offerOwnerless()
+    const nodes = await this.#station.nodes.list()
+    const tasks = new Set(nodes.flatMap(({ queues }) => Object.keys(queues)))
+    const flows = new Set(this.#served.flows.map(({ name }) => name))
+    await sweep({ ...this.#station, journal: this.#host.journal }, [
+      ...[...tasks].map((name) => ({ of: 'task', name }) as const),
+      ...[...flows].map((name) => ({ of: 'flow', name }) as const),
+    ])
+  }
+
+  /** Takes no more flow runs. Resolves when what was being claimed is claimed, or with the others. */
+  async stopTaking(): Promise<void> {
     this.#stopped = true
     this.#stopTimer?.()
     await this.#flows.stop()
   }
 
+  /**
+   * Takes no more task runs: what has not begun goes back at once, and bodies may end within the grace. Resolves when none is
+   * left here.
+   */
+  async drain(graceMs: number): Promise<void> {
+    await this.#worker?.drain(graceMs)
+  }
+
   close(): void {
+    this.#worker?.close()
     this.#questions.close()
   }
 }

@@ -399,7 +399,8 @@ export class Engine implements RunHost {
 
   async #close(graceMs: number): Promise<void> {
     engineClosed(this)
-    await this.#cluster?.drain()
+    await this.#cluster?.stopTaking()
+    const drained = this.#cluster?.drain(graceMs)
     // One without a body goes on in another engine.
     const live = [...this.#live.values()].filter((run) => !run.isParked)
     if (graceMs > 0 && live.length > 0) {
@@ -408,6 +409,7 @@ export class Engine implements RunHost {
       )
       await within(this.clock, graceMs, Promise.all(ends))
     }
+    await drained
     await this.#flushed(Math.max(graceMs, flushMs))
     await within(this.clock, Math.max(graceMs, flushMs), this.#hooks.idle())
     this.closed = true

@@ -31,6 +31,8 @@ export interface Mailbox {
   confirm(flowRunId: string, id: string): Promise<void>
   /** Forgets all messages to a flow run: it has ended. */
   clear(flowRunId: string): Promise<void>
+  /** Flow runs that have messages, at most `limit`; absent where the adapter sees to those of ended runs itself. */
+  addressees?(limit: number): Promise<readonly string[]>
 }
 
 /** Nobody changes what is kept. */
