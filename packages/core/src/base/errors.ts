@@ -59,6 +59,7 @@ export type ErrorCode =
   | 'NOT_A_JOURNAL'
   | 'JOURNAL_DAMAGED'
   | 'JOURNAL_UNAVAILABLE'
+  | 'TRANSPORT_UNAVAILABLE'
   | 'NODE_IN_USE'
   | 'RUN_EXISTS'
   // what tests of flows find

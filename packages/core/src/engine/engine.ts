@@ -39,6 +39,7 @@ import { ResultCache } from './result-cache.ts'
 import { readEndEntry, readSubmitted, type EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { Presence } from './presence.ts'
+import { patientJournal } from './patient-journal.ts'
 import { recoverOne, recoverRoots } from './recover-roots.ts'
 import { conflictError, subflowEnded, takeOver } from './roots.ts'
 import { liveBelow } from './run-tree.ts'
@@ -73,6 +74,8 @@ export class Engine implements RunHost {
   readonly #presence: Presence
   /** There where the engine has a transport. */
   readonly #station: Station | undefined
+  /** For what follows runs. */
+  readonly #followed: Journal
   readonly #cluster: Cluster | undefined
   /** Flow runs whose journals are being created for others to go on with. */
   readonly #sent = new Set<string>()
@@ -107,6 +110,7 @@ export class Engine implements RunHost {
     this.#station = station
     this.#ownsJournal = options.journal === undefined && station === undefined
     this.journal = options.journal ?? station?.journal ?? memoryJournal()
+    this.#followed = station === undefined ? this.journal : patientJournal(this.journal, this)
     this.mailbox = station?.mailbox ?? this.journal.mailbox
     this.nodes = station?.nodes ?? this.journal.nodes
     const deadlocks = new Deadlocks()
@@ -333,7 +337,7 @@ export class Engine implements RunHost {
   watch(filter: WatchFilter, options: WatchOptions): Watched<Transition> {
     const sink = { report: (error: unknown) => this.report(error, undefined), closers: this.#closers }
     return watchBy(
-      this.journal,
+      this.#followed,
       { filter, options, isLive: (id) => this.#live.has(id) || this.#sent.has(id) },
       sink,
     )
@@ -452,7 +456,7 @@ export class Engine implements RunHost {
   }
 
   get ends(): EndReader {
-    return { journal: this.journal, values: this.values }
+    return { journal: this.#followed, values: this.values }
   }
 }
 

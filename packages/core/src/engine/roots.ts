@@ -182,7 +182,7 @@ export function recoverRoot(
 export async function takeOver(run: Run): Promise<void> {
   const { caller, host } = run
   if (caller?.run.ledger.lost === true) return
-  const history = await readHistory(host.journal, run.id)
+  const history = await readHistory(host.ends.journal, run.id)
   if (history === undefined || isTerminal(history.root.stateName) || host.closed) return
   const isOwn =
     caller === undefined

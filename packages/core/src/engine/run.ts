@@ -20,6 +20,7 @@ import type { Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
 import type { HandedOver } from './handed-over.ts'
 import { startActor, type RunActor } from './run-actor.ts'
+import type { EndReader } from './ends.ts'
 import type { Results } from './results.ts'
 import type { SendOrder } from './send-order.ts'
 import { SteeredRun, type Steered } from './steer.ts'
@@ -47,6 +48,8 @@ export interface RunHost extends LedgerHost {
   whenMailIsRead(flowRunId: string, go: () => void): void
   /** A root has ended, and its end is safe. */
   rootEnded(run: Run): void
+  /** Reads how runs end that are not here, however long that takes. */
+  readonly ends: EndReader
   /** The live root of an id. */
   rootOf(flowRunId: string): Run | undefined
   /** A subflow has ended, and its own journal has it. */
