@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Entry } from '../journal/entries.ts'
 import type { Append, JournalQuery } from '../ports/journal.ts'
-import { assertFails, casesOf, type ConformanceCase } from './conformance.ts'
+import { assertFails, casesOf, Told, type ConformanceCase } from './conformance.ts'
 import { appending } from './journal-appending.ts'
 import { claimed, comparable, entryTime, note, rootSubmitted, transition } from './journal-entries.ts'
 import {
@@ -128,6 +128,24 @@ const reading: JournalCases = {
     const { state, node, epoch, changedAt } = (await journal.summary('b')) ?? {}
     assert.deepEqual([state, node, epoch, typeof changedAt], ['Running', 'node-a', 1, 'number'])
   },
+  async 'lists by the node that claimed a journal last'({ journal }) {
+    for (const id of ['a', 'b', 'c', 'd']) await create(journal, id)
+    for (const [id, node] of [
+      ['b', 'node-b'],
+      ['d', "it's %_ ü"],
+    ] as const)
+      await append(journal, { flowRunId: id, expected: 2, epoch: 2, entries: [claimed(2, node)] })
+    await append(journal, { flowRunId: 'c', expected: 2, epoch: 1, entries: [transition(0, 'Completed')] })
+    const listed = (query: Partial<JournalQuery>) => namesOf(journal, { limit: 10, ...query })
+    assert.deepEqual(await listed({ node: 'node-a' }), ['a', 'c'])
+    assert.deepEqual(await listed({ node: 'node-a', ended: false }), ['a'])
+    assert.deepEqual(await listed({ node: 'node-b' }), ['b'])
+    assert.deepEqual(await listed({ node: "it's %_ ü" }), ['d'])
+    assert.deepEqual(await listed({ node: 'node' }), [])
+    await append(journal, { flowRunId: 'b', expected: 3, epoch: 3, entries: [claimed(3, 'node-a')] })
+    assert.deepEqual(await listed({ node: 'node-a' }), ['a', 'b', 'c'])
+    assert.deepEqual(await listed({ node: 'node-b' }), [])
+  },
   async 'forgets a journal, which may then be created anew'({ journal }) {
     for (const id of ['a', 'b', 'c']) await create(journal, id)
     await journal.delete('b')
@@ -142,11 +160,16 @@ const reading: JournalCases = {
 }
 
 const living: JournalCases = {
-  async 'tells every listener of each commit once, in order of commits, and of nothing refused'({ journal }) {
-    const told: unknown[] = []
-    const others: string[] = []
-    journal.subscribe((flowRunId, first, entries) => told.push([flowRunId, first, comparable(entries)]))
-    journal.subscribe((flowRunId) => others.push(flowRunId))
+  async 'tells every listener of each commit once, in order of commits, and of nothing refused'({
+    journal,
+    others = journal,
+  }) {
+    const told = new Told<unknown>()
+    const otherTold = new Told<string>()
+    journal.subscribe((flowRunId, first, entries) => told.add([flowRunId, first, comparable(entries)]))
+    others.subscribe((flowRunId) => otherTold.add(flowRunId))
+    // What was asked before is done: a listener may be told from a moment after the call on.
+    await Promise.all([journal.summary('a'), others.summary('a')])
     await create(journal, 'a')
     await create(journal, 'b')
     const repeated: Append = { flowRunId: 'a', expected: 2, epoch: 1, entries: [note('1'), note('2')] }
@@ -154,36 +177,65 @@ const living: JournalCases = {
     await append(journal, repeated)
     await append(journal, { flowRunId: 'b', expected: 0, epoch: 1, entries: [note('refused')] })
     await append(journal, { flowRunId: 'a', expected: 4, epoch: 1, entries: [note('3')] })
-    assert.deepEqual(told, [
+    assert.deepEqual(await told.atLeast(4), [
       ['a', 1, comparable([claimed(), rootSubmitted('a')])],
       ['b', 1, comparable([claimed(), rootSubmitted('b')])],
       ['a', 3, comparable([note('1'), note('2')])],
       ['a', 5, comparable([note('3')])],
     ])
-    assert.deepEqual(others, ['a', 'b', 'a', 'a'])
+    assert.deepEqual(await otherTold.atLeast(4), ['a', 'b', 'a', 'a'])
   },
-  async 'has stored what it tells a listener of'({ journal }) {
-    const reads: Promise<readonly Entry[]>[] = []
-    journal.subscribe((flowRunId, first) => reads.push(journal.read(flowRunId, first, 10)))
+  async 'tells a listener of one journal of all that is committed to it'({ journal, others = journal }) {
+    const told = new Told<string>()
+    await create(journal, 'a')
+    for (const one of [journal, others])
+      one.subscribe((flowRunId, first, entries) => {
+        // An adapter may tell it of others as well.
+        if (flowRunId === 'a') told.add(`${first}+${entries.length}`)
+      }, 'a')
+    await Promise.all([journal.summary('a'), others.summary('a')])
+    await create(journal, 'b')
+    await append(journal, { flowRunId: 'a', expected: 2, epoch: 1, entries: [note('1'), note('2')] })
+    await append(others, { flowRunId: 'b', expected: 2, epoch: 1, entries: [note('1')] })
+    await append(others, { flowRunId: 'a', expected: 4, epoch: 2, entries: [claimed(2, 'node-b')] })
+    assert.deepEqual([...(await told.atLeast(4))].toSorted(), ['3+2', '3+2', '5+1', '5+1'])
+  },
+  async 'has stored what it tells a listener of'({ journal, others = journal }) {
+    const reads = new Told<Promise<readonly Entry[]>>()
+    others.subscribe((flowRunId, first) => reads.add(others.read(flowRunId, first, 10)))
+    await others.summary('run')
     await create(journal, 'run')
     await append(journal, { flowRunId: 'run', expected: 2, epoch: 1, entries: [note('a')] })
-    const lengths = (await Promise.all(reads)).map((entries) => entries.length)
+    const lengths = (await Promise.all(await reads.atLeast(2))).map((entries) => entries.length)
     assert.deepEqual([lengths.length, lengths[1]], [2, 1])
     assert.ok((lengths[0] ?? 0) >= 2)
   },
   async 'tells a listener nothing after its subscription ended, and the others all the same'({ journal }) {
-    const told = { once: 0, never: 0, always: 0 }
+    const told = { once: 0, never: 0 }
+    const always = new Told<string>()
     const endNever = journal.subscribe(() => told.never++)
     const endOnce = journal.subscribe(() => {
       told.once++
       endOnce()
     })
-    journal.subscribe(() => told.always++)
+    journal.subscribe((flowRunId) => always.add(flowRunId))
     endNever()
     endNever()
-    await create(journal, 'a')
-    await create(journal, 'b')
-    assert.deepEqual(told, { once: 1, never: 0, always: 2 })
+    await journal.summary('a')
+    for (const id of ['a', 'b', 'c']) await create(journal, id)
+    assert.deepEqual(await always.atLeast(3), ['a', 'b', 'c'])
+    assert.deepEqual(told, { once: 1, never: 0 })
+  },
+  async 'shows every node at once what was appended by another'({ journal, others = journal }) {
+    await create(journal, 'run')
+    await assertHolds(others, 'run', [claimed(), rootSubmitted('run')])
+    await append(others, { flowRunId: 'run', expected: 2, epoch: 2, entries: [claimed(2, 'node-b')] })
+    assert.equal((await journal.summary('run'))?.node, 'node-b')
+    const answer = await append(journal, { flowRunId: 'run', expected: 2, epoch: 1, entries: [note('late')] })
+    assert.deepEqual(answer, { refused: true, position: 3 })
+    assert.deepEqual(await namesOf(journal, { limit: 10, node: 'node-b' }), ['run'])
+    await others.delete('run')
+    assert.deepEqual(await journal.read('run', 1, 10), [])
   },
   async 'rejects every call after it was closed, and may be closed again'({ journal }) {
     await create(journal, 'run')

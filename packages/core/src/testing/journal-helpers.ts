@@ -7,6 +7,8 @@ import { claimed, comparable, rootSubmitted } from './journal-entries.ts'
 /** A journal that a suite opens, new and empty. @public */
 export interface OpenedJournal extends Opened {
   readonly journal: Journal
+  /** What another node has of it; default the same. */
+  readonly others?: Journal
 }
 
 /** Appends, and answers by a promise also where the adapter throws. */

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import type { Mailbox, MailMessage } from '../ports/mailbox.ts'
-import { casesOf, type ConformanceCase, type Opened } from './conformance.ts'
+import { casesOf, Told, type ConformanceCase, type Opened } from './conformance.ts'
 
 /** A mailbox that a suite opens, new and empty. @public */
 export interface OpenedMailbox extends Opened {
   readonly mailbox: Mailbox
+  /** What another node has of it; default the same. */
+  readonly others?: Mailbox
 }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
@@ -91,44 +93,81 @@ export function mailboxConformance(make: () => Promise<OpenedMailbox>): Conforma
       await mailbox.send(messageOf('run', 'a', 'anew'))
       await assertPending(mailbox, 'run', [messageOf('run', 'a', 'anew')])
     },
-    async 'tells every listener of each message once, in the order of sending'({ mailbox }) {
-      const told: string[] = []
-      const others: string[] = []
+    async 'tells every listener of each message once, in the order of sending'({
+      mailbox,
+      others = mailbox,
+    }) {
+      const told = new Told<string>()
+      const otherTold = new Told<string>()
       await mailbox.send(messageOf('run', 'before'))
-      mailbox.subscribe((message) => told.push(shown(message)))
-      mailbox.subscribe(({ id }) => others.push(id))
-      // What was asked before is done: a listener elsewhere may be told from a moment after the call on.
-      await mailbox.pending('run')
+      mailbox.subscribe((message) => told.add(shown(message)))
+      others.subscribe(({ id }) => otherTold.add(id))
+      // What was asked before is done: a listener may be told from a moment after the call on.
+      await Promise.all([mailbox.pending('run'), others.pending('run')])
       const messages = [messageOf('run', 'z'), messageOf('other', 'a'), messageOf('run', 'b')]
       for (const message of messages) await mailbox.send(message)
       await mailbox.send(messageOf('run', 'z', 'again'))
       await mailbox.confirm('run', 'z')
-      assert.deepEqual(told, messages.map(shown))
-      assert.deepEqual(others, ['z', 'a', 'b'])
+      await mailbox.send(messageOf('run', 'last'))
+      assert.deepEqual(await told.atLeast(4), [...messages, messageOf('run', 'last')].map(shown))
+      assert.deepEqual(await otherTold.atLeast(4), ['z', 'a', 'b', 'last'])
     },
-    async 'has stored what it tells a listener of'({ mailbox }) {
-      const reads: Promise<readonly MailMessage[]>[] = []
-      mailbox.subscribe(({ flowRunId }) => reads.push(mailbox.pending(flowRunId)))
-      await mailbox.pending('run')
+    async 'tells a listener that names itself of what is for it, and of what is for nobody in particular'({
+      mailbox,
+      others = mailbox,
+    }) {
+      const told = { a: new Told<string>(), b: new Told<string>(), all: new Told<string>() }
+      mailbox.subscribe(({ id }) => told.a.add(id), 'a')
+      others.subscribe(({ id }) => told.b.add(id), "it's b.* >")
+      others.subscribe(({ id }) => told.all.add(id))
+      await Promise.all([mailbox.pending('run'), others.pending('run')])
+      await mailbox.send({ ...messageOf('run', 'for-a'), owner: 'a' })
+      await others.send({ ...messageOf('run', 'for-b'), owner: "it's b.* >" })
+      await others.send({ ...messageOf('run', 'for-gone'), owner: 'gone' })
+      await mailbox.send(messageOf('run', 'for-anybody'))
+      const isLast = (ids: readonly string[]): boolean => ids.includes('for-anybody')
+      // An adapter may tell it of the others' as well.
+      assert.ok((await told.a.until(isLast)).includes('for-a'))
+      assert.ok((await told.b.until(isLast)).includes('for-b'))
+      assert.deepEqual(await told.all.atLeast(4), ['for-a', 'for-b', 'for-gone', 'for-anybody'])
+      const ids = (await others.pending('run')).map(({ id }) => id)
+      assert.deepEqual(ids, ['for-a', 'for-b', 'for-gone', 'for-anybody'])
+    },
+    async 'takes a message of one id once, whoever it is for'({ mailbox, others = mailbox }) {
+      const told = new Told<string>()
+      others.subscribe((message) => told.add(shown(message)))
+      await others.pending('run')
+      await mailbox.send({ ...messageOf('run', 'a', 'first'), owner: 'a' })
+      await mailbox.send({ ...messageOf('run', 'a', 'again'), owner: 'b' })
+      await others.send(messageOf('run', 'a', 'once more'))
+      await others.send(messageOf('run', 'b'))
+      const expected = [messageOf('run', 'a', 'first'), messageOf('run', 'b')]
+      assert.deepEqual(await told.atLeast(2), expected.map(shown))
+      await assertPending(mailbox, 'run', expected)
+    },
+    async 'has stored what it tells a listener of'({ mailbox, others = mailbox }) {
+      const reads = new Told<Promise<readonly MailMessage[]>>()
+      others.subscribe(({ flowRunId }) => reads.add(others.pending(flowRunId)))
+      await others.pending('run')
       await mailbox.send(messageOf('run', 'a'))
-      assert.deepEqual(
-        (await Promise.all(reads)).map((pending) => pending.map(shown)),
-        [[shown(messageOf('run', 'a'))]],
-      )
+      const [pending] = await Promise.all(await reads.atLeast(1))
+      assert.deepEqual(pending?.map(shown), [shown(messageOf('run', 'a'))])
     },
     async 'tells a listener nothing after its subscription ended, and the others all the same'({ mailbox }) {
-      const told = { once: 0, never: 0, always: 0 }
+      const told = { once: 0, never: 0 }
+      const always = new Told<string>()
       const endNever = mailbox.subscribe(() => told.never++)
       const endOnce = mailbox.subscribe(() => {
         told.once++
         endOnce()
       })
-      mailbox.subscribe(() => told.always++)
+      mailbox.subscribe(({ id }) => always.add(id))
       endNever()
       endNever()
       await mailbox.pending('run')
-      for (const id of ['a', 'b']) await mailbox.send(messageOf('run', id))
-      assert.deepEqual(told, { once: 1, never: 0, always: 2 })
+      for (const id of ['a', 'b', 'c']) await mailbox.send(messageOf('run', id))
+      assert.deepEqual(await always.atLeast(3), ['a', 'b', 'c'])
+      assert.deepEqual(told, { once: 1, never: 0 })
     },
     async 'stores only the bytes of a view, and is untouched by what callers do to them'({ mailbox }) {
       const bytes = text('xxcontentxx')

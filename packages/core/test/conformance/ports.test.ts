@@ -218,7 +218,7 @@ describe('memoryMailbox', () => {
   ])('the suite refuses a mailbox that %s', async (_, broken) => {
     const cases = mailboxConformance(async () => {
       const mailbox = memoryMailbox()
-      return { mailbox: { ...mailbox, ...broken(mailbox) } }
+      return { mailbox: { ...mailbox, ...broken(mailbox) }, patienceMs: 500 }
     })
     const ends = await Promise.allSettled(cases.map(({ run }) => run()))
     expect(ends.map(({ status }) => status)).toContain('rejected')

@@ -1,0 +1,150 @@
+import { JournalError, UsageError } from '../base/errors.ts'
+import { memoryCache } from '../ports/cache.ts'
+import { memoryMailbox } from '../ports/mailbox.ts'
+import { memoryJournal } from '../ports/memory-journal.ts'
+import type { NodeInfo } from '../ports/nodes.ts'
+import type { Station, Transport, TransportHost } from '../ports/transport.ts'
+import { StationJournal, stationCache, stationMailbox } from './journal.ts'
+import { Members } from './nodes.ts'
+import { settingsOf, type MemorySettings, type MemoryTransportOptions } from './options.ts'
+import { Queues } from './queue.ts'
+import { Registry } from './register.ts'
+import { Wire } from './wire.ts'
+import { World } from './world.ts'
+
+/**
+ * A cluster in one process: the engines that are given the same object are its nodes. They must share one time; with a
+ * `virtualClock` everything happens in the same order for the same seeds.
+ *
+ * @public
+ */
+export interface MemoryTransport extends Transport {
+  /**
+   * Cuts a node off: nothing reaches it, and nothing comes from it, though it goes on. Soon it is told that it was cut off, and
+   * the others that it is lost.
+   *
+   * @throws UsageError `INVALID_OPTION` where there is no such node
+   */
+  partition(node: string): void
+  /** Ends that; it is there again. @throws UsageError `INVALID_OPTION` where there is no such node */
+  heal(node: string): void
+  /**
+   * What happens to the others when a process is killed: none of the node's calls is answered any more, and nothing reaches it;
+   * soon the others hear that it is lost, and get what it had taken from queues. The engine itself is to be forgotten.
+   *
+   * @throws UsageError `INVALID_OPTION` where there is no such node
+   */
+  crash(node: string): void
+}
+
+/**
+ * Makes a transport in this process's memory, for tests and for trying things out: several engines are nodes of one cluster,
+ * and what goes wrong between them goes wrong by chance, from a seed.
+ *
+ * @throws {@link UsageError} `INVALID_OPTION`, `INVALID_DURATION`
+ * @public
+ */
+export function memoryTransport(options: MemoryTransportOptions = {}): MemoryTransport {
+  return new Cluster(settingsOf(options))
+}
+
+class Cluster implements MemoryTransport {
+  readonly name = 'memory'
+  readonly #settings: MemorySettings
+  readonly #world: World
+  readonly #journal
+  readonly #mailbox = memoryMailbox()
+  readonly #cache = memoryCache()
+  readonly #wires = new Set<Wire>()
+  readonly #members = new Members()
+  readonly #queues = new Queues()
+  readonly #registry = new Registry()
+  /** What nodes that are cut off were known by. */
+  readonly #lost = new Map<Wire, readonly [string, NodeInfo][]>()
+
+  constructor(settings: MemorySettings) {
+    this.#settings = settings
+    this.#world = new World(settings)
+    this.#journal = memoryJournal(settings.keep === undefined ? {} : { keep: settings.keep })
+  }
+
+  open(host: TransportHost): Station {
+    const wire = new Wire(this.#world, host)
+    this.#wires.add(wire)
+    const nodes = this.#members.at(wire)
+    const mailbox = stationMailbox(wire, this.#mailbox)
+    const cache = stationCache(wire, this.#cache)
+    let closed: Promise<void> | undefined
+    return {
+      journal: new StationJournal(wire, this.#journal, { mailbox, nodes, cache }),
+      mailbox,
+      nodes,
+      cache,
+      queue: this.#queues.at(wire),
+      register: this.#registry.at(wire),
+      close: () => (closed ??= this.#close(wire)),
+    }
+  }
+
+  partition(node: string): void {
+    const { lostAfterMs, leaseMs } = this.#settings
+    for (const wire of this.#wiresOf(node)) {
+      if (wire.state !== 'up') continue
+      wire.cut()
+      const { cuts } = wire
+      this.#queues.cut(wire, leaseMs)
+      this.#world.after(lostAfterMs, () => {
+        if (wire.state !== 'cut' || wire.cuts !== cuts) return
+        this.#lost.set(wire, this.#members.namesOf(wire))
+        this.#members.lose(wire)
+        const message = `node ${node} was cut off from the others, and is taken for lost`
+        wire.host.cutOff(new JournalError('JOURNAL_UNAVAILABLE', message, { details: { node } }))
+      })
+    }
+  }
+
+  heal(node: string): void {
+    for (const wire of this.#wiresOf(node)) {
+      if (wire.state !== 'cut') continue
+      wire.heal()
+      this.#members.return(wire, this.#lost.get(wire) ?? [])
+      this.#lost.delete(wire)
+      this.#queues.heal(wire)
+    }
+  }
+
+  crash(node: string): void {
+    const { lostAfterMs, leaseMs } = this.#settings
+    for (const wire of this.#wiresOf(node)) {
+      wire.end('dead')
+      this.#wires.delete(wire)
+      this.#queues.leave(wire, leaseMs)
+      this.#world.after(lostAfterMs, () => this.#members.lose(wire))
+    }
+  }
+
+  async #close(wire: Wire): Promise<void> {
+    const { lostAfterMs, leaseMs } = this.#settings
+    if (wire.state === 'up') {
+      await wire.call(() => {
+        this.#queues.leave(wire, 0)
+        this.#members.lose(wire)
+      })
+    }
+    if (wire.state === 'dead') return
+    if (wire.state === 'cut') {
+      // Nobody hears of it.
+      this.#queues.leave(wire, leaseMs)
+      this.#world.after(lostAfterMs, () => this.#members.lose(wire))
+      this.#lost.delete(wire)
+    }
+    wire.end('closed')
+    this.#wires.delete(wire)
+  }
+
+  #wiresOf(node: string): readonly Wire[] {
+    const wires = [...this.#wires].filter(({ host }) => host.node === node)
+    if (wires.length > 0) return wires
+    throw new UsageError('INVALID_OPTION', `there is no node ${node} that is open`, { details: { node } })
+  }
+}
