@@ -1,5 +1,5 @@
 import { access, constants, readdir } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, dirname, join } from 'node:path'
 import { cacheFolder } from './cache.ts'
 import { fetchFromDebian } from './debian.ts'
 import { NatsServerError } from './errors.ts'
@@ -43,7 +43,7 @@ const found = new Map<ServerVersion, Promise<string>>()
 /**
  * Finds a nats-server, and gets one where there is none. Looked at in this order: the environment
  * (`TROUPE_NATS_SERVER_OLDEST`, `TROUPE_NATS_SERVER_NEWEST`, `TROUPE_NATS_SERVER`), the cache folder (the newest that fits),
- * the PATH with /usr/sbin, Debian's packages.
+ * the PATH (with `/usr/sbin` where `/usr/bin` is on it), Debian's packages.
  *
  * @param version - Default `any`.
  * @returns The path of a binary that runs.
@@ -113,10 +113,10 @@ async function fromCache(cache: string, fits: Wanted['fits']): Promise<string | 
 }
 
 async function fromPath(fits: Wanted['fits']): Promise<string | undefined> {
+  const path = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
   // Debian installs it to sbin, which is not on everybody's PATH.
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
-  for (const folder of folders) {
-    if (folder === '') continue
+  const system = path.filter((folder) => basename(folder) === 'bin').map((bin) => join(dirname(bin), 'sbin'))
+  for (const folder of [...path, ...system]) {
     const binary = join(folder, 'nats-server')
     const runs = await access(binary, constants.X_OK).then(
       () => true,
