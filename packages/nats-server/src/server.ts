@@ -14,12 +14,12 @@ import { freePorts } from './ports.ts'
 export interface ServerOptions {
   /** Default `any`. */
   readonly version?: ServerVersion
-  /** A text of configuration. Ports, JetStream and its folder stand on the command line, so they need not be in it. */
+  /** A text of configuration. Address, ports and JetStream stand on the command line, so they need not be in it. */
   readonly config?: string
   /** A file of configuration, instead of a text. */
   readonly configFile?: string
-  /** Default true. */
-  readonly jetstream?: boolean
+  /** Default true. `'configured'` where the configuration has a `jetstream` block; a relative folder is then in `folder`. */
+  readonly jetstream?: boolean | 'configured'
   /** The port for clients. Default: one that is free. */
   readonly port?: number
   /** More arguments of the command line. */
@@ -35,7 +35,9 @@ export interface NatsServer {
   /** The process that runs, or that ran last. */
   readonly pid: number
   readonly running: boolean
-  /** JetStream's folder. */
+  /** Where the server works; removed by `stop`. */
+  readonly folder: string
+  /** JetStream's folder, where the configuration names no other. */
   readonly storeDir: string
   /** All that the server logged, of all its processes. */
   readonly log: string
@@ -95,9 +97,9 @@ export class Server implements NatsServer {
   readonly port: number
   readonly url: string
   readonly monitorUrl: string
+  readonly folder: string
   readonly storeDir: string
   readonly #binary: string
-  readonly #folder: string
   readonly #args: readonly string[]
   #child: ChildProcess | undefined
   #log = ''
@@ -107,12 +109,12 @@ export class Server implements NatsServer {
     this.port = ports.client
     this.url = `nats://127.0.0.1:${ports.client}`
     this.monitorUrl = `http://127.0.0.1:${ports.monitor}`
-    this.#folder = mkdtempSync(join(tmpdir(), 'troupe-nats-'))
-    this.storeDir = join(this.#folder, 'store')
+    this.folder = mkdtempSync(join(tmpdir(), 'troupe-nats-'))
+    this.storeDir = join(this.folder, 'store')
 
     let { configFile } = options
     if (options.config !== undefined) {
-      configFile = join(this.#folder, 'nats.conf')
+      configFile = join(this.folder, 'nats.conf')
       writeFileSync(configFile, options.config)
     }
     this.#args = [
@@ -123,7 +125,7 @@ export class Server implements NatsServer {
       String(ports.client),
       '--http_port',
       String(ports.monitor),
-      ...(options.jetstream === false ? [] : ['--jetstream', '--store_dir', this.storeDir]),
+      ...((options.jetstream ?? true) === true ? ['--jetstream', '--store_dir', this.storeDir] : []),
       ...(options.args ?? []),
     ]
   }
@@ -144,7 +146,10 @@ export class Server implements NatsServer {
 
   async start(): Promise<void> {
     const begin = this.#log.length
-    const child = spawn(this.#binary, this.#args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(this.#binary, this.#args, {
+      cwd: this.folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
     this.#child = child
     alive.add(this)
     endWithThisProcess()
@@ -208,7 +213,7 @@ export class Server implements NatsServer {
 
   #remove(): void {
     alive.delete(this)
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 3 })
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 
