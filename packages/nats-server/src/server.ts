@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly jetstream?: boolean | 'configured'
   /** The port for clients. Default: one that is free. */
   readonly port?: number
+  /** More of the environment. */
+  readonly env?: Readonly<Record<string, string>>
   /** More arguments of the command line. */
   readonly args?: readonly string[]
 }
@@ -101,6 +103,7 @@ export class Server implements NatsServer {
   readonly storeDir: string
   readonly #binary: string
   readonly #args: readonly string[]
+  readonly #env: NodeJS.ProcessEnv
   #child: ChildProcess | undefined
   #log = ''
 
@@ -112,6 +115,7 @@ export class Server implements NatsServer {
     this.folder = mkdtempSync(join(tmpdir(), 'troupe-nats-'))
     this.storeDir = join(this.folder, 'store')
 
+    this.#env = { ...process.env, ...options.env }
     let { configFile } = options
     if (options.config !== undefined) {
       configFile = join(this.folder, 'nats.conf')
@@ -148,6 +152,7 @@ export class Server implements NatsServer {
     const begin = this.#log.length
     const child = spawn(this.#binary, this.#args, {
       cwd: this.folder,
+      env: this.#env,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     this.#child = child
