@@ -1,6 +1,6 @@
 import type { RunError } from '../base/errors.ts'
 import type { Attempt } from './attempt.ts'
-import type { Claim, Claimant } from './limits.ts'
+import type { Claim, Claimant } from './limit-queue.ts'
 import { limitDeadlockError, waitedTooLongError } from './run-errors.ts'
 import type { Held } from './rare.ts'
 import type { Hit, Seeker } from './results.ts'
@@ -17,7 +17,8 @@ export interface Admitting {
 /** Whether anything but a run's upstreams and its runner has a say in its beginning. */
 export function needsAdmission(run: Run): boolean {
   const { caching, waitTimeoutMs } = run.definition.settings
-  return caching !== undefined || waitTimeoutMs !== undefined || limitsOf(run) !== undefined
+  if (caching !== undefined || waitTimeoutMs !== undefined) return true
+  return run.host.limits.opening !== undefined || limitsOf(run) !== undefined
 }
 
 /** Whether the next attempt may begin at once, with what the run holds. */
@@ -49,6 +50,10 @@ export class Admission implements Held, Claimant, Seeker<Run> {
     this.run = attempt.run
     this.#attempt = attempt
     this.#admitting = admitting
+  }
+
+  get id(): string {
+    return this.run.id
   }
 
   get priority(): number {
@@ -115,6 +120,13 @@ export class Admission implements Held, Claimant, Seeker<Run> {
 
   #claimSlots(): void {
     const { run } = this
+    const { opening } = run.host.limits
+    if (opening !== undefined) {
+      void opening.then(() => {
+        if (!this.gone) this.#claimSlots()
+      })
+      return
+    }
     const limits = limitsOf(run)
     if (limits === undefined) {
       this.#admitting.admitted(this.#attempt)
@@ -124,7 +136,13 @@ export class Admission implements Held, Claimant, Seeker<Run> {
     if (this.gone) return
     this.#claim = claim
     if (claim.granted) this.#admitting.admitted(this.#attempt)
-    else if (run.stateName !== 'AwaitingConcurrencySlot') run.move({ type: 'awaitSlot' }, claim.waitsFor)
+    else if (!claim.isAsking) this.slotsAwaited()
+  }
+
+  slotsAwaited(): void {
+    const { run } = this
+    const words = this.#claim?.waitsFor
+    if (!this.gone && run.stateName !== 'AwaitingConcurrencySlot') run.move({ type: 'awaitSlot' }, words)
   }
 
   slotsGranted(): void {

@@ -69,3 +69,10 @@ export function invalid(option: string, expected: string, got: unknown): never {
     details: { option },
   })
 }
+
+/** What it allows, such as `5 at once, 10 per 1000 ms`. */
+export function wordsOf({ concurrency, rate }: Limit): string {
+  const slots = concurrency === undefined ? [] : [`${concurrency} at once`]
+  const starts = rate === undefined ? [] : [`${rate.count} per ${inWords(rate.per)}`]
+  return [...slots, ...starts].join(', ')
+}

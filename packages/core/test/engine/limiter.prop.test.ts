@@ -2,7 +2,8 @@ import { virtualClock } from '@troupe/core/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Limit, LimitState } from '../../src/engine/limit.ts'
-import { Limiter, type Claim, type Claimant } from '../../src/engine/limits.ts'
+import type { Claim, Claimant } from '../../src/engine/limit-queue.ts'
+import { Limiter } from '../../src/engine/limits.ts'
 
 const tags = ['a', 'b', 'c'] as const
 type Tag = (typeof tags)[number]
@@ -72,6 +73,14 @@ class Waiter implements Claimant {
 
   get run(): this {
     return this
+  }
+
+  get id(): string {
+    return `#${this.order}`
+  }
+
+  slotsAwaited(): void {
+    throw new Error('nobody else is asked here')
   }
 
   holding(): readonly object[] {
@@ -370,6 +379,8 @@ describe('Limiter', () => {
               priority: 0,
               order: number,
               run: {},
+              id: `#${number}`,
+              slotsAwaited: () => undefined,
               slotsGranted: () => void order.push(number),
               holding: () => [],
               deadlocked: () => undefined,
@@ -399,6 +410,8 @@ describe('Limiter', () => {
     for (let order = 0; order < waiting; order++)
       limiter.claim(limits, {
         run: {},
+        id: `#${order}`,
+        slotsAwaited: () => undefined,
         get priority() {
           asked++
           return 0
@@ -452,6 +465,14 @@ class Node implements Claimant {
 
   get run(): this {
     return this
+  }
+
+  get id(): string {
+    return `#${this.order}`
+  }
+
+  slotsAwaited(): void {
+    throw new Error('nobody else is asked here')
   }
 
   get priority(): number {

@@ -1,0 +1,71 @@
+import type { Clock } from '../ports/clock.ts'
+import type { Random } from '../ports/random.ts'
+
+/** How long to wait before a write that another one came before is tried again, and how long at the most. */
+const refusedMs = [2, 250] as const
+/** The same where the store did not answer. */
+const failedMs = [50, 2_000] as const
+
+/**
+ * Waits between two tries, longer each time, and never as long as others do. Knows when to speak of an error: once, until
+ * something works again.
+ */
+export class Pauses {
+  readonly #clock: Clock
+  readonly #random: Random
+  #refusals = 0
+  #failures = 0
+  readonly #waking = new Set<() => void>()
+  #isStopped = false
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock
+    this.#random = random
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped
+  }
+
+  worked(): void {
+    this.#refusals = 0
+    this.#failures = 0
+  }
+
+  async refused(): Promise<void> {
+    await this.wait(this.#longer(this.#refusals++, refusedMs))
+  }
+
+  async failed(error: unknown, report: (error: unknown) => void): Promise<void> {
+    if (this.#failures === 0 && !this.#isStopped) report(error)
+    await this.wait(this.#longer(this.#failures++, failedMs))
+  }
+
+  #longer(times: number, [first, most]: readonly [number, number]): number {
+    return this.jittered(Math.min(most, first * 2 ** times))
+  }
+
+  /** From half of it to one and a half. */
+  jittered(ms: number): number {
+    return ms * (0.5 + this.#random.number())
+  }
+
+  wait(ms: number): Promise<void> {
+    if (this.#isStopped) return Promise.resolve()
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        stop()
+        this.#waking.delete(wake)
+        resolve()
+      }
+      const stop = this.#clock.at(this.#clock.now() + ms, wake)
+      this.#waking.add(wake)
+    })
+  }
+
+  /** Nobody waits any more. */
+  stop(): void {
+    this.#isStopped = true
+    for (const wake of this.#waking) wake()
+  }
+}
