@@ -38,7 +38,11 @@ export class SharedClaim {
   #stopTimer: (() => void) | undefined
   #heldInVain = 0
 
-  constructor(limits: readonly SharedLimit[], claimant: SlotClaimant, time: { clock: Clock; random: Random }) {
+  constructor(
+    limits: readonly SharedLimit[],
+    claimant: SlotClaimant,
+    time: { clock: Clock; random: Random },
+  ) {
     this.#claimant = claimant
     this.#clock = time.clock
     this.#random = time.random

@@ -172,4 +172,3 @@ export class Limiter implements Limits {
     if (isBlocked) this.#deadlocks.check()
   }
 }
-

@@ -26,6 +26,12 @@ interface Waiting {
 }
 
 /**
+ * How many messages of a flow run are remembered: one that comes again comes soon. Later it would do no harm, for the attempts
+ * that it tells of have ended; it would only be kept.
+ */
+const newestKnown = 10_000
+
+/**
  * What workers report of task runs, from the mailboxes of their flow runs to the task runners that wait for it. What comes
  * before its task run is there again, in a flow run that this engine has just taken over, is kept for it.
  */
@@ -34,7 +40,7 @@ export class WorkerReports {
   readonly #listeners = new Map<string, Listener>()
   /** By flow run, then by attempt. */
   readonly #waiting = new Map<string, Map<string, Waiting[]>>()
-  /** Messages of live flow runs that came and are not forgotten yet: they may come again. */
+  /** Messages of live flow runs that came: they may come again. */
   readonly #known = new Map<string, Set<string>>()
 
   constructor(host: Host) {
@@ -66,6 +72,7 @@ export class WorkerReports {
     if (known === undefined) this.#known.set(root.id, (known = new Set()))
     if (known.has(message.id)) return
     known.add(message.id)
+    if (known.size > newestKnown) for (const oldest of known) if (known.delete(oldest)) break
     let reports: readonly WorkerReport[]
     try {
       reports = unpackReports(message.body)
