@@ -73,6 +73,7 @@ export type {
 } from './ports/journal.ts'
 export { memoryMailbox, type Mailbox, type MailMessage } from './ports/mailbox.ts'
 export { closeOnSignals, type CloseOnSignalsOptions } from './engine/close-on-signals.ts'
+export type { ReleaseOptions } from './engine/release.ts'
 export type { NamedFlow } from './engine/named-flow.ts'
 export type { Serve } from './engine/serve-options.ts'
 export type { ClusterNodes, NodeInfo, Nodes } from './ports/nodes.ts'

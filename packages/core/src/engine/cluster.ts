@@ -1,21 +1,19 @@
-import type { Clock } from '../ports/clock.ts'
 import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
 import type { Mail } from './mail.ts'
 import { Questions } from './questions.ts'
 import { remoteHost } from './remote-host.ts'
-import { FlowServer, servedName, type FlowServerHost } from './serve-flows.ts'
+import type { SendOrder } from './send-order.ts'
+import { sendRun, type SendHost, type Sent } from './send-run.ts'
+import { FlowServer, offerRun, servedName, type FlowServerHost } from './serve-flows.ts'
 import type { Served } from './serve-options.ts'
 import { sweep } from './sweep.ts'
-import type { Random } from '../ports/random.ts'
 
 /** How often a node that serves flows looks for flow runs that nobody has: what a lost message would leave. */
 const reconcileMs = 15_000
 
-export interface ClusterHost extends FlowServerHost {
-  readonly clock: Clock
-  readonly random: Random
+export interface ClusterHost extends FlowServerHost, SendHost {
   readonly mail: Mail
 }
 
@@ -37,6 +35,8 @@ export class Cluster {
   /** There where queues are served. */
   readonly #worker: NodeWorker | undefined
   readonly #station: Station
+  /** Flow runs whose journals are being created for others to go on with. */
+  readonly #sent = new Set<string>()
   #stopTimer: (() => void) | undefined
   #stopped = false
 
@@ -80,6 +80,27 @@ export class Cluster {
       ...[...tasks].map((name) => ({ of: 'task', name }) as const),
       ...[...flows].map((name) => ({ of: 'flow', name }) as const),
     ])
+  }
+
+  /** Starts a flow run on whichever node serves its flow. @throws UsageError `INVALID_OPTION`; CodecError `NOT_ENCODABLE` */
+  send(order: SendOrder): Sent {
+    const sent = sendRun(this.#host, this.#station, order)
+    const { id } = sent.target
+    this.#sent.add(id)
+    const over = (): void => void this.#sent.delete(id)
+    sent.created.then(over, over)
+    return sent
+  }
+
+  /** Whether the journal of a flow run is about to be there. */
+  isExpected(flowRunId: string): boolean {
+    return this.#sent.has(flowRunId)
+  }
+
+  /** Offers a flow run that nobody has. */
+  async offer(flowRunId: string): Promise<void> {
+    const summary = await this.#host.journal.summary(flowRunId)
+    if (summary !== undefined) await offerRun(this.#station.queue, summary)
   }
 
   /** Takes no more flow runs. Resolves when what was being claimed is claimed, or with the others. */

@@ -17,7 +17,7 @@ import { forkRun, type ForkOptions } from './fork.ts'
 import type { Limits } from './limits.ts'
 import type { Progress } from './progress.ts'
 import { namedOrder, type NamedFlow } from './named-flow.ts'
-import { releaseRun } from './release.ts'
+import { releaseRun, type ReleaseOptions } from './release.ts'
 import { pageOf, queryOf, type ListOptions, type RunPage } from './list-options.ts'
 import { exportRun, importRun, type ExportOptions, type ImportOptions } from './run-file.ts'
 import { replayRun, type ReplayOptions, type ReplayReport } from './replay-run.ts'
@@ -109,7 +109,7 @@ export interface Engine {
    *
    * @throws JournalError `RUN_NOT_FOUND`; UsageError `INVALID_OPTION` where it was not set aside, and what `fork` gives (rejects)
    */
-  release(id: string): Promise<FlowRunHandle<unknown>>
+  release(id: string, options?: ReleaseOptions): Promise<FlowRunHandle<unknown>>
   /**
    * Makes a task runner ready for tasks, so that the first runs need not wait for it: threads are started, and load the
    * modules of the tasks. Resolves when they have.
@@ -184,7 +184,9 @@ class EngineFace implements Engine {
   }
 
   async #runByName(flow: string | NamedFlow, args: readonly unknown[]): Promise<AnyRunHandle> {
-    const { target, created } = this[inside].send(namedOrder(flow, args))
+    const order = namedOrder(flow, args)
+    this[inside].checkOpen()
+    const { target, created } = this[inside].clusterFor(order.name).send(order)
     await created
     return handle(target)
   }
@@ -225,8 +227,8 @@ class EngineFace implements Engine {
     return handle(await forkRun(this[inside], id, options)) as FlowRunHandle<unknown>
   }
 
-  async release(id: string): Promise<FlowRunHandle<unknown>> {
-    return handle(await releaseRun(this[inside], id)) as FlowRunHandle<unknown>
+  async release(id: string, options: ReleaseOptions = {}): Promise<FlowRunHandle<unknown>> {
+    return handle(await releaseRun(this[inside], id, options)) as FlowRunHandle<unknown>
   }
 
   async warm(runner: TaskRunner, tasks: readonly AnyTask[] = []): Promise<void> {

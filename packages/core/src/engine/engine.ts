@@ -45,8 +45,6 @@ import { conflictError, subflowEnded, takeOver } from './roots.ts'
 import { liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import type { Attempt } from './attempt.ts'
-import type { SendOrder } from './send-order.ts'
-import { sendRun, type Sent } from './send-run.ts'
 import { checkServe } from './serve-options.ts'
 import { Steering } from './steering.ts'
 import { submit } from './submit.ts'
@@ -77,8 +75,6 @@ export class Engine implements RunHost {
   /** For what follows runs. */
   readonly #followed: Journal
   readonly #cluster: Cluster | undefined
-  /** Flow runs whose journals are being created for others to go on with. */
-  readonly #sent = new Set<string>()
   freshTurn = 0
   closing = false
   /** Why it was closed, where it could not be open. */
@@ -338,7 +334,7 @@ export class Engine implements RunHost {
     const sink = { report: (error: unknown) => this.report(error, undefined), closers: this.#closers }
     return watchBy(
       this.#followed,
-      { filter, options, isLive: (id) => this.#live.has(id) || this.#sent.has(id) },
+      { filter, options, isLive: (id) => this.#live.has(id) || this.#cluster?.isExpected(id) === true },
       sink,
     )
   }
@@ -366,18 +362,11 @@ export class Engine implements RunHost {
     return recoverOne(this, flowRunId)
   }
 
-  /** Starts a flow run on whichever node serves its flow. @throws UsageError `NO_TRANSPORT`, `ENGINE_CLOSED` */
-  send(order: SendOrder): Sent {
-    this.checkOpen()
-    if (this.#station !== undefined) return sendRun(this, this.#station, order)
-    const message = `${order.name} is to run on another node, and this engine has no transport`
-    throw new UsageError('NO_TRANSPORT', `${message}: createEngine({ transport })`)
-  }
-
-  expects(flowRunId: string, created: Promise<unknown>): void {
-    this.#sent.add(flowRunId)
-    const over = (): void => void this.#sent.delete(flowRunId)
-    created.then(over, over)
+  /** @param what - What is to run on another node. @throws UsageError `NO_TRANSPORT` */
+  clusterFor(what: string): Cluster {
+    if (this.#cluster !== undefined) return this.#cluster
+    const message = `${what} is to run on another node, and this engine has no transport: createEngine({ transport })`
+    throw new UsageError('NO_TRANSPORT', message)
   }
 
   get elsewhere(): ElsewhereHost {

@@ -13,7 +13,10 @@ import { readHistory } from './read-journal.ts'
 import { renamedTree } from './renamed-tree.ts'
 import { recoverRoot } from './roots.ts'
 import { asRoot, checkId, ownedBy, type CopyHost } from './run-file.ts'
-import type { Run } from './run.ts'
+import type { Target } from '../runs/current-body.ts'
+import { inWords } from '../base/words.ts'
+import type { SendOrder } from './send-order.ts'
+import type { Sent } from './send-run.ts'
 import { storedOptions, withStored } from './stored-options.ts'
 
 /** How a flow run is forked. @public */
@@ -25,37 +28,59 @@ export interface ForkOptions {
   readonly from?: number
   /** The flow to go on with, of the same name: one with other options, or of another version. Default the one that is defined. */
   readonly flow?: AnyFlow
+  /**
+   * `'any'`: the new run goes on at whichever node of the engine's transport serves the flow, whose code need not be in this
+   * process. Default `'here'`, at this engine.
+   */
+  readonly on?: 'here' | 'any'
   /** Id of the new run: up to 64 letters, digits, `-` and `_`; default a random one. */
   readonly id?: string
 }
 
+interface ForkHost extends CopyHost {
+  /** @throws UsageError `NO_TRANSPORT` */
+  clusterFor(what: string): { offer(flowRunId: string): Promise<void>; send(order: SendOrder): Sent }
+}
+
 /** Starts a flow run that begins with what another one did. */
-export async function forkRun(host: CopyHost, id: string, options: ForkOptions): Promise<Run> {
+export async function forkRun(host: ForkHost, id: string, options: ForkOptions): Promise<Target> {
   host.checkOpen()
-  const { from, flow } = options
-  const known = ['from', 'flow', 'id']
+  const { from, flow, on = 'here' } = options
+  const known = ['from', 'flow', 'on', 'id']
   const unknown = Object.keys(options).find((option) => !known.includes(option))
   if (unknown !== undefined) throw invalid(unknown, `fork has no option \`${unknown}\``)
   if (options.id !== undefined) checkId(options.id)
+  if (on !== 'here' && on !== 'any')
+    throw invalid('on', `expected \`on\` to be 'here' or 'any', got ${inWords(on)}`)
+  if (on === 'any' && flow !== undefined)
+    throw invalid(
+      'flow',
+      "the node that goes on with the run has its own flow: leave out `flow`, or `on: 'any'`",
+    )
   const source = flowRunIdOf(id)
   const all = exchanged(identified(await readTreeNow(host, source)), host.values)
   const entries = all.get(source) ?? []
-  const definition = definitionFor(rootEntryOf(entries), flow)
+  // Where it goes on: on another node, which has the flow, or here.
+  const place =
+    on === 'any' ? host.clusterFor(`the fork of ${id}`) : definitionFor(rootEntryOf(entries), flow)
   const newId = options.id ?? newRootId(host.random)
   const cut = from === undefined ? retried(host, all) : cutAt(all, from)
   const tree = asRoot(renamedTree(cut, newId, all))
   const position = Math.min(from ?? entries.length, entries.length)
   const message = `forked from ${source} at position ${position}`
-  await createJournals(
-    host,
-    ownedBy(host, withOptionsOf(definition, tree, flow), { note: 'forked', message }),
-  )
+  const note = { note: 'forked', message } as const
+  if ('offer' in place) {
+    await createJournals(host, ownedBy({ clock: host.clock, node: '' }, tree, note))
+    await place.offer(newId)
+    return (await host.get(newId)) ?? notThere(newId)
+  }
+  await createJournals(host, ownedBy(host, withOptionsOf(place, tree, flow), note))
   const history = await readHistory(host.journal, newId)
   host.checkOpen()
   // Whoever recovers all unfinished runs may have been faster.
   const live = host.rootOf(newId)
   if (live !== undefined || history === undefined) return live ?? notThere(newId)
-  return recoverRoot(host, history, definition)
+  return recoverRoot(host, history, place)
 }
 
 function notThere(id: string): never {

@@ -2,11 +2,14 @@ import { JournalError, UsageError } from '../base/errors.ts'
 import { isTerminal, stateTypes } from '../machines/states.ts'
 import type { Target } from '../runs/current-body.ts'
 import type { Engine } from './engine.ts'
-import { forkRun } from './fork.ts'
+import { forkRun, type ForkOptions } from './fork.ts'
 import { readHistory } from './read-journal.ts'
 
+/** How a run that was set aside begins anew. @public */
+export type ReleaseOptions = Pick<ForkOptions, 'on' | 'id'>
+
 /** Begins anew, as another run, with what a poisoned one did. */
-export async function releaseRun(engine: Engine, id: string): Promise<Target> {
+export async function releaseRun(engine: Engine, id: string, options: ReleaseOptions): Promise<Target> {
   engine.checkOpen()
   const history = await readHistory(engine.journal, id)
   if (history === undefined)
@@ -18,5 +21,5 @@ export async function releaseRun(engine: Engine, id: string): Promise<Target> {
     const message = `${id} was not set aside: it is ${stateName}; released is what crashed because its host was lost too often`
     throw new UsageError('INVALID_OPTION', message, { details: { option: 'id', state: stateName } })
   }
-  return forkRun(engine, id, {})
+  return forkRun(engine, id, options)
 }

@@ -101,7 +101,7 @@ export function asRoot(tree: JournalTree): JournalTree {
 
 /** A copy that belongs to this engine: whoever recovers runs would leave one alone that another engine seems to own. */
 export function ownedBy(
-  { clock, node }: CopyHost,
+  { clock, node }: Pick<CopyHost, 'clock' | 'node'>,
   tree: JournalTree,
   note: Pick<NoteEntry, 'note' | 'message'>,
 ): JournalTree {

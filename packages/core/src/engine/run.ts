@@ -64,8 +64,8 @@ export interface RunHost extends LedgerHost {
   readonly suspendAfterMs: number | undefined
   readonly limits: Limiter
   readonly results: Results<Run>
-  /** Starts a flow run on whichever node serves its flow. @throws UsageError `NO_TRANSPORT` */
-  send(order: SendOrder): { readonly target: Target }
+  /** @param what - What is to run on another node. @throws UsageError `NO_TRANSPORT` */
+  clusterFor(what: string): { send(order: SendOrder): { readonly target: Target } }
   /** Takes a call that a body makes. @throws UsageError for misuse */
   call(definition: Definition, args: readonly unknown[], caller: Body): Target
   /** A body says how far it is. @throws UsageError `INVALID_OPTION` */

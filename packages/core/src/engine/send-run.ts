@@ -24,8 +24,6 @@ export interface SendHost {
   readonly closed: boolean
   append(append: Append): ReturnType<Journal['append']>
   report(error: unknown, run: undefined): void
-  /** A flow run's journal is about to be there. */
-  expects(flowRunId: string, created: Promise<unknown>): void
 }
 
 /** A flow run that was sent to whoever serves it. */
@@ -57,7 +55,6 @@ export function sendRun(host: SendHost, station: Station, order: SendOrder): Sen
   const created = create(host, station, { ...order, flowRunId, inputs, parametersHash })
   // Whoever awaits the run hears of it.
   created.catch(() => undefined)
-  host.expects(flowRunId, created)
   const state = { type: 'PENDING', name: 'Pending', at } as const
   const names = { kind: 'flow', name, runName: order.runName ?? name } as const
   return { target: new Elsewhere(after(created, host.elsewhere), flowRunId, state, names), created }

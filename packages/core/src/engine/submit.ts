@@ -27,7 +27,8 @@ export function submit(host: RunHost, call: Call): Target {
     throw new UsageError('ENGINE_CLOSED', `the engine is closed; it can't run ${definition.name}`)
   }
   caller?.checkOpen(definition.settings.cleanup)
-  if (definition.settings.on === 'any') return host.send(orderOf(host, call)).target
+  if (definition.settings.on === 'any')
+    return host.clusterFor(definition.name).send(orderOf(host, call)).target
   const requested = findRequested(host, call)
   if (requested !== undefined) return requested
   const prepared = prepare(host, call)
