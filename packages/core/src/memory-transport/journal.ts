@@ -82,7 +82,7 @@ function throughBytes(entries: readonly Entry[]): readonly Entry[] {
 }
 
 /** What one node has of the mailboxes. */
-export function stationMailbox(wire: Wire, shared: Mailbox): Mailbox {
+export function stationMailbox(wire: Wire, shared: Required<Mailbox>): Mailbox {
   const { world } = wire
   const { lose, double } = world.settings.faults
   return {
@@ -93,6 +93,7 @@ export function stationMailbox(wire: Wire, shared: Mailbox): Mailbox {
     pending: (flowRunId) => wire.call(() => shared.pending(flowRunId)),
     confirm: (flowRunId, id) => wire.call(() => shared.confirm(flowRunId, id)),
     clear: (flowRunId) => wire.call(() => shared.clear(flowRunId)),
+    addressees: (limit) => wire.call(() => shared.addressees(limit)),
     subscribe: (listener, owner) =>
       wire.listen(listener, (tell) => {
         const told = (message: MailMessage): void => {

@@ -39,7 +39,7 @@ export interface Mailbox {
 const copyOf = (message: MailMessage): MailMessage => ({ ...message, body: message.body.slice() })
 
 /** A mailbox in this process's memory. @public */
-export function memoryMailbox(): Mailbox {
+export function memoryMailbox(): Required<Mailbox> {
   const kept = new Map<string, Map<string, MailMessage>>()
   const listeners = new Set<(message: MailMessage) => void>()
   return {
@@ -62,5 +62,6 @@ export function memoryMailbox(): Mailbox {
       if (box?.size === 0) kept.delete(flowRunId)
     },
     clear: async (flowRunId) => void kept.delete(flowRunId),
+    addressees: async (limit) => Array.from(kept.keys()).slice(0, limit),
   }
 }

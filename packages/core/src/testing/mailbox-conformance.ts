@@ -169,6 +169,30 @@ export function mailboxConformance(make: () => Promise<OpenedMailbox>): Conforma
       assert.deepEqual(await always.atLeast(3), ['a', 'b', 'c'])
       assert.deepEqual(told, { once: 1, never: 0 })
     },
+    async 'tells for which flow runs there are messages, where it tells that'({ mailbox, others = mailbox }) {
+      if (!('addressees' in mailbox && 'addressees' in others)) {
+        assert.equal('addressees' in mailbox, 'addressees' in others)
+        return
+      }
+      assert.deepEqual(await mailbox.addressees?.(10), [])
+      for (const [run, id] of [
+        ['one', 'a'],
+        ['two', 'a'],
+        ['one', 'b'],
+        ["it's three.* >", 'a'],
+      ] as const)
+        await mailbox.send(messageOf(run, id))
+      assert.deepEqual([...((await others.addressees?.(10)) ?? [])].toSorted(), [
+        "it's three.* >",
+        'one',
+        'two',
+      ])
+      assert.equal((await others.addressees?.(2))?.length, 2)
+      await mailbox.confirm('one', 'a')
+      await mailbox.clear('two')
+      await mailbox.confirm("it's three.* >", 'a')
+      assert.deepEqual(await others.addressees?.(10), ['one'])
+    },
     async 'stores only the bytes of a view, and is untouched by what callers do to them'({ mailbox }) {
       const bytes = text('xxcontentxx')
       await mailbox.send(messageOf('run', 'a', bytes.subarray(2, 9)))

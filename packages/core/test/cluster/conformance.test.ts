@@ -18,50 +18,50 @@ const suites: readonly [string, readonly ConformanceCase[]][] = [
   [
     'journal',
     journalConformance(async () => {
-      const { a, b, settle } = open()
-      return { journal: a.journal, others: b.journal, settle }
+      const { a, b, settle, close } = open()
+      return { journal: a.journal, others: b.journal, settle, close }
     }),
   ],
   [
     'mailbox',
     mailboxConformance(async () => {
-      const { a, b, settle } = open()
-      return { mailbox: a.mailbox, others: b.mailbox, settle }
+      const { a, b, settle, close } = open()
+      return { mailbox: a.mailbox, others: b.mailbox, settle, close }
     }),
   ],
   [
     'nodes',
     nodesConformance(async () => {
-      const { a, b, settle } = open()
-      return { nodes: a.nodes, others: b.nodes, settle }
+      const { a, b, settle, close } = open()
+      return { nodes: a.nodes, others: b.nodes, settle, close }
     }),
   ],
   [
     'nodes of a cluster',
     clusterNodesConformance(async () => {
-      const { a, b, settle, crash, leave } = open()
-      return { nodes: a.nodes, name: 'a', others: b.nodes, othersName: 'b', settle, crash, leave }
+      const { a, b, settle, crash, leave, close } = open()
+      return { nodes: a.nodes, name: 'a', others: b.nodes, othersName: 'b', settle, crash, leave, close }
     }),
   ],
   [
     'queue',
     queueConformance(async () => {
-      const { a, b, settle, crash, leave } = open()
-      return { queue: a.queue, others: b.queue, settle, crash, leave }
+      const { a, b, settle, crash, leave, close } = open()
+      return { queue: a.queue, others: b.queue, settle, crash, leave, close }
     }),
   ],
   [
     'register',
     registerConformance(async () => {
-      const { a, b, settle } = open()
-      return { register: a.register, others: b.register, settle }
+      const { a, b, settle, close } = open()
+      return { register: a.register, others: b.register, settle, close }
     }),
   ],
   [
     'cache',
     cacheConformance(async () => {
-      const { a, settle } = open()
-      return { cache: a.cache, settle }
+      const { a, settle, close } = open()
+      return { cache: a.cache, settle, close }
     }),
   ],
 ]

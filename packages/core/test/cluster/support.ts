@@ -26,13 +26,20 @@ export function hostOf(
 export function twoNodes(transport: MemoryTransport) {
   const clock = virtualClock()
   const notes: HostNotes = { reports: [], cuts: [] }
+  let end = (): void => undefined
+  const over = new Promise<void>((resolve) => (end = resolve))
   const [a, b] = [transport.open(hostOf('a', clock, notes)), transport.open(hostOf('b', clock))]
   return {
     a,
     b,
     clock,
     notes,
-    settle: <T>(promise: Promise<T>): Promise<T> => clock.run(promise),
+    settle: async <T>(promise: Promise<T>): Promise<T> => {
+      await clock.run(Promise.race([promise, over]))
+      return promise
+    },
+    /** Lets no time pass any more for what will never come. */
+    close: async (): Promise<void> => end(),
     crash: async (): Promise<void> => transport.crash('a'),
     leave: (): Promise<void> => a.close(),
   } satisfies { readonly a: Station; readonly b: Station } & Record<string, unknown>
