@@ -156,6 +156,7 @@ export class Server implements NatsServer {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     this.#child = child
+    if (child.pid !== undefined) watch(child, child.pid, this.folder)
     alive.add(this)
     endWithThisProcess()
     await new Promise<void>((resolve, reject) => {
@@ -228,6 +229,23 @@ function endWithThisProcess(): void {
   process.once('exit', () => {
     for (const server of alive) server.stopNow()
   })
+}
+
+/**
+ * Ends the server also where this process is killed, and can't do it: a shell waits for the end of this process, which closes
+ * its input, or for a line that says that the server has ended.
+ */
+function watch(server: ChildProcess, pid: number, folder: string): void {
+  const script = 'read -r line || { kill -9 "$1"; rm -rf "$2"; }'
+  const shell = spawn('sh', ['-c', script, 'sh', String(pid), folder], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  // A machine without a shell has to do without.
+  shell.once('error', () => undefined)
+  shell.stdin.on('error', () => undefined)
+  server.once('exit', () => shell.stdin.end('ended\n'))
+  shell.unref()
+  if ('unref' in shell.stdin && typeof shell.stdin.unref === 'function') shell.stdin.unref()
 }
 
 function isOk(health: unknown): boolean {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -64,6 +66,23 @@ describe.each(['oldest', 'newest'] as const)('the %s server', (version) => {
       expect(() => process.kill(server.pid, 0)).toThrow('ESRCH')
     },
   )
+
+  it('ends with the process that started it, also when that one is killed', { timeout }, async () => {
+    const program = `
+      import { startServer } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+      const { port } = await startServer({ version: '${version}' })
+      process.stdout.write(String(port))`
+    const args = ['--input-type=module', '--eval', program]
+    const parent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [port] = (await once(parent.stdout, 'data')) as [Buffer]
+    const client = connect(Number(port.toString()), '127.0.0.1').resume()
+    await once(client, 'connect')
+    const closed = once(client, 'close')
+    parent.kill('SIGKILL')
+    await closed
+    const again = connect(Number(port.toString()), '127.0.0.1')
+    await expect(once(again, 'connect')).rejects.toThrow('ECONNREFUSED')
+  })
 
   it('takes a configuration, and says with its log why it does not', { timeout }, async () => {
     const server = await start({ version, config: 'server_name: tester', jetstream: false })
