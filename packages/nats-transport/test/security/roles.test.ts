@@ -38,7 +38,7 @@ const deeds: readonly Deed[] = [
   { what: 'send to a mailbox', publish: ['troupe.mb.n1.run1.me'], may: ['owner', 'worker', 'client'] },
   { what: 'offer a task run', publish: ['troupe.task.q.n.1'], may: ['owner'] },
   { what: 'offer a flow run', publish: ['troupe.flow.f.n.1'], may: ['owner', 'client'] },
-  { what: 'say that a node is there', publish: ['$KV.troupe_node.n1'], may: ['owner', 'worker'] },
+  { what: 'say that a node is there', publish: ['$KV.troupe_node.n1'], may: everybody },
   { what: 'write the register', publish: ['$KV.troupe_reg.limit'], may: ['owner'] },
   { what: 'write the cache', publish: ['$KV.troupe_cache.key'], may: ['owner'] },
   {
@@ -65,8 +65,13 @@ const deeds: readonly Deed[] = [
     may: ['owner'],
   },
   {
-    what: 'delete the consumer of a queue',
-    publish: ['$JS.API.CONSUMER.DELETE.troupe_TQ.none', '$JS.API.CONSUMER.DELETE.troupe_FQ.none'],
+    what: 'make the consumer of a queue of task runs anew',
+    publish: ['$JS.API.CONSUMER.DELETE.troupe_TQ.none', '$JS.API.CONSUMER.DURABLE.CREATE.troupe_TQ.none'],
+    may: ['owner', 'worker'],
+  },
+  {
+    what: 'make the consumer of a queue of flow runs anew',
+    publish: ['$JS.API.CONSUMER.DELETE.troupe_FQ.none', '$JS.API.CONSUMER.DURABLE.CREATE.troupe_FQ.none'],
     may: ['owner'],
   },
   // Reading.
@@ -103,7 +108,7 @@ const deeds: readonly Deed[] = [
   {
     what: 'see who is there',
     publish: ['$JS.API.STREAM.MSG.GET.KV_troupe_node'],
-    may: ['owner', 'worker', 'client'],
+    may: everybody,
   },
   // What goes past the streams would be no news of what is stored.
   {
@@ -115,15 +120,15 @@ const deeds: readonly Deed[] = [
   {
     what: 'ask a node',
     publish: ['troupe.node.n1.ping', 'troupe.node.n1.ask'],
-    may: ['owner', 'worker', 'client'],
+    may: everybody,
   },
   {
     what: 'answer as a node',
     subscribe: ['troupe.node.n1.ping', 'troupe.node.n1.ask'],
-    may: ['owner', 'worker'],
+    may: everybody,
   },
-  { what: 'say that a node is gone', publish: ['troupe.node.lost'], may: ['owner', 'worker'] },
-  { what: 'hear that a node is gone', subscribe: ['troupe.node.lost'], may: ['owner', 'worker', 'client'] },
+  { what: 'say that a node is gone', publish: ['troupe.node.lost'], may: everybody },
+  { what: 'hear that a node is gone', subscribe: ['troupe.node.lost'], may: everybody },
   ...roles.map((role) => ({
     what: `hear the answers to a ${role}`,
     subscribe: [`_INBOX_${role}.>`],
@@ -137,10 +142,18 @@ const deeds: readonly Deed[] = [
     publish: [...onStreams('STREAM.CREATE'), ...onStreams('STREAM.UPDATE')],
     may: ['owner'],
   },
-  { what: 'empty streams', publish: onStreams('STREAM.PURGE', ['none', 'troupe_X']), may: nobody },
+  { what: 'empty streams', publish: onStreams('STREAM.PURGE'), may: ['owner'] },
   {
-    what: 'delete, copy or replace streams, or single messages',
-    publish: ['DELETE', 'SNAPSHOT', 'RESTORE', 'MSG.DELETE'].flatMap((verb) => onStreams(`STREAM.${verb}`)),
+    what: 'take an offer back',
+    publish: onStreams('STREAM.MSG.DELETE', ['troupe_TQ', 'troupe_FQ']),
+    may: ['owner'],
+  },
+  {
+    what: 'delete, copy or replace streams, or single messages of a journal',
+    publish: [
+      ...['DELETE', 'SNAPSHOT', 'RESTORE'].flatMap((verb) => onStreams(`STREAM.${verb}`)),
+      '$JS.API.STREAM.MSG.DELETE.troupe_EV',
+    ],
     may: nobody,
   },
   {
