@@ -114,6 +114,20 @@ describe.each(versions)('on the %s server', { timeout: 180_000 }, (version) => {
     expect(await watcher.refusals()).toEqual([])
   })
 
+  it('an account has no more streams than its limit', async () => {
+    const text = configuration.read('roles.conf')
+    configuration.write(
+      'roles.conf',
+      text.replace('jetstream: enabled', 'jetstream: { max_file: 1GB, max_streams: 1 }'),
+    )
+    const secured = await secure(version, roles)
+    const owner = await secured.join('owner')
+    await makeJournal(owner, 'troupe')
+    const manager = await jetstreamManager(owner.connection)
+    const second = manager.streams.add({ name: 'troupe_MB', subjects: ['troupe.mb.>'] })
+    await expect(second).rejects.toMatchObject({ code: 10_027 })
+  })
+
   it('who has no key, or that of another role, is not let in as that role', async () => {
     const secured = await secure(version, roles)
     const { url } = secured.server
