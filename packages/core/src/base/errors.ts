@@ -62,6 +62,8 @@ export type ErrorCode =
   | 'TRANSPORT_UNAVAILABLE'
   | 'NODE_IN_USE'
   | 'RUN_EXISTS'
+  | 'TRANSPORT_UNAVAILABLE'
+  | 'TRANSPORT_UNSUPPORTED'
   // what tests of flows find
   | 'CRASH_FOUND'
   // a defect of Troupe itself

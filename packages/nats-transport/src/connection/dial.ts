@@ -1,0 +1,76 @@
+import {
+  connect,
+  credsAuthenticator,
+  nkeyAuthenticator,
+  type ConnectionOptions,
+  type NatsConnection,
+  type TlsOptions,
+} from '@nats-io/transport-node'
+
+/**
+ * Who connects: a name with a password, a token, an nkey's seed (`SU…`), or the contents of a credentials file.
+ *
+ * @public
+ */
+export type NatsAuth =
+  | { readonly user: string; readonly password: string }
+  | { readonly token: string }
+  | { readonly nkey: string }
+  | { readonly creds: string }
+
+/**
+ * TLS of the connection; an empty object asks for TLS with the certificates that this machine trusts. Files are read, the
+ * others are contents in PEM.
+ *
+ * @public
+ */
+export type NatsTls = Readonly<
+  Pick<TlsOptions, 'handshakeFirst' | 'ca' | 'caFile' | 'cert' | 'certFile' | 'key' | 'keyFile'>
+>
+
+/** How to connect: plain data, so that a thread can be told. */
+export interface DialOptions {
+  readonly servers: readonly string[]
+  readonly auth: NatsAuth | undefined
+  readonly tls: NatsTls | undefined
+  readonly inboxPrefix: string
+  /** How long one server may take to greet. */
+  readonly timeoutMs: number
+}
+
+/** What connections of Troupe have in common: they are never given up, and notice a peer that is gone within 30 s. */
+const common = {
+  maxReconnectAttempts: -1,
+  ignoreAuthErrorAbort: true,
+  reconnectTimeWait: 250,
+  reconnectJitter: 100,
+  reconnectJitterTLS: 100,
+  pingInterval: 10_000,
+  maxPingOut: 2,
+  noAsyncTraces: true,
+} as const satisfies ConnectionOptions
+
+/** Connects. Rejects with the client's error where no server answers, or none takes the user. */
+export function dial(options: DialOptions, name: string): Promise<NatsConnection> {
+  const { servers, auth, tls, inboxPrefix, timeoutMs } = options
+  return connect({
+    ...common,
+    servers: [...servers],
+    name,
+    inboxPrefix,
+    timeout: timeoutMs,
+    ...(tls === undefined ? undefined : { tls: { ...tls } }),
+    ...authOf(auth),
+  })
+}
+
+function authOf(auth: NatsAuth | undefined): ConnectionOptions {
+  if (auth === undefined) return {}
+  if ('user' in auth) return { user: auth.user, pass: auth.password }
+  if ('token' in auth) return { token: auth.token }
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+  return {
+    authenticator:
+      'nkey' in auth ? nkeyAuthenticator(bytes(auth.nkey)) : credsAuthenticator(bytes(auth.creds)),
+  }
+}

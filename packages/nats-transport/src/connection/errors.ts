@@ -1,0 +1,78 @@
+import { JetStreamApiError } from '@nats-io/jetstream'
+import { errors } from '@nats-io/transport-node'
+import { JournalError, TroupeError } from '@troupe/core'
+
+/** Codes of JetStream's refusals that mean something to a transport. */
+export const codes = {
+  streamNotFound: 10_059,
+  streamNameInUse: 10_058,
+  consumerNotFound: 10_014,
+  messageNotFound: 10_037,
+  /** The newest message of the subject is another one than was expected. */
+  wrongLastSequence: 10_071,
+  /** Another message of the subject is being stored. */
+  sequenceInFlight: 10_164,
+  /** A message of this id is being stored. */
+  duplicateInFlight: 10_158,
+  /** No room in the stream, or already a message of the subject where only one may be. */
+  notStored: 10_077,
+  noStorage: 10_047,
+  noResources: 10_023,
+} as const
+
+/** The code of a refusal by JetStream; undefined for any other error. */
+export function codeOf(error: unknown): number | undefined {
+  return error instanceof JetStreamApiError ? error.code : undefined
+}
+
+/** Whether the server does not let this user do what was asked. */
+export function isForbidden(error: unknown): boolean {
+  if (error instanceof errors.PermissionViolationError) return true
+  return error instanceof Error && error.cause instanceof errors.PermissionViolationError
+}
+
+/** Whether it may work a moment later: the connection is gone, a server is starting, or its group elects a leader. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) {
+    return error.status === 503 && error.code !== codes.notStored && error.code !== codes.noResources
+  }
+  if (
+    error instanceof errors.TimeoutError ||
+    error instanceof errors.NoRespondersError ||
+    error instanceof errors.ConnectionError ||
+    error instanceof errors.ClosedConnectionError
+  )
+    return true
+  // The client says of a request that nobody answers that JetStream is not enabled, and has the reason as its cause.
+  return error instanceof Error && error.cause !== undefined && isPassing(error.cause)
+}
+
+/** What can't be reached, with what to do about it. */
+export function unavailable(
+  what: string,
+  servers: string,
+  options: { cause?: unknown; reason: string },
+): JournalError {
+  return new JournalError(
+    'TRANSPORT_UNAVAILABLE',
+    `${what} at ${servers}; look whether the server runs and can be reached from here`,
+    { cause: options.cause, details: { servers, reason: options.reason } },
+  )
+}
+
+/** Errors of the client as those of Troupe. */
+export function troubleWith(what: string, servers: string, cause: unknown): TroupeError {
+  if (TroupeError.is(cause)) return cause
+  if (isForbidden(cause)) {
+    return new JournalError(
+      'TRANSPORT_UNAVAILABLE',
+      `${what}: the user of this connection may not do it; see the permissions of its role in docs/nats.md`,
+      { cause, details: { servers, reason: 'permissions' } },
+    )
+  }
+  const said = cause instanceof Error ? cause.message : String(cause)
+  return new JournalError('TRANSPORT_UNAVAILABLE', `${what} at ${servers}: ${said}`, {
+    cause,
+    details: { servers, reason: codeOf(cause) ?? 'unanswered' },
+  })
+}

@@ -1,0 +1,139 @@
+import type { ConsumerConfig, StreamConfig, StreamInfo } from '@nats-io/jetstream'
+import { JournalError } from '@troupe/core'
+import type { Connected } from './connected.ts'
+import { codeOf, codes, isForbidden, troubleWith } from './errors.ts'
+
+/** A stream as it is to be. */
+export type WantedStream = Partial<StreamConfig> & Pick<StreamConfig, 'name' | 'subjects'>
+
+/** A durable consumer as it is to be. */
+export type WantedConsumer = Partial<ConsumerConfig> & { readonly durable_name: string }
+
+/** What is chosen when a stream is made, and stays as it is afterwards. */
+const chosenOnce: readonly string[] = ['num_replicas', 'storage', 'placement']
+/** What tells a stream of Troupe from others. */
+const essential: readonly string[] = ['subjects', 'retention']
+
+/**
+ * Makes a stream, or changes the one that is there where it really differs: an update of a live stream can cost messages.
+ *
+ * @returns What the server says of it; undefined where this user may use it without asking about it
+ * @throws JournalError `TRANSPORT_UNAVAILABLE`; `TRANSPORT_UNSUPPORTED` where a stream of this name is another one
+ */
+export async function ensureStream(
+  connected: Connected,
+  wanted: WantedStream,
+): Promise<StreamInfo | undefined> {
+  const { jsm, where } = connected
+  const what = `can't make the stream ${wanted.name}`
+  try {
+    return await connected.patiently(what, async () => {
+      const found = await infoOf(connected, wanted.name)
+      if (found === 'unknown') return undefined
+      if (found === undefined) {
+        try {
+          return await jsm.streams.add({ ...wanted })
+        } catch (error) {
+          // Another node made it in the meantime.
+          if (codeOf(error) !== codes.streamNameInUse) throw error
+          return jsm.streams.info(wanted.name)
+        }
+      }
+      const different = differences(wanted, found.config)
+      if (different.length === 0) return found
+      refuseForeign(wanted, found, different)
+      return await update(connected, wanted, found)
+    })
+  } catch (error) {
+    throw troubleWith(what, where, error)
+  }
+}
+
+async function infoOf(connected: Connected, name: string): Promise<StreamInfo | 'unknown' | undefined> {
+  try {
+    return await connected.jsm.streams.info(name)
+  } catch (error) {
+    if (codeOf(error) === codes.streamNotFound) return undefined
+    if (isForbidden(error)) return 'unknown'
+    throw error
+  }
+}
+
+async function update(connected: Connected, wanted: WantedStream, found: StreamInfo): Promise<StreamInfo> {
+  const changes: Record<string, unknown> = { ...wanted }
+  for (const key of chosenOnce) delete changes[key]
+  try {
+    return await connected.jsm.streams.update(wanted.name, changes)
+  } catch (error) {
+    // Roles that use a stream need not be allowed to change it.
+    if (isForbidden(error)) return found
+    throw error
+  }
+}
+
+function refuseForeign(wanted: WantedStream, found: StreamInfo, different: readonly string[]): void {
+  const foreign = different.filter((key) => essential.includes(key))
+  if (foreign.length === 0) return
+  throw new JournalError(
+    'TRANSPORT_UNSUPPORTED',
+    `the stream ${wanted.name} is not one of Troupe's (${foreign.join(', ')}: ${JSON.stringify(
+      Object.fromEntries(foreign.map((key) => [key, (found.config as unknown as Wide)[key]])),
+    )}); give another \`namespace\``,
+    { details: { stream: wanted.name, reason: 'foreign' } },
+  )
+}
+
+/**
+ * Makes a durable consumer, or changes the one that is there where it really differs.
+ *
+ * @throws JournalError `TRANSPORT_UNAVAILABLE`
+ */
+export async function ensureConsumer(
+  connected: Connected,
+  stream: string,
+  wanted: WantedConsumer,
+): Promise<void> {
+  const { jsm, where } = connected
+  const what = `can't make the consumer ${wanted.durable_name} of ${stream}`
+  try {
+    await connected.patiently(what, async () => {
+      try {
+        const { config } = await jsm.consumers.info(stream, wanted.durable_name)
+        if (differences(wanted, config).length === 0) return
+        await jsm.consumers.update(stream, wanted.durable_name, wanted)
+      } catch (error) {
+        if (isForbidden(error)) return
+        if (codeOf(error) !== codes.consumerNotFound) throw error
+        await jsm.consumers.add(stream, { ...wanted })
+      }
+    })
+  } catch (error) {
+    throw troubleWith(what, where, error)
+  }
+}
+
+type Wide = Readonly<Record<string, unknown>>
+
+/** Keys that are wanted otherwise than they are. A key that the server leaves out has its default: nothing. */
+function differences(wanted: object, found: object): string[] {
+  return Object.entries(wanted).flatMap(([key, value]) => {
+    if (chosenOnce.includes(key)) return []
+    return same(value, (found as Wide)[key]) ? [] : [key]
+  })
+}
+
+function same(wanted: unknown, found: unknown): boolean {
+  if (isNothing(wanted) && isNothing(found)) return true
+  if (Array.isArray(wanted) && Array.isArray(found))
+    return wanted.length === found.length && wanted.every((one, index) => same(one, found[index]))
+  if (typeof wanted === 'object' && wanted !== null && typeof found === 'object' && found !== null)
+    return Object.entries(wanted).every(([key, value]) => same(value, (found as Wide)[key]))
+  return wanted === found
+}
+
+/** The server writes "no limit" as −1 or as 0, or not at all. */
+function isNothing(value: unknown): boolean {
+  return (
+    value === undefined || value === null || value === false || value === '' || value === 0 || value === -1
+  )
+}
