@@ -7,7 +7,15 @@ export { InProcessPool } from './runners/in-process-pool.ts'
 export { checkCodecs, seal, unseal } from './journal/envelope.ts'
 export { packEntries, unpackEntries } from './journal/records.ts'
 export type { PackedEntries, RecordBlob } from './journal/records.ts'
-export { changeOf, rootOf, type SummaryChange, type SummaryRoot } from './journal/summary.ts'
+export {
+  changeOf,
+  isAskedFor,
+  rootOf,
+  summarise,
+  type EntrySummary,
+  type SummaryChange,
+  type SummaryRoot,
+} from './journal/summary.ts'
 export { flowRunIdOf } from './base/ids.ts'
 export { isTerminal, stateTypes } from './machines/states.ts'
 export { packReports, reportPrefix, unpackReports, type WorkerReport } from './remote/worker-report.ts'

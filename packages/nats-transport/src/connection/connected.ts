@@ -41,6 +41,7 @@ export class Connected {
   /** Where the servers are, for messages. */
   readonly where: string
   readonly #host: TransportHost
+  readonly #inboxPrefix: string
   readonly #reconnected = new Set<() => void>()
   readonly #waiting = new Set<() => void>()
   #up = true
@@ -63,9 +64,10 @@ export class Connected {
     this.server = server
     this.where = where
     this.#host = host
+    this.#inboxPrefix = settings.inboxPrefix
     this.publisher = new Publisher(nc, {
       inboxPrefix: settings.inboxPrefix,
-      token: `p${host.random.uint32().toString(36)}${host.random.uint32().toString(36)}`,
+      token: this.token(),
       maxInFlight,
       timeoutMs: answerMs,
       monotonic: () => host.clock.monotonic(),
@@ -93,6 +95,17 @@ export class Connected {
   /** Whether the connection is there just now. */
   get up(): boolean {
     return this.#up && !this.nc.isClosed()
+  }
+
+  /** A word that nobody else has. */
+  token(): string {
+    const { random } = this.#host
+    return `${random.uint32().toString(36)}${random.uint32().toString(36)}`
+  }
+
+  /** A subject for answers, which nobody else has. */
+  inbox(): string {
+    return `${this.#inboxPrefix}.${this.token()}`
   }
 
   /** Monotonic time. */

@@ -137,3 +137,20 @@ function isNothing(value: unknown): boolean {
     value === undefined || value === null || value === false || value === '' || value === 0 || value === -1
   )
 }
+
+/**
+ * Subjects of a stream that match a filter.
+ *
+ * @throws JournalError `TRANSPORT_UNAVAILABLE`
+ */
+export async function subjectsOf(connected: Connected, stream: string, filter: string): Promise<string[]> {
+  const what = `can't look into the stream ${stream}`
+  try {
+    const { state } = await connected.patiently(what, () =>
+      connected.jsm.streams.info(stream, { subjects_filter: filter }),
+    )
+    return Object.keys(state.subjects ?? {})
+  } catch (error) {
+    throw troubleWith(what, connected.where, error)
+  }
+}

@@ -1,0 +1,152 @@
+import type {
+  Append,
+  AppendRefused,
+  CommitListener,
+  Journal,
+  JournalQuery,
+  JournalSummary,
+} from '@troupe/core'
+import { InternalError, JournalError } from '@troupe/core'
+import type { BlobStore } from '../blobs/blob-store.ts'
+import type { Link } from '../connection/link.ts'
+import { lastOf } from '../connection/store.ts'
+import { Feed, type FeedParts, type OwnCommit } from './feed.ts'
+import { Marks } from './marks.ts'
+import { JournalReader } from './reader.ts'
+import { Records, type Entry } from './records.ts'
+import { JournalStream } from './stream.ts'
+import { Summaries } from './summaries.ts'
+import { isTombstone, summaryIn } from './wire.ts'
+import { JournalWriter } from './writer.ts'
+
+/** Journals in a stream of NATS. */
+export class NatsJournal implements Journal {
+  readonly encodes = true
+  readonly stream: JournalStream
+  readonly summaries: Summaries
+  readonly #link: Link
+  readonly #blobs: BlobStore
+  readonly #writer: JournalWriter
+  readonly #reader: JournalReader
+  readonly #marks = new Marks()
+  readonly #feedParts: FeedParts
+  /** By flow run; the empty text for all of them. */
+  readonly #feeds = new Map<string, Feed>()
+  #closed = false
+  /** Told when a flow run is forgotten, so that what others keep of it goes, too. */
+  readonly #forgetting: (flowRunId: string) => Promise<void>
+
+  constructor(
+    link: Link,
+    parts: { readonly blobs: BlobStore; readonly forget?: (flowRunId: string) => Promise<void> },
+  ) {
+    const { settings, host } = link
+    const { clock, random } = host
+    this.#link = link
+    this.#blobs = parts.blobs
+    this.#forgetting = parts.forget ?? (async () => undefined)
+    this.stream = new JournalStream(link)
+    this.summaries = new Summaries(this.stream)
+    const records = new Records(settings, parts.blobs)
+    const token = Array.from({ length: 2 }, () => random.uint32().toString(36)).join('')
+    this.#writer = new JournalWriter(this.stream, records, {
+      token,
+      committed: (commit) => this.#committed(commit),
+    })
+    this.#reader = new JournalReader(this.stream, records, this.#marks)
+    this.#feedParts = {
+      stream: this.stream,
+      records,
+      later: (ms, run) => clock.at(clock.now() + ms, run),
+      report: (error) => host.report(error),
+      own: (id) => this.#writer.entriesOf(id),
+    }
+  }
+
+  async append(append: Append): Promise<AppendRefused | undefined> {
+    await this.#listening()
+    return this.#writer.append(append)
+  }
+
+  async read(flowRunId: string, from: number, limit: number): Promise<readonly Entry[]> {
+    await this.#listening()
+    return this.#reader.read(flowRunId, from, limit)
+  }
+
+  async summary(flowRunId: string): Promise<JournalSummary | undefined> {
+    await this.#listening()
+    const connected = await this.stream.bulk()
+    const last = await lastOf(connected, this.stream.name, this.stream.subjectOf(flowRunId))
+    if (last === undefined || isTombstone(last.header)) return undefined
+    const summary = summaryIn(last.header, flowRunId, last.seq)
+    if (summary === undefined) throw new InternalError(`the journal of ${flowRunId} has no root`)
+    return summary
+  }
+
+  async list(query: JournalQuery): Promise<readonly JournalSummary[]> {
+    await this.#listening()
+    return this.summaries.list(query)
+  }
+
+  async delete(flowRunId: string): Promise<void> {
+    this.#assertOpen()
+    await this.summaries.update()
+    // Those below it first: what is left of a family after a crash is found again by its root.
+    for (const member of this.summaries.family(flowRunId).toReversed()) await this.forget(member)
+  }
+
+  /** Forgets one flow run, and all that is kept of it elsewhere. */
+  async forget(flowRunId: string): Promise<void> {
+    const there = await this.#writer.forget(flowRunId)
+    this.#marks.forget(flowRunId)
+    if (!there) return
+    await this.#blobs.deleteAll(flowRunId)
+    await this.#forgetting(flowRunId)
+  }
+
+  subscribe(listener: CommitListener, flowRunId = ''): () => void {
+    if (this.#closed || this.#link.closed) return () => undefined
+    let feed = this.#feeds.get(flowRunId)
+    if (feed === undefined) {
+      feed = new Feed(this.#feedParts, flowRunId === '' ? undefined : flowRunId)
+      this.#feeds.set(flowRunId, feed)
+    }
+    // A function of its own for each call: the same listener may subscribe twice.
+    const own: CommitListener = (...commit) => listener(...commit)
+    const its = feed
+    its.add(own)
+    return () => {
+      its.remove(own)
+      if (!its.isEmpty) return
+      its.end()
+      if (this.#feeds.get(flowRunId) === its) this.#feeds.delete(flowRunId)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const feed of this.#feeds.values()) feed.end()
+    this.#feeds.clear()
+  }
+
+  /** Resolves when those who subscribed before are told of all that comes: what is read then and what is told leave no gap. */
+  async #listening(): Promise<void> {
+    this.#assertOpen()
+    for (const feed of this.#feeds.values()) {
+      const { beginning } = feed
+      if (beginning !== undefined) await beginning
+    }
+  }
+
+  #assertOpen(): void {
+    this.#link.assertOpen()
+    if (this.#closed) throw new JournalError('ENGINE_CLOSED', 'the NATS journal was closed')
+  }
+
+  #committed(commit: OwnCommit): void {
+    const { flowRunId, first, seq } = commit
+    this.#marks.add(flowRunId, first, seq)
+    this.#feeds.get('')?.committed(commit)
+    this.#feeds.get(flowRunId)?.committed(commit)
+  }
+}

@@ -1,0 +1,148 @@
+import { DiscardPolicy, RetentionPolicy, type StorageType, type StreamInfo } from '@nats-io/jetstream'
+import { JournalError } from '@troupe/core'
+import type { Connected } from '../connection/connected.ts'
+import { codeOf, codes, troubleWith } from '../connection/errors.ts'
+import type { Link } from '../connection/link.ts'
+import { streamGone } from '../connection/store.ts'
+import { ensureStream } from '../connection/streams.ts'
+import { namesOf } from '../names.ts'
+
+/**
+ * For how long the server knows the ids of messages. Longer than an append is tried; what comes later is told by its sequence.
+ */
+const duplicateWindowNs = 120_000 * 1e6
+
+/** How long a server may take to read its own log before it is taken to have lost it. */
+const catchingUpMs = 10_000
+
+/** The stream of all journals of a namespace: one subject for each flow run. */
+export class JournalStream {
+  readonly name: string
+  readonly all: string
+  readonly #link: Link
+  readonly #names: ReturnType<typeof namesOf>['journal']
+  #made: Promise<void> | undefined
+  /** When the server made it; another time is another stream. */
+  #created: string | undefined
+  /** The greatest sequence that a server told of. */
+  #seen = 0
+  #broken: JournalError | undefined
+
+  constructor(link: Link) {
+    this.#link = link
+    this.#names = namesOf(link.settings.namespace).journal
+    this.name = this.#names.stream
+    this.all = `${this.#names.subjects}>`
+  }
+
+  subjectOf(flowRunId: string): string {
+    return this.#names.subjects + flowRunId
+  }
+
+  /** The subject on which a commit is told; of all flow runs where none is given. */
+  liveOf(flowRunId?: string): string {
+    return this.#names.live + (flowRunId ?? '>')
+  }
+
+  flowRunOf(subject: string): string {
+    return subject.slice(subject.lastIndexOf('.') + 1)
+  }
+
+  /** For appends. @throws JournalError `TRANSPORT_UNAVAILABLE`, `TRANSPORT_UNSUPPORTED`, `JOURNAL_DAMAGED`, `ENGINE_CLOSED` */
+  async control(): Promise<Connected> {
+    return this.#ready(await this.#link.control())
+  }
+
+  /** For what is read. @throws as `control` */
+  async bulk(): Promise<Connected> {
+    return this.#ready(await this.#link.bulk())
+  }
+
+  /** A server told of a message with this sequence. */
+  saw(seq: number): void {
+    if (seq > this.#seen) this.#seen = seq
+  }
+
+  /**
+   * The newest sequence of the stream.
+   *
+   * @throws JournalError `JOURNAL_DAMAGED` where it is older than what a server told of, or another stream
+   */
+  async newest(connected: Connected): Promise<number> {
+    const seen = this.#seen
+    const until = connected.monotonic() + catchingUpMs
+    for (let tries = 0; ; tries++) {
+      const { state, created } = await this.#info(connected)
+      this.#created ??= created
+      if (created !== this.#created) throw this.#break('it was deleted and made again', state.last_seq)
+      if (state.last_seq >= seen) {
+        this.saw(state.last_seq)
+        return state.last_seq
+      }
+      // A new leader may answer before it has read its own log to the end.
+      if (connected.monotonic() >= until) throw this.#break('it has lost what it had stored', state.last_seq)
+      await connected.pause(tries)
+    }
+  }
+
+  /** Nothing more is written: what is lost must not be gone on from as if it had never been. */
+  lost(flowRunId: string): JournalError {
+    return this.#break(`it has lost records of ${flowRunId} that it had confirmed`, 0)
+  }
+
+  async #info(connected: Connected): Promise<StreamInfo> {
+    const what = `can't look at the stream ${this.name}`
+    try {
+      return await connected.patiently(what, () => connected.jsm.streams.info(this.name))
+    } catch (error) {
+      if (codeOf(error) === codes.streamNotFound) throw streamGone(this.name, connected.where, error)
+      throw troubleWith(what, connected.where, error)
+    }
+  }
+
+  async #ready(connected: Connected): Promise<Connected> {
+    this.#made ??= this.#make(connected).catch((error: unknown) => {
+      this.#made = undefined
+      throw error
+    })
+    await this.#made
+    if (this.#broken !== undefined) throw this.#broken
+    return connected
+  }
+
+  async #make(connected: Connected): Promise<void> {
+    const { replicas, storage, maxBytes } = this.#link.settings
+    const info = await ensureStream(connected, {
+      name: this.name,
+      subjects: [this.all],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      storage: storage as StorageType,
+      num_replicas: replicas ?? 1,
+      duplicate_window: duplicateWindowNs,
+      allow_rollup_hdrs: true,
+      allow_direct: true,
+      republish: { src: this.all, dest: this.liveOf() },
+      ...(maxBytes === undefined ? undefined : { max_bytes: maxBytes }),
+    })
+    if (info === undefined) return
+    this.#created = info.created
+    this.saw(info.state.last_seq)
+  }
+
+  #break(why: string, newest: number): JournalError {
+    this.#broken = damaged(
+      this.name,
+      `${why}; nothing more is written. Restore the server's data, or start the nodes again to go on from what is there`,
+      { newest, seen: this.#seen, reason: 'backwards' },
+    )
+    this.#link.host.report(this.#broken)
+    return this.#broken
+  }
+}
+
+function damaged(stream: string, why: string, details: Readonly<Record<string, unknown>>): JournalError {
+  return new JournalError('JOURNAL_DAMAGED', `the stream ${stream} is damaged: ${why}`, {
+    details: { stream, reason: 'backwards', ...details },
+  })
+}

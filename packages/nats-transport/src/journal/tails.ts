@@ -1,0 +1,44 @@
+import type { Append } from '@troupe/core'
+import type { CarriedSummary } from './wire.ts'
+
+/** Tails that are remembered; one that is forgotten is asked for again. */
+const kept = 20_000
+
+/** Where a journal ends, as far as this writer knows. */
+export interface Tail {
+  /** Stream sequence of its newest record, or of what is left of one that was forgotten; 0 for none. */
+  readonly seq: number
+  /** Position of its newest entry; 0 for none. */
+  readonly position: number
+  readonly epoch: number
+  readonly summary: CarriedSummary | undefined
+  /** Entries of the newest record, where this writer made it. */
+  readonly entries: Append['entries'] | undefined
+}
+
+/**
+ * The ends of journals that this writer writes. They move by answers to its own appends, and where an end is not known by what the
+ * leader says: never by what it hears of others, or it would go on writing behind its successor's back.
+ */
+export class Tails {
+  readonly #tails = new Map<string, Tail>()
+
+  get(flowRunId: string): Tail | undefined {
+    return this.#tails.get(flowRunId)
+  }
+
+  set(flowRunId: string, tail: Tail): void {
+    // To the end: the one that was not written for longest goes first.
+    this.#tails.delete(flowRunId)
+    this.#tails.set(flowRunId, tail)
+    if (this.#tails.size <= kept) return
+    for (const oldest of this.#tails.keys()) {
+      this.#tails.delete(oldest)
+      return
+    }
+  }
+
+  forget(flowRunId: string): void {
+    this.#tails.delete(flowRunId)
+  }
+}

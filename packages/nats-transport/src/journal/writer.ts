@@ -1,0 +1,213 @@
+import type { StoredMsg } from '@nats-io/jetstream'
+import { JournalError, type Append, type AppendRefused } from '@troupe/core'
+import { rootOf, summarise } from '@troupe/core/internal'
+import type { Connected } from '../connection/connected.ts'
+import { isOf, lastOf, store } from '../connection/store.ts'
+import type { OwnCommit } from './feed.ts'
+import type { Entry, Records } from './records.ts'
+import type { JournalStream } from './stream.ts'
+import { Tails, type Tail } from './tails.ts'
+import { isTombstone, placeOf, summaryIn, tombstoneLines, type CarriedSummary } from './wire.ts'
+
+const nothing: Tail = { seq: 0, position: 0, epoch: 0, summary: undefined, entries: undefined }
+
+/**
+ * Appends: each is one message, which the server takes only where the message before it is the newest of its flow run. One is in flight
+ * for each flow run.
+ */
+export class JournalWriter {
+  readonly #stream: JournalStream
+  readonly #records: Records
+  readonly #committed: (commit: OwnCommit) => void
+  readonly #tails = new Tails()
+  /** What is in flight or waits, by flow run. */
+  readonly #busy = new Map<string, Promise<unknown>>()
+  /** Names of appends, by their entries: a repeated one has the same. */
+  readonly #ids = new WeakMap<readonly Entry[], string>()
+  readonly #sending = new Map<string, readonly Entry[]>()
+  readonly #token: string
+  #appended = 0
+
+  constructor(
+    stream: JournalStream,
+    records: Records,
+    { token, committed }: { token: string; committed: (commit: OwnCommit) => void },
+  ) {
+    this.#stream = stream
+    this.#records = records
+    this.#token = token
+    this.#committed = committed
+  }
+
+  append(append: Append): Promise<AppendRefused | undefined> {
+    return this.#inTurn(append.flowRunId, () => this.#append(append))
+  }
+
+  /** Entries of an append that is not answered yet, by the id of its message. */
+  entriesOf(id: string): readonly Entry[] | undefined {
+    return this.#sending.get(id)
+  }
+
+  /** Leaves a mark in place of a journal. @returns Whether there was one. */
+  forget(flowRunId: string): Promise<boolean> {
+    return this.#inTurn(flowRunId, () => this.#forget(flowRunId))
+  }
+
+  #inTurn<T>(flowRunId: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#busy.get(flowRunId)
+    const result = before === undefined ? work() : before.then(work)
+    const settled = result.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#busy.set(flowRunId, settled)
+    void settled.then(() => {
+      if (this.#busy.get(flowRunId) === settled) this.#busy.delete(flowRunId)
+    })
+    return result
+  }
+
+  async #append(append: Append): Promise<AppendRefused | undefined> {
+    const { flowRunId, expected, epoch, entries } = append
+    const connected = await this.#stream.control()
+    const id = this.#idOf(entries)
+    let tail = this.#tails.get(flowRunId)
+    if (tail?.entries === entries) return undefined
+    // A new journal is tried without asking.
+    if (tail === undefined && expected === 0 && rootOf(entries) !== undefined) tail = nothing
+    if (tail?.position !== expected) {
+      const last = await lastOf(connected, this.#stream.name, this.#stream.subjectOf(flowRunId))
+      tail = tailOf(flowRunId, last)
+      if (last !== undefined && isOf(last, id)) {
+        this.#tails.set(flowRunId, { ...tail, entries })
+        return undefined
+      }
+    }
+    while (tail.position === expected && epoch >= tail.epoch) {
+      const stored = await this.#store(connected, append, { tail, id })
+      if (stored.kind === 'stored') {
+        this.#tails.set(flowRunId, stored.tail)
+        this.#committed({ flowRunId, first: expected + 1, entries, seq: stored.tail.seq, before: tail.seq })
+        return undefined
+      }
+      // Only what is left of a forgotten journal may be gone on from: anything else is another writer's.
+      const { tail: found } = stored
+      if (found.position > 0) tail = { ...found, epoch: Number.POSITIVE_INFINITY }
+      else tail = found
+    }
+    // What others wrote is not this writer's end.
+    this.#tails.forget(flowRunId)
+    return { refused: true, position: tail.position }
+  }
+
+  async #store(
+    connected: Connected,
+    append: Append,
+    { tail, id }: { readonly tail: Tail; readonly id: string },
+  ): Promise<{ readonly kind: 'stored' | 'moved'; readonly tail: Tail }> {
+    const { flowRunId, expected, epoch, entries } = append
+    const summary = summaryAfter(append, tail.summary)
+    const record = await this.#records.write(append, summary, connected.server.maxPayload)
+    const { name: stream } = this.#stream
+    const subject = this.#stream.subjectOf(flowRunId)
+    const { payload, lines } = record
+    this.#sending.set(id, entries)
+    const storing = store(connected, { stream, subject, payload, lines, id, expected: tail.seq })
+    const stored = await storing.finally(() => this.#sending.delete(id))
+    if (stored.kind === 'moved')
+      return { kind: 'moved', tail: await this.#found(connected, append, { tail, ...stored }) }
+    if (stored.kind === 'full') {
+      throw new JournalError(
+        'JOURNAL_UNAVAILABLE',
+        `the stream ${stream} takes nothing: ${stored.refusal.description}; give it more room, or forget ended runs with \`keep\``,
+        { details: { stream, reason: 'full' } },
+      )
+    }
+    const { seq } = stored
+    this.#stream.saw(seq)
+    const position = expected + entries.length
+    const order = summary?.order === 0 ? seq : summary?.order
+    return {
+      kind: 'stored',
+      tail: {
+        seq,
+        position,
+        epoch,
+        entries,
+        summary: summary === undefined || order === undefined ? undefined : { ...summary, order },
+      },
+    }
+  }
+
+  /** What the leader has in place of the end that was expected. */
+  async #found(
+    connected: Connected,
+    { flowRunId }: Append,
+    { tail, last }: { readonly tail: Tail; readonly last: StoredMsg | undefined },
+  ): Promise<Tail> {
+    if ((last?.seq ?? 0) >= tail.seq) return tailOf(flowRunId, last)
+    // Older than what was confirmed: lost, or forgotten by others long ago, or a leader that has not read all of its log.
+    await this.#stream.newest(connected)
+    const again = await lastOf(connected, this.#stream.name, this.#stream.subjectOf(flowRunId))
+    if (again === undefined || again.seq >= tail.seq) return tailOf(flowRunId, again)
+    throw this.#stream.lost(flowRunId)
+  }
+
+  async #forget(flowRunId: string): Promise<boolean> {
+    const connected = await this.#stream.control()
+    const { name: stream } = this.#stream
+    const subject = this.#stream.subjectOf(flowRunId)
+    for (;;) {
+      const last = await lastOf(connected, stream, subject)
+      this.#tails.forget(flowRunId)
+      if (last === undefined || isTombstone(last.header)) return false
+      const stored = await store(connected, {
+        stream,
+        subject,
+        payload: new Uint8Array(0),
+        lines: tombstoneLines,
+        id: this.#nextId(),
+        expected: last.seq,
+      })
+      if (stored.kind === 'stored') {
+        this.#stream.saw(stored.seq)
+        return true
+      }
+      if (stored.kind === 'full')
+        throw new JournalError(
+          'JOURNAL_UNAVAILABLE',
+          `the stream ${stream} can't forget ${flowRunId}: ${stored.refusal.description}`,
+          { details: { stream, reason: 'full' } },
+        )
+    }
+  }
+
+  #idOf(entries: readonly Entry[]): string {
+    let id = this.#ids.get(entries)
+    if (id === undefined) this.#ids.set(entries, (id = this.#nextId()))
+    return id
+  }
+
+  #nextId(): string {
+    return `${this.#token}.${(++this.#appended).toString(36)}`
+  }
+}
+
+function tailOf(flowRunId: string, last: StoredMsg | undefined): Tail {
+  if (last === undefined) return nothing
+  const { header, seq } = last
+  if (isTombstone(header)) return { ...nothing, seq }
+  const { first, count, epoch } = placeOf(header, `the journal of ${flowRunId}`)
+  const summary = summaryIn(header, flowRunId, seq)
+  return { seq, position: first + count - 1, epoch, summary, entries: undefined }
+}
+
+/** Undefined for a journal without a root. */
+function summaryAfter(
+  { flowRunId, entries }: Append,
+  before: CarriedSummary | undefined,
+): CarriedSummary | undefined {
+  if (before !== undefined) return { ...summarise(flowRunId, before, entries), order: before.order }
+  if (rootOf(entries) === undefined) return undefined
+  return { ...summarise(flowRunId, undefined, entries), order: 0 }
+}

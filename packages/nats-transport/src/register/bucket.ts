@@ -1,0 +1,46 @@
+import { DiscardPolicy, RetentionPolicy, type StorageType } from '@nats-io/jetstream'
+import type { Connected } from '../connection/connected.ts'
+import { ensureStream } from '../connection/streams.ts'
+import type { Bucket } from '../names.ts'
+import type { Settings } from '../options.ts'
+
+/**
+ * Makes the stream of a key-value bucket as the client does, with two things that its `create` has not: it changes what is there where
+ * it has to, and tells of each change after it was stored.
+ *
+ * @throws JournalError `TRANSPORT_UNAVAILABLE`, `TRANSPORT_UNSUPPORTED`
+ */
+export async function ensureBucket(
+  connected: Connected,
+  { stream, subject, live }: Bucket,
+  settings: Settings,
+): Promise<void> {
+  await ensureStream(connected, {
+    name: stream,
+    subjects: [`${subject}>`],
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    storage: settings.storage as StorageType,
+    num_replicas: settings.replicas ?? 1,
+    max_msgs_per_subject: 1,
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+    deny_delete: true,
+    republish: { src: `${subject}>`, dest: `${live}>` },
+  })
+}
+
+/** A key as a part of a subject: what subjects do not take is written as the hexadecimal digits of its UTF-8. */
+export function tokenOf(key: string): string {
+  if (key === '') return '='
+  return key.replace(/[^\w.-]|^\.|\.$|\.(?=\.)/gu, (character) =>
+    Array.from(new TextEncoder().encode(character), (byte) => `=${byte.toString(16).padStart(2, '0')}`).join(
+      '',
+    ),
+  )
+}
+
+export function keyOf(token: string): string {
+  if (token === '=') return ''
+  return decodeURIComponent(token.replaceAll('%', '%25').replaceAll('=', '%'))
+}
