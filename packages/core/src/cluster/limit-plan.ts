@@ -9,7 +9,7 @@ import {
   type LimitDocument,
   type Share,
 } from './limit-document.ts'
-import type { Request } from './shared-limit.ts'
+import type { Request } from './slot-request.ts'
 
 /** What an engine wants a limit to be in the register. */
 export interface Wishes {

@@ -6,6 +6,18 @@ const refusedMs = [2, 250] as const
 /** The same where the store did not answer. */
 const failedMs = [50, 2_000] as const
 
+/** A wait that can be ended before its time. */
+export interface Pause {
+  readonly done: Promise<void>
+  readonly wake: () => void
+}
+
+/** Waits that end together when what they are for is closed. */
+class Waiting {
+  readonly waking = new Set<() => void>()
+  isStopped = false
+}
+
 /**
  * Waits between two tries, longer each time, and never as long as others do. Knows when to speak of an error: once, until
  * something works again.
@@ -13,18 +25,23 @@ const failedMs = [50, 2_000] as const
 export class Pauses {
   readonly #clock: Clock
   readonly #random: Random
+  readonly #waiting: Waiting
   #refusals = 0
   #failures = 0
-  readonly #waking = new Set<() => void>()
-  #isStopped = false
 
-  constructor(clock: Clock, random: Random) {
+  constructor(clock: Clock, random: Random, waiting = new Waiting()) {
     this.#clock = clock
     this.#random = random
+    this.#waiting = waiting
+  }
+
+  /** For a series of tries of its own. */
+  another(): Pauses {
+    return new Pauses(this.#clock, this.#random, this.#waiting)
   }
 
   get isStopped(): boolean {
-    return this.#isStopped
+    return this.#waiting.isStopped
   }
 
   worked(): void {
@@ -37,7 +54,7 @@ export class Pauses {
   }
 
   async failed(error: unknown, report: (error: unknown) => void): Promise<void> {
-    if (this.#failures === 0 && !this.#isStopped) report(error)
+    if (this.#failures === 0 && !this.isStopped) report(error)
     await this.wait(this.#longer(this.#failures++, failedMs))
   }
 
@@ -51,21 +68,28 @@ export class Pauses {
   }
 
   wait(ms: number): Promise<void> {
-    if (this.#isStopped) return Promise.resolve()
-    return new Promise((resolve) => {
-      const wake = (): void => {
+    return this.begin(ms).done
+  }
+
+  begin(ms: number): Pause {
+    const { waking, isStopped } = this.#waiting
+    if (isStopped) return { done: Promise.resolve(), wake: () => undefined }
+    let wake = (): void => undefined
+    const done = new Promise<void>((resolve) => {
+      wake = (): void => {
         stop()
-        this.#waking.delete(wake)
+        waking.delete(wake)
         resolve()
       }
       const stop = this.#clock.at(this.#clock.now() + ms, wake)
-      this.#waking.add(wake)
+      waking.add(wake)
     })
+    return { done, wake }
   }
 
   /** Nobody waits any more. */
   stop(): void {
-    this.#isStopped = true
-    for (const wake of this.#waking) wake()
+    this.#waiting.isStopped = true
+    for (const wake of this.#waiting.waking) wake()
   }
 }

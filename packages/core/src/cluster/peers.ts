@@ -9,12 +9,22 @@ export class Peers {
   readonly node: string
   /** This engine. */
   readonly owner: string
+  /** Resolves when the others know this engine: before that it counts as gone, and must write nothing. */
+  ready: Promise<void> | undefined
   readonly #nodes: Pick<ClusterNodes, 'gone' | 'lost'>
+  #arrive = (): void => undefined
 
   constructor(nodes: Pick<ClusterNodes, 'gone' | 'lost'>, node: string, random: Random) {
     this.#nodes = nodes
     this.node = node
     this.owner = `${random.uint32().toString(16).padStart(8, '0')}#${node}`
+    this.ready = new Promise((resolve) => (this.#arrive = resolve))
+  }
+
+  /** The others know this engine. */
+  arrived(): void {
+    this.ready = undefined
+    this.#arrive()
   }
 
   nodeOf(owner: string): string {

@@ -1,6 +1,7 @@
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
-import type { SharedLimit, SlotRequest } from './shared-limit.ts'
+import type { SharedLimit } from './shared-limit.ts'
+import type { SlotRequest } from './slot-request.ts'
 
 /** Who waits for slots of limits of the cluster. */
 interface SlotClaimant {

@@ -1,3 +1,4 @@
+import { callOutside } from '../base/context-store.ts'
 import type { Limit } from '../engine/limit.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
@@ -17,30 +18,7 @@ import {
 import { planWrite, type Plan } from './limit-plan.ts'
 import { Pauses } from './pauses.ts'
 import type { Peers } from './peers.ts'
-
-/** What a run wants of a limit. */
-export interface SlotWish {
-  /** Id of the run. */
-  readonly run: string
-  /** Whether it wants a slot. */
-  readonly slot: boolean
-  /** Whether it wants to begin an attempt. */
-  readonly start: boolean
-  granted(): void
-  /** It can't have it now. */
-  waits(): void
-}
-
-/** A wish that was told to a limit. */
-export interface SlotRequest {
-  readonly number: number
-  readonly wish: SlotWish
-  readonly isGranted: boolean
-  /** Its attempt begins now. */
-  begun(): void
-  /** Gives everything back, granted or not; a second call does nothing. */
-  release(): void
-}
+import { Request, type RequestChanges, type SlotRequest, type SlotWish } from './slot-request.ts'
 
 /** What limits of a cluster need, and whom they tell. */
 export interface SharedLimitHost {
@@ -214,7 +192,7 @@ export class SharedLimit {
     this.#isDue = true
     if (this.#pauses.isStopped) return
     // What is done in the same turn goes into one write.
-    this.#loop ??= Promise.resolve().then(() => this.#run())
+    if (this.#loop === undefined) callOutside(() => (this.#loop = Promise.resolve().then(() => this.#run())))
   }
 
   async #run(): Promise<void> {
@@ -440,51 +418,5 @@ export class SharedLimit {
     this.#isClosing = true
     this.#disarm()
     this.#pauses.stop()
-  }
-}
-
-interface RequestChanges {
-  begun(request: Request): void
-  released(request: Request): void
-}
-
-export class Request implements SlotRequest {
-  readonly number: number
-  readonly wish: SlotWish
-  readonly #changes: RequestChanges
-  isGranted = false
-  /** Whether the register has its start as one to come. */
-  #isPromised = false
-  #isGone = false
-  #toldToWait = false
-
-  constructor(number: number, wish: SlotWish, changes: RequestChanges) {
-    this.number = number
-    this.wish = wish
-    this.#changes = changes
-  }
-
-  grant(isPromised: boolean): void {
-    this.isGranted = true
-    this.#isPromised = isPromised
-    this.wish.granted()
-  }
-
-  tellWhetherItWaits(): void {
-    if (this.isGranted || this.#toldToWait) return
-    this.#toldToWait = true
-    this.wish.waits()
-  }
-
-  begun(): void {
-    if (!this.#isPromised || this.#isGone) return
-    this.#isPromised = false
-    this.#changes.begun(this)
-  }
-
-  release(): void {
-    if (this.#isGone) return
-    this.#isGone = true
-    this.#changes.released(this)
   }
 }

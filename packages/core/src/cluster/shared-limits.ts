@@ -113,6 +113,7 @@ export class SharedLimits {
   }
 
   async #load(): Promise<void> {
+    await this.#host.peers.ready
     for (;;) {
       try {
         const names = await this.#host.register.keys(prefix)
@@ -142,12 +143,12 @@ export class SharedLimits {
 
   /** What was given back is written. Resolves when it is. */
   async close(): Promise<void> {
-    for (const end of this.#ends) end()
     await Promise.all([...this.#limits.values()].map((limit) => limit.close()))
   }
 
   /** Lets go, written or not. */
   stop(): void {
+    for (const end of this.#ends) end()
     this.#pauses.stop()
     for (const limit of this.#limits.values()) limit.stop()
   }

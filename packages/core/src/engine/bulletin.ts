@@ -44,6 +44,11 @@ export class Bulletin {
     }
   }
 
+  /** For the log. */
+  warn(message: string): void {
+    this.#log('warn', {}, message)
+  }
+
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
     const ids = { run: run.runName, runId: run.id, flowRunId: run.ledger.flowRunId }
     this.#log(level, { ...ids, attempt: run.context.attempt, ...fields }, message)

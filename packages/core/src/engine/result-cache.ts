@@ -3,6 +3,8 @@ import { notPending } from '../base/not-pending.ts'
 import { inWords } from '../base/words.ts'
 import type { CacheKey } from '../definitions/definition.ts'
 import { hashParameters, shareOf } from '../definitions/cache-policies.ts'
+import type { Lock } from '../cluster/locks.ts'
+import type { SharedFlights } from '../cluster/shared-flights.ts'
 import type { Cache, CacheEntry } from '../ports/cache.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
@@ -27,6 +29,8 @@ class Flight implements Need {
   found: CacheEntry | undefined
   /** What the leader made; there until the store has it. */
   made: CacheEntry | undefined
+  /** Keeps runs on other nodes from making it, too. */
+  lock: Lock | undefined
 
   constructor(key: string, leader: Run) {
     this.key = key
@@ -53,10 +57,15 @@ export class ResultCache implements Results<Run> {
   readonly #deadlocks: Deadlocks
   /** Those who wait for the store, and what ends their patience. */
   readonly #reading = new Map<Seeker<Run>, () => void>()
+  /** Those who wait for runs on other nodes, and what ends that. */
+  readonly #outside = new Map<Seeker<Run>, () => void>()
+  readonly #shared: SharedFlights | undefined
   readonly #flowHashes = new WeakMap<readonly unknown[], string>()
 
-  constructor(cache: Cache, deadlocks: Deadlocks) {
+  /** @param shared - Where other nodes have the same cache. */
+  constructor(cache: Cache, deadlocks: Deadlocks, shared?: SharedFlights) {
     this.#cache = cache
+    this.#shared = shared
     this.#deadlocks = deadlocks
   }
 
@@ -124,7 +133,18 @@ export class ResultCache implements Results<Run> {
 
   /** Its body ran before, or is tried again: it makes a result whatever the store has. */
   goOn(key: string, run: Run): void {
-    if (!this.#flights.has(key) && !this.#ledBy.has(run)) this.#leadWith(this.#newFlight(key, run), run)
+    if (this.#flights.has(key) || this.#ledBy.has(run)) return
+    const flight = this.#newFlight(key, run)
+    this.#leadWith(flight, run)
+    void this.#insist(flight, run, false)
+  }
+
+  /** It makes the result whatever others do; they wait for it if they can. */
+  async #insist(flight: Flight, run: Run, isNewer: boolean): Promise<void> {
+    const lock = await this.#shared?.insist(flight.key, run.id, isNewer)
+    if (lock === undefined) return
+    if (this.#ledBy.get(run) === flight) flight.lock = lock
+    else this.#shared?.letGo(lock)
   }
 
   #newFlight(key: string, leader: Run): Flight {
@@ -149,15 +169,36 @@ export class ResultCache implements Results<Run> {
     const { run } = seeker
     this.#leadWith(flight, run)
     if (run.definition.settings.caching?.refresh === true) {
+      void this.#insist(flight, run, true)
       seeker.found(undefined)
       return
     }
     void this.read(flight.key, seeker).then((hit) => {
-      if (!seeker.gone && !run.ended) seeker.found(hit)
+      if (seeker.gone || run.ended) return
+      if (hit === undefined && this.#shared !== undefined) void this.#askOthers(flight, seeker, this.#shared)
+      else seeker.found(hit)
     })
   }
 
-  async read(key: string, seeker: Seeker<Run>): Promise<Hit | undefined> {
+  /** A run on another node may be making the result. */
+  async #askOthers(flight: Flight, seeker: Seeker<Run>, shared: SharedFlights): Promise<void> {
+    const { run } = seeker
+    const over = new Promise<void>((resolve) => this.#outside.set(seeker, resolve))
+    const { hit, lock } = await shared.seek(flight.key, {
+      runId: run.id,
+      holdsSomething: seeker.holding().length > 1,
+      over,
+      read: (madeBy) => this.read(flight.key, seeker, madeBy),
+      warn: (message) => run.host.log('warn', run, {}, message),
+    })
+    this.#outside.delete(seeker)
+    if (lock !== undefined && this.#ledBy.get(run) === flight && flight.lock === undefined) flight.lock = lock
+    else if (lock !== undefined) shared.letGo(lock)
+    if (!seeker.gone && !run.ended) seeker.found(hit)
+  }
+
+  /** @param madeBy - Runs that this one waited for: what they made counts however soon it expires. */
+  async read(key: string, seeker: Seeker<Run>, madeBy?: ReadonlySet<string>): Promise<Hit | undefined> {
     const { run } = seeker
     const deadline = deadlineAfter(run.host.clock, patienceMs)
     this.#reading.set(seeker, deadline.stop)
@@ -167,7 +208,7 @@ export class ResultCache implements Results<Run> {
       })
       const entry = await Promise.race([this.#cache.get(key), late])
       if (entry === undefined) return undefined
-      const hit = this.#use(entry, run)
+      const hit = madeBy?.has(entry.runId) === true ? this.#decode(entry, run) : this.#use(entry, run)
       const flight = this.#ledBy.get(run)
       if (hit !== undefined && flight !== undefined) flight.found = entry
       return hit
@@ -198,6 +239,7 @@ export class ResultCache implements Results<Run> {
   left(seeker: Seeker<Run>): void {
     this.#reading.get(seeker)?.()
     this.#reading.delete(seeker)
+    this.#outside.get(seeker)?.()
     const following = this.#following.get(seeker)
     if (following === undefined) return
     following.flight.followers.delete(seeker)
@@ -222,9 +264,13 @@ export class ResultCache implements Results<Run> {
       this.#passOn(flight)
       return
     }
+    const { lock } = flight
+    flight.lock = undefined
     flight.made = entry
-    if (run.stateName === 'Cached' || flight.superseded) this.#close(flight)
-    else void this.#keep(flight, entry, run)
+    if (run.stateName === 'Cached' || flight.superseded) {
+      if (lock !== undefined) this.#shared?.letGo(lock)
+      this.#close(flight)
+    } else void this.#keep(flight, lock, run)
     this.#share(flight, entry)
   }
 
@@ -245,12 +291,17 @@ export class ResultCache implements Results<Run> {
     }
   }
 
-  async #keep(flight: Flight, entry: CacheEntry, run: Run): Promise<void> {
+  async #keep(flight: Flight, lock: Lock | undefined, run: Run): Promise<void> {
+    const { made: entry } = flight
+    if (entry === undefined) return
     try {
-      await this.#cache.put(flight.key, entry)
+      // On another node, too, a run that began later may be making one.
+      if (lock === undefined || (await this.#shared?.isNewest(lock)) !== false)
+        await this.#cache.put(flight.key, entry)
     } catch (error) {
       cantKeep(run, error)
     }
+    if (lock !== undefined) this.#shared?.letGo(lock)
     if (flight.made === entry) this.#close(flight)
   }
 
@@ -271,6 +322,8 @@ export class ResultCache implements Results<Run> {
   }
 
   #passOn(flight: Flight): void {
+    if (flight.lock !== undefined) this.#shared?.letGo(flight.lock)
+    flight.lock = undefined
     for (const next of flight.followers) {
       this.left(next)
       if (next.gone || next.run.ended) continue
