@@ -18,4 +18,21 @@ export {
 } from './journal/summary.ts'
 export { flowRunIdOf } from './base/ids.ts'
 export { isTerminal, stateTypes } from './machines/states.ts'
+export { Courier } from './remote/courier.ts'
+export {
+  packAnswer,
+  packQuestion,
+  unpackAnswer,
+  unpackTalk,
+  workerTopic,
+  type Address,
+  type AttemptName,
+  type Presence,
+  type RemoteEvent,
+  type RemoteTell,
+  type ToOwner,
+  type ToWorker,
+  type Verdict,
+} from './remote/node-talk.ts'
+export { packOffer, unpackOffer, type OfferedBody, type RemoteOffer } from './remote/offers.ts'
 export { packReports, reportPrefix, unpackReports, type WorkerReport } from './remote/worker-report.ts'

@@ -32,6 +32,8 @@ export type ErrorCode =
   | 'TASK_NOT_FOUND'
   | 'FLOW_STARTED_IN_WORKER'
   | 'NO_THREAD'
+  | 'NO_TRANSPORT'
+  | 'NO_WORKER'
   // what awaiting a run gives
   | 'INVALID_PARAMETERS'
   | 'RUN_FAILED'

@@ -1,4 +1,5 @@
 import { UsageError } from '../base/errors.ts'
+import type { BodyFunction } from './functions.ts'
 import type { Runtime } from '../remote/protocol.ts'
 import { runtime } from '../remote/remote-body.ts'
 import { checkLoadable } from './loadable.ts'
@@ -75,6 +76,32 @@ export function findCalled(
   if (named.length > 0) return findDefinition(kind, name, version)
   const message = `no ${kind} ${name} is defined where the engine runs; import its module there, too`
   throw new UsageError('UNKNOWN_DEFINITION', message, { details: { kind, name, version } })
+}
+
+/** A task as a worker executes it. */
+export interface FoundTask {
+  readonly fn: BodyFunction
+  readonly runtime: Runtime
+}
+
+/**
+ * The task of a name and a version, as it was defined before any `with`; undefined where this process has none.
+ *
+ * @throws {@link UsageError} `AMBIGUOUS_NAME`
+ */
+export function findTask(name: string, version: string): FoundTask | undefined {
+  const named = (definitions.get(`task:${name}`) ?? []).filter(
+    ({ definition: { origin } }) => origin.name === name && origin.version === version,
+  )
+  const [first] = named
+  const other = named.find((each) => first !== undefined && !sameCode(first, each))
+  if (first === undefined) return undefined
+  if (other === undefined) return { fn: first.definition.fn, runtime: first.runtime }
+  throw new UsageError(
+    'AMBIGUOUS_NAME',
+    `task ${name} is defined more than once: at ${first.place} and at ${other.place}; give one another name, or another version`,
+    { details: { kind: 'task', name, places: [first.place, other.place] } },
+  )
 }
 
 /**

@@ -33,6 +33,7 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   #controller: AbortController | undefined
   #server: AttemptServer | undefined
 
+  abstract readonly gated: boolean
   abstract invoke(): unknown
   abstract rested(): void
   abstract awaits(target: Target): void

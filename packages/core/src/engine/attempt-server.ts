@@ -7,6 +7,7 @@ import type {
   Answer,
   Ask,
   BodyEvent,
+  BodyFacts,
   BodyServer,
   BodyStart,
   FlowFacts,
@@ -18,13 +19,20 @@ import type { BodyContext, CurrentBody, Target } from '../runs/current-body.ts'
 import { Future, Handle } from '../runs/future.ts'
 import type { CurrentRun } from '../runs/types.ts'
 import type { LogFields } from '../base/logger.ts'
-import type { Observable } from 'rxjs'
+import { EMPTY, type Observable } from 'rxjs'
+import type { BodyDraws } from './body-draws.ts'
+import { Refused } from './elsewhere.ts'
+import { asError } from './outcome.ts'
+import type { Replay } from './replay.ts'
 import { Run } from './run.ts'
 
 /** The attempt whose body is executed elsewhere. */
 interface Served extends CurrentBody {
   readonly run: Run
   readonly number: number
+  readonly tryFrom: number
+  readonly replay: Replay | undefined
+  readonly draws: BodyDraws
   readonly parcel: Parcel
   /** The body waits again. */
   rested(): void
@@ -67,6 +75,20 @@ export class AttemptServer implements BodyServer, Leaves {
     }
   }
 
+  facts(): BodyFacts {
+    const { tryFrom, replay, run } = this.#attempt
+    return {
+      tryFrom,
+      cleanup: run.definition.settings.cleanup,
+      draws: replay?.draws.map(({ draw, value }) => [draw, value] as const) ?? [],
+      ids: replay?.ids ?? [],
+    }
+  }
+
+  flow(): FlowFacts | undefined {
+    return factsOf(this.#context.describeFlow())
+  }
+
   /** The body is to stop. */
   abort(reason: unknown): void {
     this.#send({ abort: wrapError(reason) })
@@ -87,8 +109,23 @@ export class AttemptServer implements BodyServer, Leaves {
     try {
       return { value: wrap(this.#answer(ask), 'answer') }
     } catch (error) {
+      if (ask.ask === 'call' && ask.ref !== undefined) this.#refused(ask, ask.ref, error)
       return { error: wrapError(error, this) }
     }
+  }
+
+  /** The body does not wait for the answer: it hears of it when it asks for the run that it believes to have. */
+  #refused({ kind, name }: Ask & { ask: 'call' }, ref: number, error: unknown): void {
+    const { host } = this.#attempt.run
+    const target = new Refused({
+      id: '',
+      kind,
+      name,
+      clock: host.clock,
+      error: asError(error),
+      nothing: () => EMPTY,
+    })
+    ;(this.#targets ??= new Map()).set(ref, target)
   }
 
   #answer(ask: Ask): unknown {
@@ -99,7 +136,7 @@ export class AttemptServer implements BodyServer, Leaves {
         const found = findCalled(ask.kind, ask)
         const definition = Object.keys(given).length === 0 ? found : withOptions(found, given)
         const target = context.call(definition, unwrap(ask.args, this) as readonly unknown[])
-        const ref = ++this.#refs
+        const ref = ask.ref ?? ++this.#refs
         ;(this.#targets ??= new Map()).set(ref, target)
         return { ref, id: target.id, runName: target.runName }
       }
@@ -184,6 +221,9 @@ export class AttemptServer implements BodyServer, Leaves {
       case 'stop':
         this.#stops?.get(tell.ticket)?.()
         this.#stops?.delete(tell.ticket)
+        return
+      case 'drew':
+        this.#attempt.draws.draw(tell.draw, () => tell.value)
         return
       case 'log': {
         const { logger } = this.#describe(tell.of)

@@ -64,7 +64,7 @@ export class Attempt extends AssignedBody {
   /** Wall time from which its time limit counts, where that is not its own beginning. */
   countsFrom: number | undefined
   readonly #life: Concluder<Attempt>
-  readonly #gated: boolean
+  readonly gated: boolean
   #live = noRuns
   #handover: Handover | undefined
   #isLeftover = false
@@ -87,7 +87,7 @@ export class Attempt extends AssignedBody {
     this.arguments = init.args
     this.order = init.order
     this.lease = init.host.next()
-    this.#gated = init.gated
+    this.gated = init.gated
     this.#life = init.life
     const { definition, caller } = init.run
     const inherited = caller?.childPool
@@ -222,7 +222,7 @@ export class Attempt extends AssignedBody {
   }
 
   invoke(): unknown {
-    if (!this.#gated) return this.#call()
+    if (!this.gated) return this.#call()
     return new Promise<void>((resolve) => this.run.ledger.whenSafe(resolve)).then(() => {
       // Cancelled while the journal was asked: the body has not begun, and does not.
       if (this.over || this.run.stateName === 'Cancelling') throw this.reason
@@ -422,8 +422,11 @@ export class Attempt extends AssignedBody {
       this.host.clock.turn(() => {
         if (!this.#settled) this.#isLeftBehind('its time limit')
       })
-    // Withdrawn where it has not begun, and stopped where it has not settled, if the runner can.
-    if (this.result === undefined) this.pool?.stop(this)
+    if (this.result !== undefined) return
+    // It goes on where it is, for the engine that has the run next; or else is withdrawn where it has not begun, and stopped
+    // where it has not settled, if the runner can.
+    if (this.#gone && this.pool?.outlives === true) this.pool.leave?.(this)
+    else this.pool?.stop(this)
   }
 
   /**
@@ -436,7 +439,7 @@ export class Attempt extends AssignedBody {
     this.reason ??= reason
     this.#gone = true
     this.finish()
-    if (!this.begun || this.result !== undefined) return
+    if (!this.begun || this.result !== undefined || this.pool?.outlives === true) return
     // It may wait for ever for something of this engine: its slot goes to others.
     if (this.lends) this.pool?.lend(this)
     this.tellToStop(reason)

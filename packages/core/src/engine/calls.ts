@@ -1,5 +1,4 @@
 import { UsageError } from '../base/errors.ts'
-import { derivedId } from '../base/ids.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { checkFindable } from '../definitions/registry.ts'
 import type { Parcel } from '../remote/protocol.ts'
@@ -8,6 +7,7 @@ import { storedOptions } from './stored-options.ts'
 import type { SubmittedEntry } from '../journal/entries.ts'
 import type { Dependency } from './dependencies.ts'
 import { findDependencies, replaceFutures } from './dependencies.ts'
+import { derivedIdOf } from '../runs/call-identity.ts'
 import { runOutside } from '../runs/run-context.ts'
 import type { Attempt } from './attempt.ts'
 import { encodeArguments, identityOf, wrapArguments } from './identity.ts'
@@ -61,7 +61,7 @@ export function prepare(host: RunHost, call: Call): Prepared {
     dependencies,
     identity,
     derivedId:
-      identity === undefined || caller === undefined ? undefined : derive(caller, definition, identity),
+      identity === undefined || caller === undefined ? undefined : derivedIdOf(caller, definition, identity),
     order: host.next(),
   }
 }
@@ -83,11 +83,6 @@ function parcelOf(
 ): Parcel | undefined {
   const parcel = inputs === undefined ? wrapArguments(args) : { bytes: inputs }
   return dependencies.length === 0 ? parcel : undefined
-}
-
-function derive(caller: Attempt, { kind, name, version }: Definition, identity: string): string {
-  const ordinal = caller.ordinal(`${kind} ${name} ${version} ${identity}`)
-  return derivedId([caller.run.id, caller.tryFrom, kind, name, version, identity, ordinal])
 }
 
 function checkDependency(host: RunHost, run: Run, { definition, caller }: Call): void {

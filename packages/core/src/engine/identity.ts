@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
-import { UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
-import { AllowFailure, isDetached, Moved, Opaque } from '../runs/markers.ts'
+import { hashOfCall, identityOfCall, leavesOfCall } from '../runs/call-identity.ts'
+import { AllowFailure, isDetached, Opaque } from '../runs/markers.ts'
 import { Reference, RunName, runOfFuture } from './handles.ts'
 import { movedError } from './run-errors.ts'
 import type { Run } from './run.ts'
@@ -9,17 +8,13 @@ import type { Parcel } from '../remote/protocol.ts'
 import { wrap } from '../remote/wire.ts'
 import type { Dependency } from './dependencies.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
-import { canonicalHash } from '../values/canonical.ts'
 
-/** How the leaves that only the engine knows go into a hash or an encoding: a future stands for the run behind it. */
-function replaceLeaf(leaf: object): { tag: string; data: unknown } | undefined {
-  const run = runOfFuture(leaf)
-  if (run !== undefined) return { tag: 'run', data: run.id }
-  if (leaf instanceof RunName) return { tag: 'run', data: leaf.id }
-  if (leaf instanceof AllowFailure) return { tag: 'allowFailure', data: leaf.future }
-  if (leaf instanceof Opaque || leaf instanceof Moved) return { tag: 'opaque', data: leaf.value }
-  return undefined
+/** The run that stands in arguments, where its engine is in this process. */
+function runIdOf(leaf: object): string | undefined {
+  return leaf instanceof RunName ? leaf.id : runOfFuture(leaf)?.id
 }
+
+const replaceLeaf = leavesOfCall(runIdOf)
 
 /** @throws CodecError `NOT_ENCODABLE` */
 export function encodeArguments(args: readonly unknown[]): Uint8Array {
@@ -66,28 +61,12 @@ export function decodeArguments(inputs: Uint8Array, dependencies: readonly Depen
   return decodeValue(inputs, { revive }) as readonly unknown[]
 }
 
-/**
- * The part of a call's identity that its arguments give: the hash of their canonical form, or of the key where the call
- * has one.
- *
- * @throws CodecError `NOT_ENCODABLE`
- */
-export function identityOf({ settings }: Definition, args: readonly unknown[]): string {
-  if (settings.key !== undefined) return canonicalHash(['key', settings.key])
-  return hashArguments(args)
+/** See `identityOfCall`. @throws CodecError `NOT_ENCODABLE` */
+export function identityOf(definition: Definition, args: readonly unknown[]): string {
+  return identityOfCall(definition, args, runIdOf)
 }
 
 /** @throws CodecError `NOT_ENCODABLE` */
 export function hashArguments(args: readonly unknown[]): string {
-  return canonicalHash(args, { at: 'args', replace: replaceLeaf })
-}
-
-/** The id of the flow run that a key starts: two starters compute the same one. */
-export function idOfKey(name: string, idempotencyKey: string): string {
-  if (idempotencyKey === '') {
-    throw new UsageError('INVALID_OPTION', 'expected `idempotencyKey` to be a string that is not empty', {
-      details: { option: 'idempotencyKey' },
-    })
-  }
-  return createHash('sha256').update(`${name}\u0000${idempotencyKey}`).digest('hex').slice(0, 32)
+  return hashOfCall(args, runIdOf)
 }

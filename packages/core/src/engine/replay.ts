@@ -1,6 +1,7 @@
 import type { DrawEntry } from '../journal/entries.ts'
 import type { Act, RecordedChild, RecordedRun, RecordedWait } from '../journal/history.ts'
 import { isTerminal, stateTypes } from '../machines/states.ts'
+import { keyOfCall } from '../runs/call-identity.ts'
 import type { Handover, Place } from './handover.ts'
 
 /** A call that the journal remembers: of a task, or of a subflow. */
@@ -87,14 +88,19 @@ export class Replay {
 
   #addTask(run: RecordedRun, place: Place | undefined, identityOf: IdentityOf, adopt = false): void {
     const { name, version, identity } = run.submitted
-    this.#add(keyOf('task', name, version, identity ?? identityOf(run)), { kind: 'task', run, place, adopt })
+    this.#add(keyOfCall({ kind: 'task', name, version }, identity ?? identityOf(run)), {
+      kind: 'task',
+      run,
+      place,
+      adopt,
+    })
   }
 
   #addFlow(child: RecordedChild, place: Place | undefined, identityOf: IdentityOf, adopt = false): void {
     const { name, version } = child.started
     const identity =
       child.started.identity ?? (child.history === undefined ? '' : identityOf(child.history.root))
-    this.#add(keyOf('flow', name, version, identity), { kind: 'flow', child, place, adopt })
+    this.#add(keyOfCall({ kind: 'flow', name, version }, identity), { kind: 'flow', child, place, adopt })
   }
 
   #add(key: string, call: RecordedCall): void {
@@ -105,11 +111,26 @@ export class Replay {
 
   /** Takes the first recorded call of this identity: identical calls are interchangeable. */
   take(kind: 'task' | 'flow', name: string, version: string, identity: string): RecordedCall | undefined {
-    const key = keyOf(kind, name, version, identity)
+    const key = keyOfCall({ kind, name, version }, identity)
     const calls = this.#calls.get(key)
     const call = calls?.shift()
     if (calls?.length === 0) this.#calls.delete(key)
     return call
+  }
+
+  /** The draws that are left, for a body that draws elsewhere. */
+  get draws(): readonly DrawEntry[] {
+    return this.#draws.slice(this.#nextDraw)
+  }
+
+  /** Ids of the runs of the calls that are left, by the key of the call. */
+  get ids(): readonly (readonly [string, string])[] {
+    return [...this.#calls].flatMap(([key, calls]) =>
+      calls.map((call): readonly [string, string] => [
+        key,
+        call.kind === 'task' ? call.run.submitted.runId : call.child.started.flowRunId,
+      ]),
+    )
   }
 
   /** The next recorded draw; undefined when the body is past what is recorded. */
@@ -165,10 +186,6 @@ function isCompleted({ ended, history }: RecordedChild): boolean {
 
 function isOver(call: RecordedCall): boolean {
   return call.kind === 'task' ? isTerminal(call.run.stateName) : call.child.ended
-}
-
-function keyOf(kind: string, name: string, version: string, identity: string): string {
-  return `${kind}\u0000${name}\u0000${version}\u0000${identity}`
 }
 
 interface End {

@@ -5,12 +5,13 @@ import type { Definition } from '../definitions/definition.ts'
 import type { ChildEntry } from '../journal/entries.ts'
 import type { History, RecordedRun } from '../journal/history.ts'
 import { isTerminal } from '../machines/states.ts'
+import { requestedId } from '../runs/call-identity.ts'
 import type { Target } from '../runs/current-body.ts'
 import type { Attempt } from './attempt.ts'
 import { dependenciesOf, submittedEntry, type Call, type Prepared } from './calls.ts'
 import { begin } from './life.ts'
 import { endRemembered } from './ending.ts'
-import { decodeArguments, hashArguments, idOfKey } from './identity.ts'
+import { decodeArguments, hashArguments } from './identity.ts'
 import { Ledger } from './ledger.ts'
 import { readHistory } from './read-journal.ts'
 import { goOn } from './rejoin.ts'
@@ -19,12 +20,6 @@ import { restoreRoot } from './restore.ts'
 import { never, park, parkRestored, unpark } from './wakes.ts'
 import { Refused } from './elsewhere.ts'
 import { Run, type Body, type RunHost } from './run.ts'
-
-/** The id that a call asks for, by name or by key; undefined where any will do. */
-export function requestedId({ name, settings }: Definition): string | undefined {
-  const { id, idempotencyKey } = settings
-  return id ?? (idempotencyKey === undefined ? undefined : idOfKey(name, idempotencyKey))
-}
 
 /** The run that a call asks for by its id, where the calling body or this engine has it. */
 export function findRequested(host: RunHost, call: Call): Target | undefined {

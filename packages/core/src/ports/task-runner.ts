@@ -35,6 +35,8 @@ export interface Assignment {
   readonly parentLease: number | undefined
   /** Wall time at which the attempt is to be over, where it has a limit. */
   readonly deadline: number | undefined
+  /** Whether the body may begin only when the journal says that it does. `invoke` sees to that by itself. */
+  readonly gated: boolean
   /** How long the body may take, in milliseconds, where it has a limit. */
   readonly timeoutMs: number | undefined
   /**
@@ -96,6 +98,10 @@ export interface TaskPool {
   assign(assignment: Assignment): void
   /** The attempt is not wanted any more: withdraws it if it has not begun, and stops its body if this pool can. */
   stop(assignment: Assignment): void
+  /** The run has left this engine: what there is of the attempt goes on elsewhere, for the engine that has the run next. */
+  leave?(assignment: Assignment): void
+  /** What keeps attempts from beginning, in words for people. */
+  obstacles?(): readonly string[]
   /**
    * Takes an attempt back that has not begun, so that it won't before it is assigned again. For pools whose bodies begin
    * without asking.

@@ -1,4 +1,6 @@
+import type { Definition } from '../definitions/definition.ts'
 import type { BodyFunction } from '../definitions/functions.ts'
+import type { Clock } from '../ports/clock.ts'
 
 /**
  * What a body and its engine say to each other where they are not in the same thread. Values are encoded; everything else
@@ -41,6 +43,8 @@ export type Ask =
       /** Options that were given since. */
       readonly options: Parcel
       readonly args: Parcel
+      /** The number that the body knows the run by, where it does not wait for the answer. */
+      readonly ref?: number
     }
   | { readonly ask: 'draw'; readonly draw: 'now' | 'random' | 'uuid' }
   | { readonly ask: 'flow' }
@@ -91,6 +95,7 @@ export type Tell =
       readonly fields: Parcel
       readonly message: string | undefined
     }
+  | Drew
   | {
       readonly tell: 'progress'
       readonly of: 'own' | 'flow'
@@ -98,10 +103,17 @@ export type Tell =
       readonly message: string | undefined
     }
 
+/** What a body drew by itself. */
+export interface Drew {
+  readonly tell: 'drew'
+  readonly draw: 'now' | 'random' | 'uuid'
+  readonly value: number | string
+}
+
 /** The answer to what a body asked: what it is depends on the question. */
 export type Answer = { readonly value: Parcel } | { readonly error: Parcel }
 
-/** A run that the body submitted. */
+/** A run that the body submitted. What is not known at once may change. */
 export interface Submitted {
   readonly ref: number
   readonly id: string
@@ -120,6 +132,18 @@ export interface FlowFacts {
   readonly tags: readonly string[]
 }
 
+/** What a body must be told at once where it can't wait for answers later. */
+export interface BodyFacts {
+  /** The attempt with which its try began. */
+  readonly tryFrom: number
+  /** Whether it may act while it is being cancelled. */
+  readonly cleanup: boolean
+  /** What it drew when it ran before. */
+  readonly draws: readonly (readonly [Drew['draw'], number | string])[]
+  /** Ids of the runs that it submitted before, each with the key of its call; see `keyOfCall`. */
+  readonly ids: readonly (readonly [string, string])[]
+}
+
 /** What the engine tells a body. */
 export type BodyEvent =
   /** What it waited for is there. */
@@ -131,6 +155,10 @@ export type BodyEvent =
 
 /** The way from a body to its engine. */
 export interface Link {
+  /** Time, where it is not this machine's. */
+  readonly clock?: Clock
+  /** Takes a call without waiting for the engine; where it is missing, that is asked. @throws what is wrong with the call */
+  submit?(definition: Definition, args: readonly unknown[], ask: Ask & { readonly ask: 'call' }): Submitted
   /** Blocks until there is an answer. */
   ask(ask: Ask): Answer
   tell(tell: Tell): void
@@ -155,6 +183,10 @@ export interface Runtime {
 
 /** The engine's side of a body that is executed elsewhere. */
 export interface BodyServer {
+  /** What a body needs to know besides where it can't wait for answers. */
+  facts(): BodyFacts
+  /** The flow run that it is part of; undefined where there is none. */
+  flow(): FlowFacts | undefined
   /** @throws CodecError `NOT_ENCODABLE` */
   start(): BodyStart
   answer(ask: Ask): Answer

@@ -4,6 +4,7 @@ import type { Definition } from '../definitions/definition.ts'
 import { checkLoadable } from '../definitions/loadable.ts'
 import type { BodyFunction } from '../definitions/functions.ts'
 import type { BodyResult } from '../ports/task-runner.ts'
+import type { Clock } from '../ports/clock.ts'
 import { systemClock } from '../ports/system-clock.ts'
 import { copy, type Awaited, type BodyContext, type CurrentBody, type Target } from '../runs/current-body.ts'
 import { notInFlow } from '../runs/not-in-flow.ts'
@@ -250,7 +251,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     const { name, version, place } = origin
     // `withTags` adds to the settings alone.
     const options = { ...given, ...(settings.tags === undefined ? undefined : { tags: settings.tags }) }
-    const submitted = this.ask({
+    const ask = {
       ask: 'call',
       kind,
       name,
@@ -258,8 +259,10 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
       place,
       options: wrap(options, 'options', this),
       args: wrap(args, 'args', this),
-    }) as Submitted
-    const target = new RemoteTarget(this, { kind, name: definition.name, ...submitted })
+    } as const
+    if (this.#over) throw this.#ended()
+    const submitted = this.#link.submit?.(definition, args, ask) ?? (this.ask(ask) as Submitted)
+    const target = new RemoteTarget(this, { kind, name: definition.name, submitted, clock: this.#clock })
     unused.register(target, { body: this, ref: submitted.ref })
     return target
   }
@@ -281,7 +284,11 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
   }
 
   sleepUntil(time: number): Promise<void> {
-    return this.sleep(Math.max(0, time - systemClock().now()))
+    return this.sleep(Math.max(0, time - this.#clock.now()))
+  }
+
+  get #clock(): Clock {
+    return this.#link.clock ?? systemClock()
   }
 
   /** It is the body of a task, which waits for no messages. */

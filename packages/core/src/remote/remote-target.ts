@@ -2,7 +2,6 @@ import { observe } from '#observe'
 import type { Observable } from 'rxjs'
 import type { RunState } from '../machines/states.ts'
 import type { Clock } from '../ports/clock.ts'
-import { systemClock } from '../ports/system-clock.ts'
 import type { Given, Signal, Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
 import type { Ask, Parcel, Submitted, Tell } from './protocol.ts'
@@ -25,22 +24,41 @@ interface Submitter {
 /** A run that was submitted by a body in this thread: its engine is in another one. */
 export class RemoteTarget implements Target {
   readonly kind: 'flow' | 'task'
-  readonly id: string
   readonly name: string
-  readonly runName: string
-  readonly ref: number
+  /** For waits outside of the body; those of the body are the engine's. */
+  readonly clock: Clock
+  readonly #submitted: Submitted
   readonly #body: Submitter
   #looked = false
   #promise: Promise<unknown> | undefined
   #end: Promise<RunState> | undefined
 
-  constructor(body: Submitter, init: Submitted & { readonly kind: 'flow' | 'task'; readonly name: string }) {
+  constructor(
+    body: Submitter,
+    init: {
+      readonly kind: 'flow' | 'task'
+      readonly name: string
+      readonly submitted: Submitted
+      readonly clock: Clock
+    },
+  ) {
     this.#body = body
     this.kind = init.kind
-    this.id = init.id
     this.name = init.name
-    this.runName = init.runName
-    this.ref = init.ref
+    this.#submitted = init.submitted
+    this.clock = init.clock
+  }
+
+  get id(): string {
+    return this.#submitted.id
+  }
+
+  get runName(): string {
+    return this.#submitted.runName
+  }
+
+  get ref(): number {
+    return this.#submitted.ref
   }
 
   get state(): RunState {
@@ -54,11 +72,6 @@ export class RemoteTarget implements Target {
   set looked(looked: boolean) {
     if (looked && !this.#looked) this.#body.tell({ tell: 'look', ref: this.ref })
     this.#looked = looked
-  }
-
-  /** For waits outside of the body; those of the body are the engine's. */
-  get clock(): Clock {
-    return systemClock()
   }
 
   promise(): Promise<unknown> {

@@ -83,6 +83,27 @@ function read({ bytes, buffers = [] }: Parcel, revive: (tag: string, data: unkno
   })
 }
 
+/** What stands for something else in a value that is only passed on. */
+class Passed {
+  readonly tag: string
+  readonly data: unknown
+
+  constructor(tag: string, data: unknown) {
+    this.tag = tag
+    this.data = data
+  }
+}
+
+/** The same with what its buffers hold written into its bytes: for a way that only takes those. */
+export function inline(parcel: Parcel): Parcel {
+  if (parcel.buffers === undefined) return parcel
+  const value = read(parcel, (tag, data) => new Passed(tag, data))
+  const replace = (leaf: object): Reference | undefined =>
+    leaf instanceof Passed ? { tag: leaf.tag, data: leaf.data } : undefined
+  const { thrown } = parcel
+  return { bytes: encodeValue(value, { replace }), ...(thrown === undefined ? undefined : { thrown }) }
+}
+
 /** What was thrown. Never throws itself: what of an error can't be encoded is left out. */
 export function wrapError(error: unknown, leaves: Leaves = noLeaves): Parcel {
   try {

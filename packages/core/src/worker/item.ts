@@ -1,0 +1,303 @@
+import { TroupeError } from '../base/errors.ts'
+import type { FoundTask } from '../definitions/registry.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Random } from '../ports/random.ts'
+import type { Courier } from '../remote/courier.ts'
+import type {
+  Address,
+  AttemptName,
+  Presence,
+  RemoteEvent,
+  RemoteTell,
+  ToOwner,
+  Verdict,
+} from '../remote/node-talk.ts'
+import type { OfferedBody, RemoteOffer } from '../remote/offers.ts'
+import type { Parcel } from '../remote/protocol.ts'
+import type { WorkerReport } from '../remote/worker-report.ts'
+import type { Asker } from './asker.ts'
+import type { Held } from './held.ts'
+import type { Owners } from './owners.ts'
+import type { QueueTaker } from './queue-taker.ts'
+import type { ReportSender } from './report-sender.ts'
+import { RunningBody, type BodyHost } from './running-body.ts'
+import type { Startable } from './slots.ts'
+import type { Unreported } from './unreported.ts'
+
+/** The worker, as its items see it. */
+export interface ItemHost {
+  readonly node: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly courier: Courier
+  readonly asker: Asker
+  readonly reports: ReportSender
+  readonly owners: Owners
+  readonly unreported: Unreported
+  send(owner: Address, item: ToOwner): void
+  report(error: unknown): void
+  /** Its owner did not say whether it may begin. */
+  noOwner(item: Item): void
+  /** Nothing of it is here any more. */
+  isOver(item: Item): void
+}
+
+interface ItemInit {
+  readonly taker: QueueTaker
+  readonly held: Held
+  readonly body: OfferedBody
+  /** The task, or why it can't begin. */
+  readonly found: FoundTask | TroupeError
+  /** Whether to ask before it begins. */
+  readonly strict: boolean
+  readonly flow: RemoteOffer['flow']
+}
+
+export function keyOf([runId, attempt]: AttemptName): string {
+  return `${runId} ${attempt}`
+}
+
+/** How long an owner that can't say yet whether a body may begin is given, in milliseconds. */
+const laterMs = 200
+
+/** One attempt of a task run that this node has taken. */
+export class Item implements Startable, BodyHost {
+  readonly clock: Clock
+  readonly random: Random
+  readonly name: AttemptName
+  readonly flowRunId: string
+  readonly held: Held
+  readonly #host: ItemHost
+  readonly #init: ItemInit
+  readonly #others: Held[] = []
+  /** `stranded`: it has ended, and what it submitted only a lost owner knew. */
+  #state: 'waiting' | 'asking' | 'running' | 'reporting' | 'stranded' | 'over' = 'waiting'
+  #body: RunningBody | undefined
+  /** What its owner told before it had begun: to stop. */
+  readonly #early: RemoteEvent[] = []
+  #begunAt = 0
+  #hasTold = false
+  #isCounted = false
+  #isAbandoned = false
+
+  constructor(host: ItemHost, init: ItemInit) {
+    this.#host = host
+    this.#init = init
+    this.clock = host.clock
+    this.random = host.random
+    const { runId, attempt, flowRunId } = init.body.start
+    this.name = [runId, attempt]
+    this.flowRunId = flowRunId
+    this.held = init.held
+  }
+
+  /** The same was delivered once more. */
+  alsoIn(held: Held): void {
+    this.#others.push(held)
+  }
+
+  get isWaiting(): boolean {
+    return this.#state === 'waiting'
+  }
+
+  /** Whether its body has not begun. */
+  get isUnbegun(): boolean {
+    return this.#state === 'waiting' || this.#state === 'asking'
+  }
+
+  get presence(): Presence {
+    if (this.isUnbegun || this.#state === 'over') return 'none'
+    return this.#body?.isEntangled === true ? 'entangled' : 'runs'
+  }
+
+  get #owner(): Address {
+    return this.#host.owners.of(this.flowRunId)
+  }
+
+  // --- its beginning ----------------------------------------------------------------------------------------------
+
+  /** It has a slot. */
+  start(): void {
+    this.#isCounted = true
+    if (this.#init.strict) void this.#ask()
+    else this.#begin()
+  }
+
+  async #ask(): Promise<void> {
+    this.#state = 'asking'
+    const verdict = await this.#host.asker.mayBegin(this.#owner, this.name)
+    if (this.#state === 'asking') this.#answered(verdict)
+    else if (verdict === 'run') {
+      const [runId, attempt] = this.name
+      // It was given back meanwhile, and its owner believes that it runs here.
+      this.#host.send(this.#owner, {
+        of: 'returned',
+        runs: [[runId, attempt, true]],
+        isMissing: false,
+      })
+    }
+  }
+
+  #answered(verdict: Verdict | undefined): void {
+    if (verdict === 'run') {
+      this.#begin()
+      return
+    }
+    this.#freeSlot()
+    if (verdict === 'drop') {
+      this.#isOver()
+      this.settle()
+      return
+    }
+    this.#state = 'waiting'
+    if (verdict === 'later') this.clock.at(this.clock.now() + laterMs, () => this.again())
+    else this.#host.noOwner(this)
+  }
+
+  /** Tries once more to begin. */
+  again(): void {
+    if (this.isWaiting) this.#init.taker.slots.add(this)
+  }
+
+  #begin(): void {
+    const { found, body, flow } = this.#init
+    this.held.begun++
+    this.#state = 'running'
+    if (found instanceof TroupeError || !('fn' in found)) {
+      this.#freeSlot()
+      this.#report({ refused: { code: found.code, message: found.message } })
+      return
+    }
+    this.#begunAt = this.clock.monotonic()
+    this.#body = new RunningBody(this, found, body, flow)
+    this.#body.run(found)
+    for (const event of this.#early) this.event(event)
+    if (this.#state === 'running') this.#host.unreported.add(this)
+  }
+
+  /** It takes its time: its owner is to know that it runs. */
+  reportBegun(): void {
+    if (this.#state !== 'running') return
+    this.#host.reports.add(this.flowRunId, this.#reportOf({}), () => undefined)
+  }
+
+  #reportOf(what: Partial<Pick<WorkerReport, 'result' | 'refused'>>): WorkerReport {
+    const [runId, attempt] = this.name
+    const asked = this.#body?.isEntangled ?? false
+    return {
+      runId,
+      attempt,
+      node: this.#host.node,
+      result: undefined,
+      refused: undefined,
+      ...what,
+      asked,
+    }
+  }
+
+  // --- for its body -----------------------------------------------------------------------------------------------
+
+  tell(tell: RemoteTell): void {
+    this.#hasTold = true
+    if (this.#state === 'running') this.#host.send(this.#owner, { of: 'body', run: this.name, tell })
+  }
+
+  lend(): void {
+    this.#freeSlot()
+  }
+
+  reclaim(go: () => void): void {
+    if (this.#isAbandoned) {
+      go()
+      return
+    }
+    const { slots } = this.#init.taker
+    slots.reclaim(() => {
+      this.#isCounted = true
+      // It has ended while it waited for its slot.
+      if (this.#state !== 'running' || this.#isAbandoned) this.#freeSlot()
+      go()
+    })
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true
+    this.#freeSlot()
+  }
+
+  #freeSlot(): void {
+    if (!this.#isCounted) return
+    this.#isCounted = false
+    this.#init.taker.slots.give()
+  }
+
+  finished(result: Parcel, entangled: boolean): void {
+    this.#freeSlot()
+    this.#init.taker.took(this.clock.monotonic() - this.#begunAt)
+    if (this.#state !== 'running') return
+    this.#state = 'reporting'
+    if (this.#hasTold) void this.#finishedAfterTelling(result, entangled)
+    else this.#report({ result })
+  }
+
+  /** Its end must not overtake what it told. */
+  async #finishedAfterTelling(result: Parcel, entangled: boolean): Promise<void> {
+    const hasArrived = await this.#host.courier.arrived(this.#owner)
+    if (this.#state !== 'reporting') return
+    if (hasArrived || !entangled) this.#report({ result })
+    // Its result may refer to runs that the next owner can't tell; that one says what becomes of it.
+    else this.#state = 'stranded'
+  }
+
+  #report(what: Partial<Pick<WorkerReport, 'result' | 'refused'>>): void {
+    this.#state = 'reporting'
+    this.#host.reports.add(this.flowRunId, this.#reportOf(what), () => {
+      if (this.#state !== 'reporting') return
+      this.#isOver()
+      this.settle()
+    })
+  }
+
+  // --- what its owner says ----------------------------------------------------------------------------------------
+
+  event(event: RemoteEvent): void {
+    if (this.#state === 'running') this.#body?.event(event)
+    else if (this.isUnbegun) this.#early.push(event)
+  }
+
+  /** Nobody wants its result. */
+  stop(reason: unknown): void {
+    const wasRunning = this.#state === 'running'
+    this.#isOver()
+    if (wasRunning) this.#body?.stop(reason)
+    this.settle()
+  }
+
+  // --- its end ----------------------------------------------------------------------------------------------------
+
+  /** It has not begun, and won't here. */
+  drop(): void {
+    this.#isOver()
+    this.#freeSlot()
+    for (const other of this.#others) other.settle(false)
+  }
+
+  /** The worker is stopped before its body has ended. @returns Whether there was one. */
+  giveUp(reason: unknown): boolean {
+    if (this.#state !== 'running' && this.#state !== 'stranded') return false
+    this.#isOver()
+    this.#body?.stop(reason)
+    return true
+  }
+
+  #isOver(): void {
+    this.#state = 'over'
+    this.#host.isOver(this)
+  }
+
+  /** See `Held.settle`. */
+  settle(isSafe = true): void {
+    this.held.settle(isSafe)
+    for (const other of this.#others) other.settle(isSafe)
+  }
+}

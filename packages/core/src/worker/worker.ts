@@ -1,0 +1,343 @@
+import { TroupeError, UsageError } from '../base/errors.ts'
+import { uuidV4 } from '../base/ids.ts'
+import { findTask, type FoundTask } from '../definitions/registry.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Mailbox } from '../ports/mailbox.ts'
+import type { ClusterNodes } from '../ports/nodes.ts'
+import type { Delivery, Queue } from '../ports/queue.ts'
+import type { Random } from '../ports/random.ts'
+import { Courier } from '../remote/courier.ts'
+import {
+  packAnswer,
+  unpackTalk,
+  workerTopic,
+  type Address,
+  type AttemptName,
+  type Presence,
+  type ToOwner,
+  type ToWorker,
+} from '../remote/node-talk.ts'
+import { unpackOffer, type OfferedBody, type RemoteOffer } from '../remote/offers.ts'
+import { within } from '../runs/deadline.ts'
+import { Asker } from './asker.ts'
+import { Held } from './held.ts'
+import { Item, keyOf, type ItemHost } from './item.ts'
+import { Owners } from './owners.ts'
+import { QueueTaker } from './queue-taker.ts'
+import { ReportSender } from './report-sender.ts'
+import { Unreported } from './unreported.ts'
+
+/** What a worker needs of its engine. */
+export interface WorkerHost {
+  readonly node: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly queue: Queue
+  readonly mailbox: Mailbox
+  readonly nodes: ClusterNodes
+  /** See `RemoteHost.ask`. */
+  ask(node: string, topic: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined>
+  /** See `RemoteHost.answer`. */
+  answer(topic: string, listener: (question: Uint8Array) => Promise<Uint8Array>): () => void
+  /** Something went wrong that no run is told of. */
+  report(error: unknown): void
+}
+
+/** How long others have to take what can't be executed here, in milliseconds. */
+const missingMs = 5_000
+/** The same where the owner does not answer, and how often before it is taken for what nobody wants. */
+const ownerlessMs = 5_000
+const mostOwnerless = 12
+/** How often something is tried that can't be read, and how long between. */
+const mostUnreadable = 5
+const unreadableMs = 1_000
+/** How long the last reports may take when a worker is stopped. */
+const flushMs = 2_000
+/** How many deliveries are remembered that were handed back. */
+const mostTries = 10_000
+
+/**
+ * Executes task runs for flow runs of other nodes: takes them from queues, runs their bodies on this event loop, and reports to
+ * the mailboxes of their flow runs.
+ *
+ * What was taken stays in its queue until the report on it is safe. A body goes on when the owner of its flow run is lost; what
+ * it found waits in the mailbox for the next one.
+ */
+export class Worker implements ItemHost {
+  readonly clock: Clock
+  readonly random: Random
+  readonly node: string
+  readonly courier: Courier
+  readonly asker: Asker
+  readonly reports: ReportSender
+  readonly owners: Owners
+  readonly unreported: Unreported
+  readonly #host: WorkerHost
+  readonly #takers: readonly QueueTaker[]
+  readonly #items = new Map<string, Item>()
+  readonly #stops: (() => void)[] = []
+  /** How often deliveries were handed back, by their ids. */
+  readonly #tries = new Map<string, number>()
+  readonly #told = new Set<string>()
+  #isDraining = false
+  #idle: (() => void) | undefined
+
+  /** @param queues - The queues that it takes from, and how many bodies of each run at once. */
+  constructor(host: WorkerHost, queues: Readonly<Record<string, number>>) {
+    this.#host = host
+    this.clock = host.clock
+    this.random = host.random
+    this.node = host.node
+    const session = uuidV4(host.random)
+    const talker = {
+      node: host.node,
+      clock: host.clock,
+      random: host.random,
+      ask: host.ask.bind(host),
+      gone: (nodes: readonly string[]) => host.nodes.gone(nodes),
+      report: (error: unknown) => host.report(error),
+    }
+    this.courier = new Courier(talker)
+    this.asker = new Asker(talker, session)
+    this.owners = new Owners()
+    this.reports = new ReportSender(
+      {
+        clock: host.clock,
+        mailbox: host.mailbox,
+        ownerOf: (flowRunId) => this.owners.nodeOf(flowRunId),
+        report: (error) => host.report(error),
+      },
+      session,
+    )
+    this.unreported = new Unreported(host.clock)
+    const takerHost = {
+      clock: host.clock,
+      queue: host.queue,
+      delivered: (taker: QueueTaker, delivery: Delivery) => this.#delivered(taker, delivery),
+    }
+    this.#takers = Object.entries(queues).map(
+      ([name, concurrency]) => new QueueTaker(takerHost, name, concurrency),
+    )
+  }
+
+  /** Begins to take. */
+  start(): void {
+    const { nodes } = this.#host
+    this.#stops.push(
+      this.#host.answer(workerTopic, (question) => this.#asked(question)),
+      nodes.lost((node) => {
+        this.owners.lost(node)
+        this.courier.lost(node)
+      }),
+    )
+    for (const taker of this.#takers) taker.start()
+  }
+
+  // --- what comes from queues -------------------------------------------------------------------------------------
+
+  #delivered(taker: QueueTaker, delivery: Delivery): number {
+    let offer: RemoteOffer
+    try {
+      offer = unpackOffer(delivery.body)
+    } catch (error) {
+      this.#unreadable(delivery, error)
+      return 1
+    }
+    this.owners.offered(offer.flowRunId, offer.owner)
+    const found = offer.bodies.map((body) => this.#find(body))
+    const missing = offer.bodies.filter((_, index) => found[index] === undefined)
+    for (const { task } of missing) this.#isMissing(offer, task)
+    if (missing.length === offer.bodies.length) {
+      delivery.handBack(missingMs)
+      return 1
+    }
+    const isSplit = missing.length > 0
+    const held = new Held(delivery, offer.bodies.length - missing.length + (isSplit ? 1 : 0))
+    if (isSplit) this.#return(held, this.owners.of(offer.flowRunId), missing)
+    for (const [index, body] of offer.bodies.entries()) {
+      const one = found[index]
+      if (one !== undefined) this.#take(taker, held, { offer, body, found: one })
+    }
+    return offer.bodies.length
+  }
+
+  /** @returns The task, or why its body can't begin; undefined where it is not defined here. */
+  #find({ task: { name, version } }: OfferedBody): FoundTask | TroupeError | undefined {
+    try {
+      return findTask(name, version)
+    } catch (error) {
+      return error as TroupeError
+    }
+  }
+
+  #take(
+    taker: QueueTaker,
+    held: Held,
+    { offer, body, found }: { offer: RemoteOffer; body: OfferedBody; found: FoundTask | TroupeError },
+  ): void {
+    const key = keyOf([body.start.runId, body.start.attempt])
+    const known = this.#items.get(key)
+    if (known !== undefined) {
+      // It was delivered once more, and is here: one report is enough for both.
+      known.alsoIn(held)
+      return
+    }
+    const strict = offer.strict || held.delivery.repeated
+    const item = new Item(this, { taker, held, body, found, strict, flow: offer.flow })
+    this.#items.set(key, item)
+    taker.slots.add(item)
+  }
+
+  /** Somebody else may be able to read it. */
+  #unreadable(delivery: Delivery, error: unknown): void {
+    const tries = this.#triedAgain(delivery.id)
+    const isNewer = TroupeError.is(error, 'UNSUPPORTED_FORMAT')
+    if (tries === 1) this.#host.report(error)
+    if (isNewer || tries < mostUnreadable) {
+      delivery.handBack(unreadableMs)
+      return
+    }
+    const message = `${delivery.id} was taken from its queue for good: it could not be read in ${tries} tries`
+    this.#host.report(new TroupeError('MALFORMED_PAYLOAD', message, { cause: error }))
+    this.#tries.delete(delivery.id)
+    delivery.done()
+  }
+
+  #triedAgain(id: string): number {
+    const tries = (this.#tries.get(id) ?? 0) + 1
+    this.#tries.delete(id)
+    this.#tries.set(id, tries)
+    for (const oldest of this.#tries.keys()) {
+      if (this.#tries.size <= mostTries) break
+      this.#tries.delete(oldest)
+    }
+    return tries
+  }
+
+  #isMissing({ flowRunId }: RemoteOffer, { name: task, version }: OfferedBody['task']): void {
+    const owner = this.owners.of(flowRunId)
+    const key = `${owner.topic} ${task} ${version}`
+    if (this.#told.has(key)) return
+    this.#told.add(key)
+    // Told again when it still is.
+    this.clock.at(this.clock.now() + missingMs, () => this.#told.delete(key))
+    this.send(owner, { of: 'missing', node: this.node, task, version })
+  }
+
+  /** Parts of a delivery are not executed here: their owner offers them again. */
+  #return(held: Held, owner: Address, bodies: readonly OfferedBody[]): void {
+    const runs = bodies.map(({ start }) => [start.runId, start.attempt, false] as const)
+    this.send(owner, { of: 'returned', runs, isMissing: true })
+    void this.courier.arrived(owner).then((hasArrived) => held.settle(hasArrived))
+  }
+
+  // --- for items --------------------------------------------------------------------------------------------------
+
+  send(owner: Address, item: ToOwner): void {
+    this.courier.send(owner, item)
+  }
+
+  report(error: unknown): void {
+    this.#host.report(error)
+  }
+
+  isOver(item: Item): void {
+    this.#items.delete(keyOf(item.name))
+    if (this.#items.size === 0) this.#idle?.()
+  }
+
+  /** Nobody answers for its flow run: others may know its owner, or one comes soon. */
+  noOwner(item: Item): void {
+    const { held } = item
+    if (held.begun > 0) {
+      this.clock.at(this.clock.now() + ownerlessMs, () => item.again())
+      return
+    }
+    const whole = [...this.#items.values()].filter((other) => other.held === held)
+    for (const other of whole) other.drop()
+    if (this.#triedAgain(held.delivery.id) < mostOwnerless) {
+      held.handBack(ownerlessMs)
+      return
+    }
+    // Whoever wants it after all looks for it, and offers it again.
+    this.#tries.delete(held.delivery.id)
+    held.forget()
+  }
+
+  // --- what owners say --------------------------------------------------------------------------------------------
+
+  async #asked(bytes: Uint8Array): Promise<Uint8Array> {
+    const talk = unpackTalk(bytes)
+    if ('post' in talk) return this.courier.receive(talk.post, (item) => this.#toldBy(item as ToWorker))
+    const { question } = talk
+    if (question.ask !== 'owns') return packAnswer([])
+    for (const flowRunId of question.flowRunIds) this.owners.owns(flowRunId, question.owner)
+    return packAnswer(question.runs.map((run) => this.#presenceOf(run)))
+  }
+
+  #presenceOf(run: AttemptName): Presence {
+    return this.#items.get(keyOf(run))?.presence ?? 'none'
+  }
+
+  #toldBy(item: ToWorker): void {
+    const known = this.#items.get(keyOf(item.run))
+    if (known === undefined) return
+    if (item.to === 'body') known.event(item.event)
+    else known.stop(new UsageError('RUN_ENDED', item.why))
+  }
+
+  // --- the end ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Takes nothing more; what has not begun is for others at once, and bodies may end within the grace. Those that have not are
+   * told to stop, and another attempt follows elsewhere. Resolves when all that was found is reported.
+   */
+  async drain(graceMs: number): Promise<void> {
+    this.#isDraining = true
+    await Promise.all(this.#takers.map((taker) => taker.stop()))
+    this.#handBackWaiting()
+    if (this.#items.size > 0 && graceMs > 0)
+      await within(this.clock, graceMs, new Promise<void>((resolve) => (this.#idle = resolve)))
+    this.#giveUpRunning()
+    await within(this.clock, flushMs, this.#flushed())
+  }
+
+  #handBackWaiting(): void {
+    const waiting = [...this.#items.values()].filter((item) => item.isUnbegun)
+    for (const held of new Set(waiting.map((item) => item.held))) {
+      const parts = waiting.filter((item) => item.held === held)
+      for (const part of parts) part.drop()
+      if (held.begun === 0) held.handBack()
+      else for (const part of parts) this.#returnPart(part, false)
+    }
+  }
+
+  #giveUpRunning(): void {
+    const error = new UsageError('ENGINE_CLOSED', 'the worker was closed before the body had ended')
+    for (const item of this.#items.values()) {
+      if (!item.giveUp(error)) continue
+      this.#returnPart(item, true)
+    }
+  }
+
+  #returnPart(item: Item, begun: boolean): void {
+    const owner = this.owners.of(item.flowRunId)
+    const [runId, attempt] = item.name
+    this.send(owner, { of: 'returned', runs: [[runId, attempt, begun]], isMissing: false })
+    void this.courier.arrived(owner).then((hasArrived) => item.settle(hasArrived))
+  }
+
+  async #flushed(): Promise<void> {
+    await this.reports.idle()
+    await this.courier.idle()
+  }
+
+  /** Stops at once: what is not reported is for others when the transport is closed. */
+  close(): void {
+    for (const stop of this.#stops.splice(0)) stop()
+    if (!this.#isDraining) for (const taker of this.#takers) void taker.stop()
+    this.#giveUpRunning()
+    this.reports.close()
+    this.courier.close()
+  }
+}

@@ -1,0 +1,243 @@
+import {
+  TroupeError,
+  type Assignment,
+  type PoolHost,
+  type QueuePriority,
+  type RemoteHost,
+} from '@troupe/core'
+import { packOffer, type Address, type OfferedBody } from '@troupe/core/internal'
+import type { Durations } from './durations.ts'
+import type { Settings } from './options.ts'
+import type { Placed, Sent } from './placed.ts'
+import type { Workers } from './workers.ts'
+
+/** Of tasks that may take this long, or do on average, each is offered alone: in milliseconds. */
+const longLimitMs = 5_000
+const longMeanMs = 20
+/** How many assignments each worker has before more go with one message. */
+const perWorker = 4
+/** Arguments beyond this size, in bytes, go with the next message. */
+const mostBytes = 128 * 1_024
+
+const firstPauseMs = 20
+const longestPauseMs = 5_000
+
+interface OfferingHost {
+  readonly pool: PoolHost
+  readonly remote: RemoteHost
+  readonly settings: Settings
+  readonly workers: Workers
+  readonly durations: Durations
+  /** Where this node listens for its workers. */
+  readonly address: Address
+  /** How many have not begun. */
+  readonly backlog: number
+  readonly isClosed: boolean
+  /** It can't be handed out. */
+  refused(placed: Placed, error: TroupeError): void
+  /** An offer of that id was there before. */
+  foreign(sent: Sent): void
+}
+
+/** Hands assignments out to the queue: those of one turn together, as many with one message as suits the workers. */
+export class Offering {
+  readonly #host: OfferingHost
+  /** What was offered before, also where it was withdrawn: its id is used up. */
+  readonly #offered = new WeakSet<Assignment>()
+  #gathered: Placed[] = []
+  #isScheduled = false
+
+  constructor(host: OfferingHost) {
+    this.#host = host
+  }
+
+  add(placed: Placed): void {
+    this.#gathered.push(placed)
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    // The rest of this turn goes along.
+    this.#host.pool.turn(() => {
+      this.#isScheduled = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    const { workers, backlog, settings, isClosed } = this.#host
+    const gathered = this.#gathered.filter(({ state }) => state === 'gathered')
+    this.#gathered = []
+    if (isClosed || gathered.length === 0) return
+    workers.lookSoon()
+    const live = Math.max(1, workers.nodes.length)
+    const most = Math.min(settings.batch, workers.leastConcurrency)
+    const k = Math.max(1, Math.min(Math.ceil(backlog / (perWorker * live)), most))
+    const fresh = gathered.filter((placed) => !this.#isAgain(placed))
+    for (const group of groups(fresh, (placed) => this.#groupOf(placed, k)).values()) this.#hand(group, k)
+  }
+
+  #isAgain(placed: Placed): boolean {
+    if (!this.#offered.has(placed.assignment)) return false
+    placed.assignment.whenSafe(() => {
+      if (placed.state !== 'gathered') return
+      placed.state = 'offered'
+      this.again(placed)
+    })
+    return true
+  }
+
+  /** Those of one group may go together. */
+  #groupOf({ assignment, key }: Placed, k: number): string {
+    const { flowRunId, offer, attempt, timeoutMs = 0, gated, task } = assignment
+    const priority = priorityOf(assignment)
+    if (offer !== undefined) return `offer ${offer} ${priority}`
+    const isLong = timeoutMs > longLimitMs || this.#host.durations.of(task.name) > longMeanMs
+    // Only first attempts are recorded together.
+    const isAlone = k === 1 || isLong || attempt > 1 || gated
+    return isAlone ? `alone ${key}` : `flow run ${flowRunId} ${priority}`
+  }
+
+  #hand(group: readonly Placed[], k: number): void {
+    const [first] = group
+    if (first === undefined) return
+    const { offer } = first.assignment
+    if (offer !== undefined) {
+      // As the owner before did: its message may still be there.
+      this.#whenSafe(group, offer, false)
+      return
+    }
+    for (const chunk of chunks(group, k)) this.#handChunk(chunk)
+  }
+
+  #handChunk(chunk: readonly Placed[]): void {
+    const [first] = chunk
+    if (first === undefined) return
+    const { runId, attempt, gated } = first.assignment
+    const id =
+      chunk.length === 1
+        ? `${runId}.${attempt}`
+        : this.#host.remote.offered(chunk.map(({ assignment }) => assignment))
+    this.#whenSafe(chunk, id, gated)
+  }
+
+  /** An offer must not be taken before the journal has what it says. */
+  #whenSafe(placed: readonly Placed[], id: string, strict: boolean): void {
+    const last = placed.at(-1)
+    last?.assignment.whenSafe(() => {
+      const wanted = placed.filter(({ state }) => state === 'gathered')
+      for (const one of wanted) one.state = 'offered'
+      this.#offer(wanted, id, { strict, isAgain: false })
+    })
+  }
+
+  /** Offers once more what may have been taken by somebody who is gone, or was lost on its way. */
+  again(placed: Placed): void {
+    const { runId, attempt } = placed.assignment
+    const { random } = this.#host.remote
+    const id = `${runId}.${attempt}.${random.uint32().toString(36)}`
+    this.#offer([placed], id, { strict: true, isAgain: true })
+  }
+
+  #offer(
+    placed: readonly Placed[],
+    id: string,
+    { strict, isAgain }: { strict: boolean; isAgain: boolean },
+  ): void {
+    const [first] = placed
+    if (first === undefined || this.#host.isClosed) return
+    const sent: Sent = { id, placed, at: this.#host.remote.clock.monotonic(), isForeign: false }
+    for (const one of placed) {
+      this.#offered.add(one.assignment)
+      one.sent.push(sent)
+    }
+    void this.#send(sent, first.assignment, { strict, isAgain })
+  }
+
+  async #send(
+    sent: Sent,
+    { flowRunId, ...first }: Pick<Assignment, 'flowRunId' | 'priority' | 'parentLease'>,
+    { strict, isAgain }: { strict: boolean; isAgain: boolean },
+  ): Promise<void> {
+    const { remote, settings, address } = this.#host
+    const { clock } = remote
+    let isRepeated = isAgain
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      const wanted = sent.placed.filter(({ state }) => state === 'offered')
+      if (this.#host.isClosed || wanted.length === 0) return
+      try {
+        const isNew = await remote.queue.offer({
+          queue: { of: 'task', name: settings.queue },
+          priority: priorityOf(first),
+          id: sent.id,
+          body: packOffer({
+            flowRunId,
+            owner: address,
+            strict,
+            flow: wanted[0]?.server.flow(),
+            bodies: wanted.map(bodyOf),
+          }),
+        })
+        sent.at = clock.monotonic()
+        if (!isNew && !isRepeated) this.#host.foreign(sent)
+        return
+      } catch (error) {
+        isRepeated = true
+        if (TroupeError.is(error, 'PAYLOAD_TOO_LARGE')) {
+          this.#tooLarge(wanted, error)
+          return
+        }
+        this.#host.pool.report(error)
+      }
+      await new Promise<void>((resolve) => void clock.at(clock.now() + pauseMs, resolve))
+    }
+  }
+
+  /** Each goes by itself; one that is too large then can't run. */
+  #tooLarge(placed: readonly Placed[], error: TroupeError): void {
+    const [first] = placed
+    if (first === undefined) return
+    if (placed.length === 1) this.#host.refused(first, error)
+    else for (const one of placed) this.again(one)
+  }
+}
+
+function bodyOf({ assignment, server }: Placed): OfferedBody {
+  const { task, timeoutMs } = assignment
+  const { name, version } = task.origin
+  return { task: { name, version }, start: server.start(), facts: server.facts(), timeoutMs }
+}
+
+/** What a body submitted goes first, as it does where slots are shared: others wait for it. */
+export function priorityOf({
+  priority,
+  parentLease,
+}: Pick<Assignment, 'priority' | 'parentLease'>): QueuePriority {
+  if (priority > 0 || (priority === 0 && parentLease !== undefined)) return 'high'
+  return priority < 0 ? 'low' : 'normal'
+}
+
+function groups<T>(items: readonly T[], keyOfItem: (item: T) => string): Map<string, T[]> {
+  const found = new Map<string, T[]>()
+  for (const item of items) {
+    const key = keyOfItem(item)
+    const group = found.get(key)
+    if (group === undefined) found.set(key, [item])
+    else group.push(item)
+  }
+  return found
+}
+
+function* chunks(group: readonly Placed[], most: number): Generator<readonly Placed[]> {
+  let chunk: Placed[] = []
+  let bytes = 0
+  for (const placed of group) {
+    const { length } = placed.server.start().args.bytes
+    if (chunk.length > 0 && (chunk.length >= most || bytes + length > mostBytes)) {
+      yield chunk
+      chunk = []
+      bytes = 0
+    }
+    chunk.push(placed)
+    bytes += length
+  }
+  if (chunk.length > 0) yield chunk
+}

@@ -1,0 +1,47 @@
+import type { Assignment, BodyServer } from '@troupe/core'
+
+/** An offer that was made. */
+export interface Sent {
+  readonly id: string
+  readonly placed: readonly Placed[]
+  /** When it was made, by the monotonic clock. */
+  at: number
+  /** Whether it was there before: then it names an earlier owner. */
+  isForeign: boolean
+}
+
+/**
+ * An attempt that this pool has.
+ *
+ * `gathered`: not handed out yet. `offered`: in the queue, or with a worker that has not said that it begins. `granted`: a
+ * worker asked, and may begin. `begun`: its body runs, or has run. `over`: nothing more is expected; what still comes of it is
+ * told to stop.
+ */
+export interface Placed {
+  readonly assignment: Assignment
+  readonly key: string
+  state: 'gathered' | 'offered' | 'granted' | 'begun' | 'over'
+  readonly server: BodyServer
+  /** The offers that it is in, the newest last. */
+  readonly sent: Sent[]
+  /** The worker that it was given to, or that has begun it. */
+  node: string | undefined
+  /** Of that worker, where it asked. */
+  session: string | undefined
+  /** Whether the body ran before this engine had the run. */
+  readonly isTakenOver: boolean
+  /** When anything was heard of it last, by the monotonic clock. */
+  heardAt: number
+  begunAt: number
+  /** What the body awaits, by its tickets. */
+  readonly awaited: Map<number, number>
+  stopReports: () => void
+}
+
+export function isUnbegun({ state }: Placed): boolean {
+  return state === 'gathered' || state === 'offered'
+}
+
+export function keyOf(runId: string, attempt: number): string {
+  return `${runId} ${attempt}`
+}

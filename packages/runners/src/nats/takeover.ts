@@ -1,0 +1,123 @@
+import type { RemoteHost } from '@troupe/core'
+import {
+  packQuestion,
+  unpackAnswer,
+  workerTopic,
+  type Address,
+  type AttemptName,
+  type Presence,
+} from '@troupe/core/internal'
+import type { Placed } from './placed.ts'
+import type { Workers } from './workers.ts'
+
+const answerMs = 2_000
+/** How long a report may be on its way after its worker has sent it, in milliseconds. */
+const reportMs = 1_000
+const firstPauseMs = 100
+const longestPauseMs = 2_000
+
+const isThere = ({ state }: Placed): boolean => state === 'begun' || state === 'granted'
+
+interface TakeoverHost {
+  readonly remote: RemoteHost
+  readonly address: Address
+  readonly workers: Workers
+  readonly isClosed: boolean
+  readonly pool: { report(error: unknown): void }
+  lost(placed: Placed, why: string): void
+  lostToTakeover(placed: Placed): void
+}
+
+/** Bodies that run already when this engine gets their flow run, and those that were not heard of for long: are they there? */
+export class Takeover {
+  readonly #host: TakeoverHost
+  #gathered: Placed[] = []
+
+  constructor(host: TakeoverHost) {
+    this.#host = host
+  }
+
+  /** It runs, as the journal tells. */
+  add(placed: Placed): void {
+    // What was reported before is heard first.
+    placed.assignment.whenSafe(() => {
+      this.#gathered.push(placed)
+      if (this.#gathered.length > 1) return
+      this.#host.remote.clock.turn(() => {
+        const gathered = this.#gathered
+        this.#gathered = []
+        this.check(gathered)
+      })
+    })
+  }
+
+  /** Asks the workers of these for them. */
+  check(all: readonly Placed[]): void {
+    const byNode = new Map<string, Placed[]>()
+    for (const placed of all) {
+      if (!isThere(placed) || placed.node === undefined) continue
+      const ofNode = byNode.get(placed.node)
+      if (ofNode === undefined) byNode.set(placed.node, [placed])
+      else ofNode.push(placed)
+    }
+    for (const [node, ofNode] of byNode) void this.#checkAt(node, ofNode)
+  }
+
+  async #checkAt(node: string, all: readonly Placed[]): Promise<void> {
+    const { remote, isClosed } = this.#host
+    const { clock } = remote
+    for (let pauseMs = firstPauseMs; !isClosed; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      const placed = all.filter(isThere)
+      if (placed.length === 0 || this.#host.isClosed) return
+      try {
+        const answers = await this.#ask(node, placed)
+        if (answers !== undefined) {
+          for (const [index, one] of placed.entries()) this.#is(one, answers[index])
+          return
+        }
+        if ((await remote.nodes.gone([node])).length > 0) {
+          for (const one of placed) this.#host.lost(one, `worker ${node} was lost`)
+          return
+        }
+      } catch (error) {
+        this.#host.pool.report(error)
+      }
+      await new Promise<void>((resolve) => void clock.at(clock.now() + pauseMs, resolve))
+    }
+  }
+
+  async #ask(node: string, placed: readonly Placed[]): Promise<readonly Presence[] | undefined> {
+    const { remote, address: owner } = this.#host
+    const flowRunIds = [...new Set(placed.map(({ assignment }) => assignment.flowRunId))]
+    const runs = placed.map(({ assignment }): AttemptName => [assignment.runId, assignment.attempt])
+    const question = packQuestion({ ask: 'owns', owner, flowRunIds, runs })
+    const answer = await remote.ask(node, workerTopic, question, answerMs)
+    return answer === undefined ? undefined : (unpackAnswer(answer) as readonly Presence[])
+  }
+
+  #is(placed: Placed, presence: Presence | undefined): void {
+    const { clock } = this.#host.remote
+    if (presence === 'entangled' && placed.isTakenOver) this.#host.lostToTakeover(placed)
+    else if (presence === 'none') {
+      // It may just have ended.
+      clock.at(clock.now() + reportMs, () => this.#host.lost(placed, `worker ${placed.node} has lost it`))
+    } else placed.heardAt = clock.monotonic()
+  }
+
+  /** Tells the workers of the queue who owns flow runs: what is in it names an earlier owner. */
+  announce(flowRunIds: readonly string[]): void {
+    void this.#announce(flowRunIds)
+  }
+
+  async #announce(flowRunIds: readonly string[]): Promise<void> {
+    const { remote, workers, address: owner } = this.#host
+    const question = packQuestion({ ask: 'owns', owner, flowRunIds, runs: [] })
+    try {
+      await workers.look()
+      // Who does not hear it now is told again by the sweep.
+      await Promise.all(workers.nodes.map((node) => remote.ask(node, workerTopic, question, answerMs)))
+    } catch (error) {
+      this.#host.pool.report(error)
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import type { NodeInfo, RemoteHost } from '@troupe/core'
+
+/** How often the workers are looked at, in milliseconds, while there are assignments. */
+const staleMs = 5_000
+
+/** The workers of one queue, as far as this node has looked. */
+export class Workers {
+  readonly #remote: RemoteHost
+  readonly #queue: string
+  #infos: readonly NodeInfo[] = []
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #looking: Promise<void> | undefined
+
+  constructor(remote: RemoteHost, queue: string) {
+    this.#remote = remote
+    this.#queue = queue
+  }
+
+  /** Looks again, if that is long ago, and does not wait for it. */
+  lookSoon(): void {
+    if (this.#remote.clock.monotonic() - this.#lookedAt < staleMs) return
+    // The next time it is there again.
+    this.look().catch(() => undefined)
+  }
+
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined))
+    return this.#looking
+  }
+
+  async #look(): Promise<void> {
+    this.#lookedAt = this.#remote.clock.monotonic()
+    this.#infos = await this.#remote.nodes.list()
+  }
+
+  get hasLooked(): boolean {
+    return this.#lookedAt !== Number.NEGATIVE_INFINITY && this.#looking === undefined
+  }
+
+  get nodes(): readonly string[] {
+    return this.#serving.map(({ node }) => node)
+  }
+
+  get #serving(): readonly NodeInfo[] {
+    return this.#infos.filter(({ queues }) => queues[this.#queue] !== undefined)
+  }
+
+  /** How many task runs a node executes at once. */
+  concurrencyOf(node: string): number {
+    return this.#infos.find((info) => info.node === node)?.queues[this.#queue] ?? 0
+  }
+
+  /** The least of what workers execute at once: a message is not to hold more. */
+  get leastConcurrency(): number {
+    const each = this.#serving.map(({ queues }) => queues[this.#queue] ?? 1)
+    return each.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...each)
+  }
+}
