@@ -95,18 +95,8 @@ export type {
   TaskRunner,
 } from './ports/task-runner.ts'
 export { ConcurrentTaskRunner, type ConcurrentTaskRunnerOptions } from './runners/concurrent-task-runner.ts'
-export type {
-  Answer,
-  Ask,
-  BodyEvent,
-  BodyServer,
-  BodyStart,
-  ForeignBody,
-  Link,
-  Parcel,
-  Runtime,
-  Tell,
-} from './remote/protocol.ts'
+export type { ForeignBody, Link, Runtime } from './remote/link.ts'
+export type { Answer, Ask, BodyEvent, BodyServer, BodyStart, Parcel, Tell } from './remote/protocol.ts'
 export {
   bindRun,
   currentFlowRun,

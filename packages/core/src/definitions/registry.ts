@@ -1,6 +1,6 @@
 import { UsageError } from '../base/errors.ts'
 import type { BodyFunction } from './functions.ts'
-import type { Runtime } from '../remote/protocol.ts'
+import type { Runtime } from '../remote/link.ts'
 import { runtime } from '../remote/remote-body.ts'
 import { checkLoadable } from './loadable.ts'
 import type { Definition, Origin } from './definition.ts'

@@ -121,13 +121,13 @@ export class Courier {
   }
 
   async #bringOne(line: Line, items: readonly unknown[]): Promise<boolean> {
-    const { clock, ask } = this.#host
+    const { clock } = this.#host
     const { address, session } = line
     line.seq++
     const message = packPost(encodeValue([session, line.seq, this.#host.node, items]))
     for (let pauseMs = firstPauseMs; !line.isOver; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
-        const answer = await ask(address.node, address.topic, message, answerMs)
+        const answer = await this.#host.ask(address.node, address.topic, message, answerMs)
         if (answer !== undefined) return true
         if ((await this.#host.gone([address.node])).length > 0) this.#giveUp(line)
       } catch (error) {

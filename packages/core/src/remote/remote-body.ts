@@ -17,16 +17,14 @@ import { nativePromise, twoCopies, unmappedOutside } from '../runs/refused-argum
 import { runContext } from '../runs/run-context.ts'
 import type { CurrentRun } from '../runs/types.ts'
 import type { Reference } from '../values/walk-options.ts'
+import type { ForeignBody, Link, Runtime } from './link.ts'
 import {
   protocolVersion,
   type Answer,
   type Ask,
   type BodyEvent,
   type BodyStart,
-  type ForeignBody,
-  type Link,
   type Parcel,
-  type Runtime,
   type FlowFacts,
   type Submitted,
   type Tell,

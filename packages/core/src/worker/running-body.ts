@@ -7,18 +7,9 @@ import type { RunState } from '../machines/states.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { RemoteEvent, RemoteTell } from '../remote/node-talk.ts'
+import type { ForeignBody, Link } from '../remote/link.ts'
 import type { OfferedBody, RemoteOffer } from '../remote/offers.ts'
-import type {
-  Answer,
-  Ask,
-  BodyEvent,
-  Drew,
-  ForeignBody,
-  Link,
-  Parcel,
-  Submitted,
-  Tell,
-} from '../remote/protocol.ts'
+import type { Answer, Ask, BodyEvent, Drew, Parcel, Submitted, Tell } from '../remote/protocol.ts'
 import { inline, unwrap, wrap, wrapError } from '../remote/wire.ts'
 import { derivedIdOf, identityOfCall, keyOfCall, requestedId } from '../runs/call-identity.ts'
 import { Future, Handle } from '../runs/future.ts'

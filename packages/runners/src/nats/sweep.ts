@@ -76,7 +76,7 @@ export class Sweep {
     // One that is not among the first may be among the others.
     if (count > ids.length) return
     const there = new Set(ids)
-    for (const placed of [...this.#host.placed.values()])
+    for (const placed of this.#host.placed.values())
       if (isDue(placed) && !placed.sent.some(({ id }) => there.has(id))) this.#host.offerAgain(placed)
   }
 }
