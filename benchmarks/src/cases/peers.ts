@@ -2,8 +2,10 @@ import { join } from 'node:path'
 import { expectEqual, type Measure, type Params, type Readings } from '../lib/measure.ts'
 import { temporaryFolder } from '../lib/temporary.ts'
 import { throughput } from '../lib/throughput.ts'
+import { loop } from '../nats/loop-measure.ts'
 import { loadPeer } from '../peers/install.ts'
 import { startPostgres } from '../peers/postgres.ts'
+import { startRedis } from '../peers/redis.ts'
 import { flowsAtOnce } from './durable-work.ts'
 
 /** What is used of the DBOS SDK. */
@@ -139,6 +141,7 @@ export const measures: Readonly<Record<string, Measure>> = {
   'dbos-sequential': (params) => dbos('sequential', params),
   'dbos-chains': (params) => dbos('chains', params),
   'dbos-fan-outs': (params) => dbos('fan-outs', params),
+  bullmq: loop('bullmq', startRedis),
   'openworkflow-sequential': (params) => openWorkflow(1, params),
   'openworkflow-chains': (params) => openWorkflow(flowsAtOnce, params),
 }

@@ -14,6 +14,7 @@ type ModuleName =
   | 'durable'
   | 'sqlite'
   | 'peers'
+  | 'nats'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -26,6 +27,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   durable: () => import('../cases/durable.ts'),
   sqlite: () => import('../cases/sqlite.ts'),
   peers: () => import('../cases/peers.ts'),
+  nats: () => import('../cases/nats.ts'),
 }
 
 /** `<module>/<measurement>`. */

@@ -10,6 +10,12 @@ export interface Params {
   readonly windowMs: number
   /** Runs in one repetition of the warm-up, when `n` would be too long. Default: `n`. */
   readonly warmupN?: number
+  /** Runs at the same time, where the measurement asks for it. Default 1. */
+  readonly inFlight?: number
+  /** Servers of a cluster, each of which keeps everything. Default 1. */
+  readonly servers?: number
+  /** Servers have each message on the disk before they acknowledge it. Default: they sync later. */
+  readonly sync?: boolean
 }
 
 /** Figures by name, such as `runs/s` or `B/run`. */

@@ -1,9 +1,9 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { Absent } from '../lib/absent.ts'
+import { startTethered } from '../lib/tethered.ts'
 
 /** A server of this process alone. */
 export interface PostgresServer {
@@ -38,17 +38,6 @@ function identity(): { readonly uid?: number; readonly gid?: number } {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** The server lives as long as the shell's input is open: also a killed benchmark leaves nothing behind. */
-const script = `
-trap '' INT TERM HUP
-folder=$1; shift
-"$@" >"$folder/log" 2>&1 </dev/null &
-read -r line
-kill -QUIT $!
-wait $!
-rm -rf "$folder"
-`
-
 /** The version of the server that would be started; undefined where there is none. */
 export function postgresVersion(): string | undefined {
   try {
@@ -81,15 +70,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     },
   )
   const command = [join(bin, 'postgres'), '-D', data, '-k', folder, '-c', 'listen_addresses=']
-  const shell = spawn('sh', ['-c', script, 'sh', folder, ...command], {
-    ...as,
-    stdio: ['pipe', 'ignore', 'inherit'],
-  })
-  const ended = once(shell, 'exit')
-  const stop = async (): Promise<void> => {
-    shell.stdin.end()
-    await ended
-  }
+  const { stop } = await startTethered({ folder, command, signal: 'QUIT', as: identity() })
   const ready = (): boolean =>
     spawnSync(join(bin, 'pg_isready'), ['-q', '-h', folder, '-U', user]).status === 0
   const deadline = performance.now() + 30_000

@@ -1,0 +1,59 @@
+import type { Measure } from '../lib/measure.ts'
+import { percentiles } from '../lib/percentiles.ts'
+import { throughput } from '../lib/throughput.ts'
+import { kinds, type Kind } from './kinds.ts'
+import type { Place } from './loop.ts'
+import type { ServerOptions } from './server.ts'
+import { startWorker, type WorkerProcess } from './worker-process.ts'
+
+/** What the two sides meet at. */
+export interface Server extends Place {
+  /** What it counted itself, so far. */
+  counted(): Promise<Readonly<Record<string, number>>>
+  cpuMs(): number
+  stop(): Promise<void>
+}
+
+/**
+ * Task runs of one owner, this process, on one worker, a process of its own, by way of a server. What they cost is taken
+ * over the window that is measured.
+ */
+export const loop =
+  (kind: Kind, start: (options: ServerOptions) => Promise<Server>): Measure =>
+  async (params) => {
+    const server = await start(params)
+    try {
+      const owner = await kinds[kind].owner(server)
+      const worker = await startWorker(kind, server)
+      const times: number[] = []
+      let before: Readonly<Record<string, number>> = {}
+      let after = before
+      const readings = await throughput(
+        () => ({
+          work: (n) => owner.work(n, params.inFlight ?? 1, times),
+          ready: async () => {
+            times.length = 0
+            before = await spent(server, worker)
+          },
+          close: async () => {
+            after = await spent(server, worker)
+          },
+        }),
+        params,
+      )
+      const perRun = Object.entries(after).map(
+        ([name, value]) => [name, (value - (before[name] ?? NaN)) / times.length] as const,
+      )
+      await owner.close()
+      await worker.stop()
+      return { ...readings, ...Object.fromEntries(perRun), ...percentiles('submit → value', times) }
+    } finally {
+      await server.stop()
+    }
+  }
+
+const spent = async (server: Server, worker: WorkerProcess): Promise<Readonly<Record<string, number>>> => ({
+  ...(await server.counted()),
+  'server cpu µs/run': server.cpuMs() * 1e3,
+  'worker cpu µs/run': (await worker.cpuMs()) * 1e3,
+})

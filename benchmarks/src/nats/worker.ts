@@ -1,0 +1,15 @@
+/**
+ * Entry of the process that runs the tasks; arguments are what is measured and where, as JSON. It says `ready`, answers
+ * each message with the CPU time that it has used, in milliseconds, and ends with its parent.
+ */
+import { kinds, type Kind } from './kinds.ts'
+import type { Place } from './loop.ts'
+
+const [, , kind = '', place = ''] = process.argv
+process.once('disconnect', () => process.exit(0))
+await kinds[kind as Kind].worker(JSON.parse(place) as Place)
+process.on('message', () => {
+  const { user, system } = process.cpuUsage()
+  process.send?.((user + system) / 1e3)
+})
+process.send?.('ready')
