@@ -5,6 +5,7 @@ import { latency } from './latency.ts'
 import { durable } from './durable.ts'
 import type { Benchmark } from './lib/benchmark.ts'
 import { memory } from './memory.ts'
+import { nats } from './nats.ts'
 import { overhead } from './overhead.ts'
 import { scale } from './scale.ts'
 import { threads } from './threads.ts'
@@ -19,5 +20,6 @@ export const benchmarks: readonly Benchmark[] = [
   featureCosts,
   threads,
   durable,
+  nats,
   commits,
 ]

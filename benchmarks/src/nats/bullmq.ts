@@ -3,6 +3,7 @@ import { inLanes, twice, type StartOwner, type StartWorker } from './loop.ts'
 
 interface Closed {
   close(): Promise<void>
+  setMaxListeners(count: number): void
 }
 
 interface Connected extends Closed {
@@ -15,7 +16,11 @@ interface Job {
 }
 
 interface Queue extends Closed {
-  add(name: string, data: number, options: { readonly removeOnComplete: { readonly count: number } }): Promise<Job>
+  add(
+    name: string,
+    data: number,
+    options: { readonly removeOnComplete: { readonly count: number } },
+  ): Promise<Job>
 }
 
 /** What is used of BullMQ. */
@@ -41,6 +46,9 @@ export const bullOwner: StartOwner = async ({ urls: [url] }) => {
   const queue = new Queue(queueName, connectionTo(url))
   const events = new QueueEvents(queueName, connectionTo(url))
   await events.waitUntilReady()
+  // Every job that is waited for listens to both.
+  queue.setMaxListeners(0)
+  events.setMaxListeners(0)
   const call = async (i: number): Promise<number> => {
     const job = await queue.add('twice', i, { removeOnComplete: kept })
     return job.waitUntilFinished(events)

@@ -1,25 +1,16 @@
-import type { Measure } from '../lib/measure.ts'
+import type { Measure, Params } from '../lib/measure.ts'
 import { percentiles } from '../lib/percentiles.ts'
 import { throughput } from '../lib/throughput.ts'
 import { kinds, type Kind } from './kinds.ts'
-import type { Place } from './loop.ts'
-import type { ServerOptions } from './server.ts'
+import type { Server } from './loop.ts'
 import { startWorker, type WorkerProcess } from './worker-process.ts'
-
-/** What the two sides meet at. */
-export interface Server extends Place {
-  /** What it counted itself, so far. */
-  counted(): Promise<Readonly<Record<string, number>>>
-  cpuMs(): number
-  stop(): Promise<void>
-}
 
 /**
  * Task runs of one owner, this process, on one worker, a process of its own, by way of a server. What they cost is taken
  * over the window that is measured.
  */
 export const loop =
-  (kind: Kind, start: (options: ServerOptions) => Promise<Server>): Measure =>
+  (kind: Kind, start: (params: Params) => Promise<Server>): Measure =>
   async (params) => {
     const server = await start(params)
     try {

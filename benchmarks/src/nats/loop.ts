@@ -6,8 +6,16 @@ export interface Place {
   readonly replicas: number
 }
 
+/** What the two sides meet at. */
+export interface Server extends Place {
+  /** What it counted itself, so far. */
+  counted(): Promise<Readonly<Record<string, number>>>
+  cpuMs(): number
+  stop(): Promise<void>
+}
+
 /** The side that asks for task runs. */
-export interface Owner {
+interface Owner {
   /** Has `n` task runs done, so many at the same time, and adds what each took to `times`, in milliseconds. */
   readonly work: (n: number, inFlight: number, times: number[]) => Promise<void>
   readonly close: () => Promise<void>

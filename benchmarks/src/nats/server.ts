@@ -3,18 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { cpuMsOf, residentBytesOf } from '../lib/cpu.ts'
+import type { Params } from '../lib/measure.ts'
 import { freePorts } from '../lib/ports.ts'
 import { startTethered, type Tethered } from '../lib/tethered.ts'
 import { natsServerPath } from './binary.ts'
-import type { Server } from './loop-measure.ts'
-
-/** What a measurement asks of its servers. */
-export interface ServerOptions {
-  /** One, or three that keep three replicas. Default 1. */
-  readonly servers?: number
-  /** `sync_interval: always`: every message is on the disk before it is acknowledged. Needs 2.10. Default false. */
-  readonly sync?: boolean
-}
+import type { Server } from './loop.ts'
 
 /** Servers of this process alone, with JetStream on files. */
 export interface NatsServers extends Server {
@@ -28,7 +21,7 @@ interface Ports {
 }
 
 /** Starts servers with empty stores in temporary folders. */
-export async function startNats({ servers = 1, sync = false }: ServerOptions): Promise<NatsServers> {
+export async function startNats({ servers = 1, sync = false }: Partial<Params>): Promise<NatsServers> {
   const binary = natsServerPath()
   const free = await freePorts(3 * servers)
   const all: readonly Ports[] = Array.from({ length: servers }, (_, i) => {

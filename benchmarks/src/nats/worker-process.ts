@@ -15,7 +15,9 @@ export interface WorkerProcess {
 
 /** Starts the worker of what is measured; resolves when it takes tasks. Node's options are handed on. */
 export async function startWorker(kind: Kind, { urls, replicas }: Place): Promise<WorkerProcess> {
-  const child = fork(entry, [kind, JSON.stringify({ urls, replicas })], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(entry, [kind, JSON.stringify({ urls, replicas })], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
   const ended = once(child, 'exit')
   const next = async (): Promise<unknown> => {
     const answered = once(child, 'message')

@@ -10,7 +10,7 @@ import { Absent } from '../lib/absent.ts'
 import { cpuMsOf } from '../lib/cpu.ts'
 import { freePorts } from '../lib/ports.ts'
 import { startTethered } from '../lib/tethered.ts'
-import type { Server } from '../nats/loop-measure.ts'
+import type { Server } from '../nats/loop.ts'
 
 const unpacked = fileURLToPath(new URL('../../node_modules/.cache/redis', import.meta.url))
 
@@ -48,7 +48,9 @@ export function fetchRedis(): void {
     for (const name of readdirSync(folder)) run('dpkg-deb', '-x', name, 'unpacked')
     renameSync(join(folder, 'unpacked'), unpacked)
   } catch (error) {
-    process.stderr.write(`redis-server could not be fetched, BullMQ will be absent from the tables: ${error}\n`)
+    process.stderr.write(
+      `redis-server could not be fetched, BullMQ will be absent from the tables: ${String(error)}\n`,
+    )
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -1,0 +1,149 @@
+import type { Benchmark, Case, Figure, Group } from './lib/benchmark.ts'
+import type { MeasureName } from './lib/catalogue.ts'
+import type { Params } from './lib/measure.ts'
+import type { Options } from './lib/options.ts'
+import { natsServerVersion } from './nats/binary.ts'
+import { installPeers, peerVersions } from './peers/install.ts'
+import { fetchRedis, redisVersion } from './peers/redis.ts'
+
+/** Most of a loop's work is done by the server and the worker: the owner's CPU time alone would be long. */
+const measured =
+  ({ warmupMs, windowMs, quick }: Options, where: Partial<Params> = {}) =>
+  (label: string, measure: MeasureName, inFlight: number): Case => {
+    const n = quick ? 10 * inFlight : Math.max(200, 20 * inFlight)
+    return {
+      label,
+      measure,
+      params: { n, subscribers: 0, warmupMs: warmupMs / 2, windowMs: 2 * windowMs, inFlight, ...where },
+    }
+  }
+
+const perRun = ['cpu µs/run', 'worker cpu µs/run', 'server cpu µs/run', 'messages/run', 'B/run'] as const
+const spans = ['submit → value p50 µs', 'submit → value p99 µs'] as const
+
+const ratio = (over: string, reading: string, target?: Figure['target']): Figure => ({
+  label: `troupe / ${over}, ${reading}`,
+  formula: (read) => read('troupe', reading) / read(over, reading),
+  ...(target && { target }),
+})
+
+const messages: Figure = {
+  label: 'messages per task run',
+  formula: (read) => read('troupe', 'messages/run'),
+  target: { atMost: 1.5 },
+}
+
+/** All four side by side, so many task runs at the same time. */
+function loops(options: Options, inFlight: number): Group {
+  const one = measured(options)
+  const several = [
+    ratio('BullMQ', 'runs/s', { atLeast: 2 }),
+    ratio('bare loop', 'runs/s', { atLeast: 0.9 }),
+    ratio('light bare loop', 'runs/s'),
+    ...(inFlight === 200 ? [messages] : []),
+  ]
+  const single = [
+    ratio('bare loop', spans[0], { atMost: 1.8 }),
+    ratio('BullMQ', spans[0], { atMost: 1.2 }),
+    ratio('light bare loop', spans[0]),
+  ]
+  return {
+    title: `loop: ${inFlight} in flight`,
+    cases: [
+      one('bare loop', 'nats/official', inFlight),
+      one('light bare loop', 'nats/light', inFlight),
+      one('BullMQ', 'peers/bullmq', inFlight),
+      one('troupe', 'nats/troupe', inFlight),
+    ],
+    shown: ['runs/s', ...perRun, ...spans],
+    figures: inFlight === 1 ? single : several,
+  }
+}
+
+/** Elsewhere: the same on three servers, and where every message is synced. */
+function elsewhere(options: Options, title: string, where: Partial<Params>): Group {
+  const one = measured(options, where)
+  return {
+    title,
+    cases: [
+      one('bare loop', 'nats/official', 200),
+      one('light bare loop', 'nats/light', 200),
+      one('troupe', 'nats/troupe', 200),
+      one('bare loop, 1 in flight', 'nats/official', 1),
+      one('troupe, 1 in flight', 'nats/troupe', 1),
+    ],
+    shown: ['runs/s', ...perRun, ...spans],
+    figures: [
+      ratio('bare loop', 'runs/s'),
+      ratio('light bare loop', 'runs/s'),
+      {
+        label: `1 in flight: troupe / bare loop, ${spans[0]}`,
+        formula: (read) => read('troupe, 1 in flight', spans[0]) / read('bare loop, 1 in flight', spans[0]),
+      },
+    ],
+  }
+}
+
+/** Task runs and waiting flow runs on several processes that meet at nats-server, beside BullMQ on Redis. */
+export const nats: Benchmark = {
+  name: 'nats',
+  about:
+    'task runs of one process on another by way of NATS, beside bare JetStream loops and BullMQ on Redis',
+  prepare: () => {
+    installPeers()
+    fetchRedis()
+    return { ...peerVersions(), redis: redisVersion() ?? 'none', natsServer: natsServerVersion() ?? 'none' }
+  },
+  groups: (options) => [
+    ...[1, 20, 200, 1_000].map((inFlight) => loops(options, inFlight)),
+    elsewhere(options, 'three servers, three replicas: 200 in flight', { servers: 3 }),
+    elsewhere(options, 'sync_interval: always: 200 in flight', { sync: true }),
+    {
+      title: 'transitions: to a subscriber on another process',
+      cases: [
+        {
+          label: 'troupe',
+          measure: 'nats/transitions',
+          params: { n: options.quick ? 100 : 1_000, subscribers: 1, warmupMs: 0, windowMs: 0 },
+        },
+      ],
+      shown: [
+        'submitted → there p50 µs',
+        'submitted → there p99 µs',
+        'completed → there p50 µs',
+        'completed → there p99 µs',
+      ],
+      figures: ['submitted', 'completed'].map((name) => ({
+        label: `${name} → there, p99 µs`,
+        formula: (read) => read('troupe', `${name} → there p99 µs`),
+        target: { atMost: 10_000 },
+      })),
+    },
+    {
+      title: 'waiting flow runs',
+      cases: [
+        {
+          label: 'troupe',
+          measure: 'nats/waiting',
+          params: {
+            n: options.quick ? 500 : 10_000,
+            subscribers: 0,
+            warmupMs: 0,
+            windowMs: options.quick ? 1_000 : 10_000,
+          },
+        },
+      ],
+      shown: [
+        'messages/s',
+        'B/run',
+        'owner B/run',
+        'owner MB',
+        'server MB',
+        'server cpu %',
+        'owner cpu %',
+        'started/s',
+      ],
+      figures: [],
+    },
+  ],
+}
