@@ -42,5 +42,5 @@ export interface Benchmark {
   readonly about: string
   readonly groups: (options: Options) => readonly Group[]
   /** What is done once before anything is measured. @returns What else the figures were made with, for the results */
-  readonly prepare?: () => Readonly<Record<string, string>>
+  readonly prepare?: () => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>
 }

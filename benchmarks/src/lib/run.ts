@@ -12,7 +12,7 @@ const print = (text: string): boolean => process.stdout.write(`${text}\n`)
 
 /** Runs a benchmark, prints it, writes its results file and gives whether no child failed. */
 export async function runBenchmark(benchmark: Benchmark, options: Options): Promise<boolean> {
-  const surroundings = { ...readSurroundings(), ...benchmark.prepare?.() }
+  const surroundings = { ...readSurroundings(), ...(await benchmark.prepare?.()) }
   const loadBefore = load()
   print(`\n# ${benchmark.name}: ${benchmark.about}\n`)
   for (const [name, value] of Object.entries(surroundings)) {

@@ -1,12 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { findServer, NatsServerError, startCluster, startServer, type NatsServer } from '@troupe/nats-server'
+import { execFileSync } from 'node:child_process'
+import { Absent } from '../lib/absent.ts'
 import { cpuMsOf, residentBytesOf } from '../lib/cpu.ts'
 import type { Params } from '../lib/measure.ts'
-import { freePorts } from '../lib/ports.ts'
-import { startTethered, type Tethered } from '../lib/tethered.ts'
-import { natsServerPath } from './binary.ts'
 import type { Server } from './loop.ts'
 
 /** Servers of this process alone, with JetStream on files. */
@@ -14,79 +10,34 @@ export interface NatsServers extends Server {
   residentBytes(): number
 }
 
-interface Ports {
-  readonly client: number
-  readonly monitor: number
-  readonly cluster: number
+const version = 'newest'
+
+/** The version of the server that would be started, which is fetched where there is none; undefined where it can't be. */
+export async function natsServerVersion(): Promise<string | undefined> {
+  try {
+    return execFileSync(await findServer(version), ['--version'], { encoding: 'utf8' }).trim()
+  } catch (error) {
+    if (error instanceof NatsServerError) return undefined
+    throw error
+  }
 }
 
 /** Starts servers with empty stores in temporary folders. */
-export async function startNats({ servers = 1, sync = false }: Partial<Params>): Promise<NatsServers> {
-  const binary = natsServerPath()
-  const free = await freePorts(3 * servers)
-  const all: readonly Ports[] = Array.from({ length: servers }, (_, i) => {
-    const [client = 0, monitor = 0, cluster = 0] = free.slice(3 * i)
-    return { client, monitor, cluster }
+export async function startNats({ servers: count = 1, sync = false }: Partial<Params>): Promise<NatsServers> {
+  await findServer(version).catch((error: unknown) => {
+    throw error instanceof NatsServerError ? new Absent('nats-server is not installed') : error
   })
-  const running: Tethered[] = []
-  for (const ports of all) running.push(await startOne(binary, ports, { all, sync }))
-  const stop = async (): Promise<void> => {
-    await Promise.all(running.map((one) => one.stop()))
-  }
-  try {
-    await ready(all)
-  } catch (error) {
-    await stop()
-    throw error
-  }
-  const sum = (of: (pid: number) => number): number => running.reduce((total, { pid }) => total + of(pid), 0)
+  const options = { version, ...(sync && { config: 'jetstream { sync_interval: always }\n' }) } as const
+  const started = count === 1 ? await startServer(options) : await startCluster({ ...options, nodes: count })
+  const servers = 'servers' in started ? started.servers : [started]
+  const sum = (of: (pid: number) => number): number => servers.reduce((total, { pid }) => total + of(pid), 0)
   return {
-    urls: all.map(({ client }) => `127.0.0.1:${client}`),
-    replicas: servers,
-    counted: () => traffic(all),
+    urls: servers.map(({ url }) => url),
+    replicas: count,
+    counted: () => traffic(servers),
     cpuMs: () => sum(cpuMsOf),
     residentBytes: () => sum(residentBytesOf),
-    stop,
-  }
-}
-
-async function startOne(
-  binary: string,
-  ports: Ports,
-  { all, sync }: { readonly all: readonly Ports[]; readonly sync: boolean },
-): Promise<Tethered> {
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-nats-'))
-  const routes = all.map(({ cluster }) => `"nats://127.0.0.1:${cluster}"`).join(', ')
-  const lines = [
-    `server_name: n${ports.client}`,
-    `listen: "127.0.0.1:${ports.client}"`,
-    `http: "127.0.0.1:${ports.monitor}"`,
-    `jetstream { store_dir: "${folder}/store"${sync ? ', sync_interval: always' : ''} }`,
-    ...(all.length > 1
-      ? [`cluster { name: benchmark, listen: "127.0.0.1:${ports.cluster}", routes: [${routes}] }`]
-      : []),
-  ]
-  const file = join(folder, 'nats.conf')
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  return startTethered({ folder, command: [binary, '-c', file], signal: 'KILL' })
-}
-
-/** Until every server says that it is healthy: its JetStream has a leader and is current. */
-async function ready(all: readonly Ports[]): Promise<void> {
-  const deadline = performance.now() + 30_000
-  for (const { monitor } of all) {
-    while (!(await healthy(monitor))) {
-      if (performance.now() > deadline) throw new Error('nats-server did not start within 30 s')
-      await setTimeout(20)
-    }
-  }
-}
-
-async function healthy(monitor: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${monitor}/healthz`)).ok
-  } catch {
-    return false // not listening yet
+    stop: () => started.stop(),
   }
 }
 
@@ -100,11 +51,11 @@ interface Connections {
 }
 
 /** Messages in and out of the servers, of the connections that clients have now. */
-async function traffic(all: readonly Ports[]): Promise<Readonly<Record<string, number>>> {
+async function traffic(servers: readonly NatsServer[]): Promise<Readonly<Record<string, number>>> {
   let messages = 0
   let bytes = 0
-  for (const { monitor } of all) {
-    const response = await fetch(`http://127.0.0.1:${monitor}/connz?limit=10000`)
+  for (const { monitorUrl } of servers) {
+    const response = await fetch(`${monitorUrl}/connz?limit=10000`)
     for (const one of ((await response.json()) as Connections).connections) {
       messages += one.in_msgs + one.out_msgs
       bytes += one.in_bytes + one.out_bytes

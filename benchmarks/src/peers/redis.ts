@@ -1,3 +1,4 @@
+import { freePorts } from '@troupe/nats-server'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
@@ -8,7 +9,6 @@ import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Absent } from '../lib/absent.ts'
 import { cpuMsOf } from '../lib/cpu.ts'
-import { freePorts } from '../lib/ports.ts'
 import { startTethered } from '../lib/tethered.ts'
 import type { Server } from '../nats/loop.ts'
 
