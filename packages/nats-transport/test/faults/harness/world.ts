@@ -1,0 +1,210 @@
+/** A cluster of nodes on a server or three, with faults to come, and all that is needed to judge it afterwards. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createEngine, type Engine, type Transition } from '@troupe/core'
+import { audit, type Audited, type Expected, type ExpectedRun } from './audit.ts'
+import { Child } from './child.ts'
+import { Ledger, type Deed } from './ledger.ts'
+import type { NodeOrder, Settings, Start } from './orders.ts'
+import type { Done, Item, Step } from './plan-tasks.ts'
+import { Streams } from './streams.ts'
+import { transportOf } from './transport.ts'
+import { until } from './until.ts'
+import { Witness } from './witness.ts'
+
+export interface WorldOptions {
+  /** Where the servers listen. */
+  readonly servers: readonly string[]
+  readonly settings?: Settings
+}
+
+/** What a node of a world is to do; default nothing. */
+export interface NodeOptions {
+  readonly flows?: readonly string[]
+  /** How many task runs of the queue `work` it executes at once. */
+  readonly work?: number
+  /** A way to its server, in place of the servers of the world. */
+  readonly via?: string
+  readonly skewMs?: number
+  readonly grace?: string
+  readonly version?: string
+  readonly settings?: Settings
+}
+
+let worlds = 0
+
+export class World {
+  readonly namespace: string
+  readonly ledger: Ledger
+  readonly engine: Engine
+  readonly witness: Witness
+  readonly streams: Streams
+  readonly nodes: Child[] = []
+  /** What the engine of the test itself was told. */
+  readonly errors: string[] = []
+  readonly #options: WorldOptions
+  readonly #folder: string
+  readonly #expected = new Map<string, ExpectedRun>()
+  #names = 0
+
+  private constructor(options: WorldOptions, namespace: string, streams: Streams) {
+    this.#options = options
+    this.namespace = namespace
+    this.streams = streams
+    this.#folder = mkdtempSync(join(tmpdir(), 'troupe-faults-'))
+    this.ledger = Ledger.create(this.#folder)
+    this.engine = createEngine({ transport: this.#transport(), node: 'looks-on' })
+    this.engine.errors.subscribe(({ error }) => this.errors.push(String(error)))
+    this.witness = new Witness(this.engine)
+  }
+
+  static async open(options: WorldOptions): Promise<World> {
+    const namespace = `faults-${process.pid}-${++worlds}`
+    const streams = await Streams.open(options.servers, namespace)
+    return new World(options, namespace, streams)
+  }
+
+  #transport() {
+    return transportOf(this.#options.servers, this.namespace, this.#options.settings ?? {})
+  }
+
+  /** Starts a node. Resolves when it is connected. */
+  async node(name: string, options: NodeOptions = {}): Promise<Child> {
+    const { flows = [], work = 0, via, skewMs = 0, grace = '20s', version, settings } = options
+    const order: NodeOrder = {
+      node: name,
+      servers: via === undefined ? this.#options.servers : [via],
+      namespace: this.namespace,
+      flows,
+      tasks: work === 0 ? {} : { work },
+      ledger: this.#folder,
+      settings: { ...this.#options.settings, ...settings },
+      skewMs,
+      grace,
+    }
+    const node = await Child.start(order, version === undefined ? {} : { PLAN_VERSION: version })
+    this.nodes.push(node)
+    return node
+  }
+
+  /** Nodes that execute flow runs, and nodes that execute task runs, all at once. */
+  async start(nodes: Readonly<Record<string, NodeOptions>>): Promise<Child[]> {
+    return Promise.all(Object.entries(nodes).map(([name, options]) => this.node(name, options)))
+  }
+
+  /**
+   * Starts a flow run on a node, or by its name on any.
+   *
+   * @param expected - What is to come of it; default that it completes, with the effects of all its items.
+   */
+  async run(
+    on: Child | 'any',
+    start: Omit<Start, 'id'> & { readonly id?: string },
+    expected: Partial<ExpectedRun> = {},
+  ): Promise<string> {
+    const id = start.id ?? `run-${++this.#names}`
+    this.expect(id, { keys: keysOf(start.steps), ...expected })
+    if (on !== 'any') return on.start({ ...start, id })
+    return (await this.engine.run({ flow: start.flow, id }, start.steps)).id
+  }
+
+  expect(id: string, expected: ExpectedRun): void {
+    this.#expected.set(id, expected)
+  }
+
+  /** What a flow run came to, as this process learns it. */
+  async result(id: string): Promise<readonly Done[]> {
+    return (await this.#handle(id)).result() as Promise<readonly Done[]>
+  }
+
+  /** The terminal state of a flow run. */
+  async end(id: string): Promise<string> {
+    return (await (await this.#handle(id)).wait()).name
+  }
+
+  #handle(id: string) {
+    return until(`flow run ${id} is there`, () => this.engine.get(id))
+  }
+
+  /** Waits until a body has done something. @returns The first such deed. */
+  deed(what: Deed['what'], key: string, by: Partial<Deed> = {}): Promise<Deed> {
+    return until(`${key} ${what} ${JSON.stringify(by)}`, () => this.deeds(what, key, by)[0])
+  }
+
+  deeds(what: Deed['what'], key?: string, by: Partial<Deed> = {}): Deed[] {
+    return this.ledger
+      .deeds()
+      .filter(
+        (deed) =>
+          deed.what === what &&
+          (key === undefined || deed.key === key) &&
+          Object.entries(by).every(([name, value]) => deed[name as keyof Deed] === value),
+      )
+  }
+
+  /** Waits until a transition is seen. */
+  seen(flowRunId: string, matches: (transition: Transition) => boolean, what: string): Promise<Transition> {
+    return until(`${flowRunId}: ${what}`, () => this.witness.of(flowRunId).find(matches))
+  }
+
+  /** The node that owns a flow run, by its newest transition. */
+  child(node: string): Child {
+    const found = this.nodes.findLast((child) => child.node === node && child.running)
+    if (found === undefined) throw new RangeError(`no node ${node} runs`)
+    return found
+  }
+
+  /** Waits for the end of all flow runs, and judges. */
+  async audit(options: Omit<Expected, 'runs'> = {}): Promise<Audited> {
+    try {
+      for (const [id, { state = 'Completed' }] of this.#expected) {
+        const end = await this.end(id)
+        if (end !== state) throw new RangeError(`flow run ${id} ended ${end}, and not ${state}`)
+      }
+      if (this.witness.failure !== undefined) throw this.witness.failure as Error
+      return await audit(
+        {
+          engine: this.engine,
+          transport: this.#transport(),
+          streams: this.streams,
+          deeds: this.ledger.deeds(),
+          witnessed: this.witness,
+        },
+        { runs: this.#expected, ...options },
+      )
+    } catch (error) {
+      throw new RangeError(`${(error as Error).message}\n${this.story()}`, { cause: error })
+    }
+  }
+
+  /** What can be told of it, for those who look for the reason of a failure. */
+  story(): string {
+    const lines = [`the test itself heard: ${this.errors.slice(-10).join('; ')}`]
+    for (const { node, running, errors, output } of this.nodes)
+      lines.push(`${node} ${running ? 'runs' : 'has ended'}: ${errors.slice(-10).join('; ')} ${output.slice(-2_000)}`)
+    for (const id of this.#expected.keys()) {
+      const seen = this.witness.of(id).slice(-12)
+      lines.push(`${id}: ${seen.map(({ runName, to, attempt, node }) => `${runName} ${to.name} ${attempt} ${node}`).join(', ')}`)
+    }
+    lines.push(...this.ledger.deeds().slice(-20).map((deed) => JSON.stringify(deed)))
+    return lines.join('\n')
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.filter(({ running }) => running).map((node) => node.kill()))
+    this.witness.stop()
+    await this.engine.close()
+    await this.streams.delete()
+    await this.streams.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** The keys of all items. */
+export function keysOf(steps: readonly Step[]): string[] {
+  return steps.flatMap((step) => {
+    if (Array.isArray(step)) return (step as readonly Item[]).map(({ key }) => key)
+    return 'below' in step ? keysOf(step.below) : []
+  })
+}
