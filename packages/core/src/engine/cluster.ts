@@ -9,19 +9,13 @@ import { sendRun, type SendHost, type Sent } from './send-run.ts'
 import { FlowServer, offerRun, servedName, type FlowServerHost } from './serve-flows.ts'
 import type { Served } from './serve-options.ts'
 import { sweep } from './sweep.ts'
+import { Worker } from '../worker/worker.ts'
 
 /** How often a node that serves flows looks for flow runs that nobody has: what a lost message would leave. */
 const reconcileMs = 15_000
 
 export interface ClusterHost extends FlowServerHost, SendHost {
   readonly mail: Mail
-}
-
-/** Executes task runs of queues. */
-interface NodeWorker {
-  start(): void
-  drain(graceMs: number): Promise<void>
-  close(): void
 }
 
 /** What an engine is and does as a node: it serves flows and queues, and gives its task runners their ports. */
@@ -33,7 +27,7 @@ export class Cluster {
   readonly #flows: FlowServer
   readonly #served: Served
   /** There where queues are served. */
-  readonly #worker: NodeWorker | undefined
+  readonly #worker: Worker | undefined
   readonly #station: Station
   /** Flow runs whose journals are being created for others to go on with. */
   readonly #sent = new Set<string>()
@@ -48,6 +42,17 @@ export class Cluster {
     this.#questions = new Questions(station.nodes, host.node)
     this.remote = remoteHost(host, station, this.#questions)
     this.#flows = new FlowServer(host, station, served.flows)
+    if (Object.keys(served.queues).length > 0) this.#worker = this.#workerOf(host, station)
+  }
+
+  #workerOf(host: ClusterHost, { queue, mailbox, nodes }: Station): Worker {
+    const { node, clock, random } = host
+    const { ask, answer } = this.remote
+    const report = (error: unknown): void => host.report(error, undefined)
+    return new Worker(
+      { node, clock, random, queue, mailbox, nodes, ask, answer, report },
+      this.#served.queues,
+    )
   }
 
   /** The node is known to the others. */

@@ -50,13 +50,15 @@ export async function audit(sources: Sources, expected: Expected): Promise<Audit
   try {
     const summaries = await allOf(station.journal)
     const roots = new Map<string, Transition[]>()
-    for (const summary of summaries) roots.set(summary.flowRunId, await checkJournal(summary, { engine, station, wrong }))
+    for (const summary of summaries)
+      roots.set(summary.flowRunId, await checkJournal(summary, { engine, station, wrong }))
     checkExpected(summaries, expected, wrong)
     await checkWitness(roots, witnessed, wrong)
     const accepted = await valuesOf(engine, summaries, wrong)
     const again = checkDeeds(sources, { expected, roots, accepted, wrong })
     await checkRests({ station, streams, summaries, wrong })
-    if (wrong.length > 0) throw new RangeError(`${wrong.length} things are wrong:\n${wrong.slice(0, 30).join('\n')}`)
+    if (wrong.length > 0)
+      throw new RangeError(`${wrong.length} things are wrong:\n${wrong.slice(0, 30).join('\n')}`)
     const transitions = [...roots.values()].flat()
     return {
       flowRuns: summaries.length,
@@ -124,7 +126,9 @@ async function checkWitness(
     const stored = transitions.map((transition) => line(transition))
     if (seen.join('\n') === stored.join('\n')) continue
     const at = stored.findIndex((text, n) => seen[n] !== text)
-    wrong.push(`${flowRunId}: the witness saw ${seen[at] ?? 'nothing'} in place of ${stored[at] ?? 'nothing'}`)
+    wrong.push(
+      `${flowRunId}: the witness saw ${seen[at] ?? 'nothing'} in place of ${stored[at] ?? 'nothing'}`,
+    )
   }
 }
 
@@ -184,7 +188,9 @@ function checkDeeds({ deeds, witnessed }: Sources, { expected, roots, accepted, 
     began.add(runId)
     const seen = witnessed.endOf(runId)
     if (seen === undefined || at <= seen + toleranceMs || expected.zombies?.includes(node) === true) continue
-    wrong.push(`${key} (${runId}) began on ${node} as attempt ${attempt}, ${at - seen} ms after its end was readable`)
+    wrong.push(
+      `${key} (${runId}) began on ${node} as attempt ${attempt}, ${at - seen} ms after its end was readable`,
+    )
   }
   return again
 }

@@ -37,7 +37,10 @@ async function done(ask: Ask): Promise<unknown> {
   switch (ask.do) {
     case 'start': {
       const { flow, steps, id, idempotencyKey, on } = ask
-      const options = { ...(id === undefined ? undefined : { id }), ...(idempotencyKey === undefined ? undefined : { idempotencyKey }) }
+      const options = {
+        ...(id === undefined ? undefined : { id }),
+        ...(idempotencyKey === undefined ? undefined : { idempotencyKey }),
+      }
       if (on === 'any') {
         const run = await engine.run({ flow, ...options }, steps)
         started.set(run.id, run)

@@ -40,7 +40,8 @@ export class Streams {
       if (config.retention !== 'workqueue') continue
       if (state.messages > 0) left.push(`${state.messages} messages in ${config.name}`)
       for await (const { name, num_ack_pending } of this.jsm.consumers.list(config.name)) {
-        if (num_ack_pending > 0) left.push(`${num_ack_pending} without acknowledgement of ${config.name}.${name}`)
+        if (num_ack_pending > 0)
+          left.push(`${num_ack_pending} without acknowledgement of ${config.name}.${name}`)
       }
     }
     return left

@@ -182,12 +182,21 @@ export class World {
   story(): string {
     const lines = [`the test itself heard: ${this.errors.slice(-10).join('; ')}`]
     for (const { node, running, errors, output } of this.nodes)
-      lines.push(`${node} ${running ? 'runs' : 'has ended'}: ${errors.slice(-10).join('; ')} ${output.slice(-2_000)}`)
+      lines.push(
+        `${node} ${running ? 'runs' : 'has ended'}: ${errors.slice(-10).join('; ')} ${output.slice(-2_000)}`,
+      )
     for (const id of this.#expected.keys()) {
       const seen = this.witness.of(id).slice(-12)
-      lines.push(`${id}: ${seen.map(({ runName, to, attempt, node }) => `${runName} ${to.name} ${attempt} ${node}`).join(', ')}`)
+      lines.push(
+        `${id}: ${seen.map(({ runName, to, attempt, node }) => `${runName} ${to.name} ${attempt} ${node}`).join(', ')}`,
+      )
     }
-    lines.push(...this.ledger.deeds().slice(-20).map((deed) => JSON.stringify(deed)))
+    lines.push(
+      ...this.ledger
+        .deeds()
+        .slice(-20)
+        .map((deed) => JSON.stringify(deed)),
+    )
     return lines.join('\n')
   }
 
