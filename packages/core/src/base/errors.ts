@@ -32,7 +32,6 @@ export type ErrorCode =
   | 'TASK_NOT_FOUND'
   | 'FLOW_STARTED_IN_WORKER'
   | 'NO_THREAD'
-  | 'NO_TRANSPORT'
   | 'NO_WORKER'
   // what awaiting a run gives
   | 'INVALID_PARAMETERS'
@@ -61,7 +60,6 @@ export type ErrorCode =
   | 'NOT_A_JOURNAL'
   | 'JOURNAL_DAMAGED'
   | 'JOURNAL_UNAVAILABLE'
-  | 'TRANSPORT_UNAVAILABLE'
   | 'NODE_IN_USE'
   | 'RUN_EXISTS'
   | 'TRANSPORT_UNAVAILABLE'

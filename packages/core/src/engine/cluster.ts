@@ -47,10 +47,13 @@ export class Cluster {
 
   #workerOf(host: ClusterHost, { queue, mailbox, nodes }: Station): Worker {
     const { node, clock, random } = host
-    const { ask, answer } = this.remote
-    const report = (error: unknown): void => host.report(error, undefined)
     return new Worker(
-      { node, clock, random, queue, mailbox, nodes, ask, answer, report },
+      {
+        ...{ node, clock, random, queue, mailbox, nodes },
+        ask: (other, topic, question, withinMs) => this.remote.ask(other, topic, question, withinMs),
+        answer: (topic, listener) => this.remote.answer(topic, listener),
+        report: (error) => host.report(error, undefined),
+      },
       this.#served.queues,
     )
   }
