@@ -358,8 +358,8 @@ export class Engine implements RunHost {
     return recoverRoots(this)
   }
 
-  recoverOne(flowRunId: string): Promise<Run | 'over' | 'pinned'> {
-    return recoverOne(this, flowRunId)
+  recoverOne(flowRunId: string, served: readonly Definition[]): Promise<Run | 'over' | 'pinned'> {
+    return recoverOne(this, flowRunId, served)
   }
 
   /** @param what - What is to run on another node. @throws UsageError `NO_TRANSPORT` */

@@ -1,3 +1,4 @@
+import type { Definition } from '../definitions/definition.ts'
 import { findDefinition } from '../definitions/registry.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Journal, JournalSummary } from '../ports/journal.ts'
@@ -52,15 +53,23 @@ async function ownerless(
 /**
  * Claims a flow run and goes on with it.
  *
+ * @param served - Flows as this engine serves them, which go before what else is defined.
  * @returns The run, or why it is left alone: it has ended, or is for an engine that has its version
  */
-export async function recoverOne(host: Recovering, flowRunId: string): Promise<Run | 'over' | 'pinned'> {
+export async function recoverOne(
+  host: Recovering,
+  flowRunId: string,
+  served: readonly Definition[] = [],
+): Promise<Run | 'over' | 'pinned'> {
   const history = await readHistory(host.journal, flowRunId)
   if (history === undefined || isTerminal(history.root.stateName) || host.closed) return 'over'
   const live = host.rootOf(flowRunId)
   if (live !== undefined && live.ledger.position > 0) return live
   const { runKind, name, version, options } = history.root.submitted
-  const definition = withStored(findDefinition(runKind, name, version), options)
+  const own = served.filter((flow) => runKind === 'flow' && flow.name === name)
+  const found =
+    own.find((flow) => flow.version === version) ?? own[0] ?? findDefinition(runKind, name, version)
+  const definition = withStored(found, options)
   const isPinned = definition.version !== version && definition.settings.onVersionChange === 'pin'
   return isPinned ? 'pinned' : recoverRoot(host, history, definition)
 }

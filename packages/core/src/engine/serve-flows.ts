@@ -17,7 +17,7 @@ export interface FlowServerHost {
   readonly journal: Journal
   rootOf(flowRunId: string): Run | undefined
   /** @throws what keeps it from being recovered */
-  recoverOne(flowRunId: string): Promise<Run | 'over' | 'pinned'>
+  recoverOne(flowRunId: string, served: readonly Definition[]): Promise<Run | 'over' | 'pinned'>
   report(error: unknown, run: undefined): void
 }
 
@@ -98,7 +98,7 @@ export class FlowServer {
   }
 
   async #goOn(flowRunId: string, delivery: Delivery): Promise<void> {
-    const run = await this.#host.recoverOne(flowRunId)
+    const run = await this.#host.recoverOne(flowRunId, this.#flows)
     if (run === 'pinned') delivery.handBack(laterMs)
     else if (run === 'over') delivery.done()
     else {
