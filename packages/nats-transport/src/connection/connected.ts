@@ -31,6 +31,9 @@ export interface ServerFacts {
   readonly messageTtl: boolean
 }
 
+/** What a connection is to know of the options. */
+type ConnectionSettings = Pick<Settings, 'inboxPrefix'>
+
 /** One connection to a cluster, with all that is done over it. */
 export class Connected {
   readonly nc: NatsConnection
@@ -51,7 +54,7 @@ export class Connected {
     nc: NatsConnection,
     parts: {
       readonly host: TransportHost
-      readonly settings: Settings
+      readonly settings: ConnectionSettings
       readonly jsm: JetStreamManager
       readonly server: ServerFacts
       readonly where: string
@@ -78,7 +81,7 @@ export class Connected {
   /** @throws JournalError `TRANSPORT_UNAVAILABLE`, `TRANSPORT_UNSUPPORTED` */
   static async over(
     nc: NatsConnection,
-    parts: { readonly host: TransportHost; readonly settings: Settings; readonly where: string },
+    parts: { readonly host: TransportHost; readonly settings: ConnectionSettings; readonly where: string },
   ): Promise<Connected> {
     const { where, host } = parts
     try {

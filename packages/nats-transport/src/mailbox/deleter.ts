@@ -1,0 +1,140 @@
+import type { Connected } from '../connection/connected.ts'
+import { codeOf, troubleWith } from '../connection/errors.ts'
+import type { MailNames } from './names.ts'
+import type { Mail } from './reader.ts'
+
+/** Deletions at once. */
+const atOnce = 32
+/** Subjects whose beginning is known to be deleted. */
+const mostSubjects = 10_000
+/** JetStream's refusals to delete what is not there. */
+const notThere: readonly (number | undefined)[] = [10_043, 10_057, 10_037]
+
+interface Batch {
+  readonly mail: Mail[]
+  readonly done: Promise<void>
+  readonly begin: () => void
+}
+
+/**
+ * Deletes messages that were confirmed: what is confirmed while one batch is deleted goes with the next. Where they are the oldest of
+ * their subject, with none in between that may not have been heard of, one purge takes them all.
+ */
+export class Deleter {
+  readonly #connected: Connected
+  readonly #names: MailNames
+  /** By subject: up to where everything was deleted. */
+  readonly #deleted = new Map<string, number>()
+  #next: Batch | undefined
+  #running: Promise<void> | undefined
+
+  constructor(connected: Connected, names: MailNames) {
+    this.#connected = connected
+    this.#names = names
+  }
+
+  /** Resolves when they are forgotten. @throws JournalError `TRANSPORT_UNAVAILABLE`, `ENGINE_CLOSED` */
+  delete(mail: Mail): Promise<void> {
+    this.#next ??= this.#newBatch()
+    this.#next.mail.push(mail)
+    if (this.#running === undefined) this.#run()
+    return this.#next.done
+  }
+
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  #newBatch(): Batch {
+    let begin = (): void => {}
+    const mail: Mail[] = []
+    const done = new Promise<void>((resolve) => (begin = resolve)).then(() => this.#deleteAll(mail))
+    return { mail, done, begin }
+  }
+
+  #run(): void {
+    // What is confirmed in this turn of the event loop goes together.
+    this.#running = new Promise<void>((resolve) => void setImmediate(resolve))
+      .then(async () => {
+        for (let batch = this.#take(); batch !== undefined; batch = this.#take()) {
+          batch.begin()
+          // Whoever confirmed is told.
+          await batch.done.catch(() => undefined)
+        }
+      })
+      .finally(() => (this.#running = undefined))
+  }
+
+  #take(): Batch | undefined {
+    const batch = this.#next
+    this.#next = undefined
+    return batch
+  }
+
+  async #deleteAll(all: readonly Mail[]): Promise<void> {
+    const bySubject = new Map<string, Mail[]>()
+    for (const mail of all) {
+      const list = bySubject.get(mail.subject)
+      if (list === undefined) bySubject.set(mail.subject, [mail])
+      else list.push(mail)
+    }
+    const calls = [...bySubject].flatMap(([subject, list]) => this.#callsFor(subject, list))
+    const results = await Promise.allSettled(
+      Array.from({ length: Math.min(atOnce, calls.length) }, async () => {
+        for (let call = calls.pop(); call !== undefined; call = calls.pop()) await call()
+      }),
+    )
+    const failed = results.find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
+  }
+
+  #callsFor(subject: string, list: readonly Mail[]): (() => Promise<void>)[] {
+    const sorted = list.toSorted((a, b) => a.seq - b.seq)
+    let upTo = this.#deleted.get(subject) ?? 0
+    let count = 0
+    for (const { previous, seq } of sorted) {
+      if (previous > upTo) break
+      upTo = seq
+      count++
+    }
+    const rest = sorted.slice(count > 1 ? count : 0)
+    const calls = rest.map(
+      ({ seq }) =>
+        () =>
+          this.#deleteOne(seq),
+    )
+    if (count > 1) calls.push(() => this.#purge(subject, upTo))
+    if (count > 0) this.#remember(subject, upTo)
+    return calls
+  }
+
+  #remember(subject: string, upTo: number): void {
+    this.#deleted.delete(subject)
+    this.#deleted.set(subject, upTo)
+    if (this.#deleted.size <= mostSubjects) return
+    for (const oldest of this.#deleted.keys()) {
+      this.#deleted.delete(oldest)
+      break
+    }
+  }
+
+  async #purge(subject: string, upTo: number): Promise<void> {
+    const { jsm } = this.#connected
+    await this.#ask(() => jsm.streams.purge(this.#names.stream, { filter: subject, seq: upTo + 1 }))
+  }
+
+  async #deleteOne(seq: number): Promise<void> {
+    const { jsm } = this.#connected
+    await this.#ask(() => jsm.streams.deleteMessage(this.#names.stream, seq, false))
+  }
+
+  async #ask(call: () => Promise<unknown>): Promise<void> {
+    const what = `can't confirm messages in ${this.#names.stream}`
+    try {
+      await this.#connected.patiently(what, call)
+    } catch (error) {
+      if (notThere.includes(codeOf(error))) return
+      throw troubleWith(what, this.#connected.where, error)
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import type { Msg, Subscription } from '@nats-io/transport-node'
+import type { Connected } from '../connection/connected.ts'
+import { lastOf } from '../connection/store.ts'
+import type { MailNames } from './names.ts'
+import { mailOf, readMail, type Mail } from './reader.ts'
+
+/** For how long what is sent to a node that is gone is heard by all. */
+const lostForMs = 600_000
+
+export interface FeedParts {
+  readonly names: MailNames
+  /** Token of the node whose messages are heard, with those to nobody in particular; undefined for all. */
+  readonly owner: string | undefined
+  readonly checkMs: number
+  told(mail: Mail): void
+  report(error: unknown): void
+}
+
+/**
+ * What comes into mailboxes, as news of the stream: each message once. News may be lost, while there is no connection and between the
+ * servers of a cluster. So the stream is read again from where nothing can be missing: after each reconnect, where a message says that there is
+ * one before it that was not heard of, and every now and then.
+ */
+export class Feed {
+  readonly #connected: Connected
+  readonly #parts: FeedParts
+  readonly #subscriptions: Subscription[]
+  readonly #lost = new Map<string, { readonly subscription: Subscription; readonly timer: NodeJS.Timeout }>()
+  readonly #timer: NodeJS.Timeout
+  readonly #endReconnects: () => void
+  /** Up to here nothing is missing. */
+  #complete: number
+  /** What was told of after that. */
+  readonly #seen = new Set<number>()
+  /** Messages that wait for older ones that are being read. */
+  #held: Mail[] | undefined
+  #checking: Promise<void> | undefined
+  #isCheckWanted = false
+  #isClosed = false
+
+  /** @param complete - The newest sequence before the feed, which the caller has read before. */
+  constructor(connected: Connected, complete: number, parts: FeedParts) {
+    this.#connected = connected
+    this.#parts = parts
+    this.#complete = complete
+    const { names, owner, checkMs } = parts
+    const tokens = owner === undefined ? [''] : [`${owner}.`, '_.']
+    this.#subscriptions = tokens.map((token) => this.#listen(`${names.live}${token}>`))
+    this.#timer = setInterval(() => this.check(), checkMs).unref()
+    this.#endReconnects = connected.onReconnect(() => this.#reconnected())
+    this.check()
+  }
+
+  /** Hears also what is sent to a node that is gone, by those who don't know it yet. */
+  lost(token: string): void {
+    const { owner, names } = this.#parts
+    if (owner === undefined || token === owner || this.#isClosed) return
+    const before = this.#lost.get(token)
+    clearTimeout(before?.timer)
+    this.#lost.set(token, {
+      subscription: before?.subscription ?? this.#listen(`${names.live}${token}.>`),
+      timer: setTimeout(() => this.#forget(token), lostForMs).unref(),
+    })
+  }
+
+  /** Reads what may have been missed. */
+  check(): void {
+    this.#isCheckWanted = true
+    this.#checking ??= this.#check().finally(() => (this.#checking = undefined))
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearInterval(this.#timer)
+    this.#endReconnects()
+    for (const token of this.#lost.keys()) this.#forget(token)
+    for (const subscription of this.#subscriptions) subscription.unsubscribe()
+  }
+
+  #forget(token: string): void {
+    const lost = this.#lost.get(token)
+    this.#lost.delete(token)
+    clearTimeout(lost?.timer)
+    lost?.subscription.unsubscribe()
+  }
+
+  #listen(subject: string): Subscription {
+    return this.#connected.nc.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) this.#heard(message)
+      },
+    })
+  }
+
+  #heard(news: Msg): void {
+    const { headers } = news
+    if (headers === undefined) return
+    const { names } = this.#parts
+    const subject = headers.get('Nats-Subject')
+    const mail: Mail = {
+      message: mailOf(names, subject, headers.get('Nats-Msg-Id'), news.data),
+      seq: Number(headers.get('Nats-Sequence')),
+      subject,
+      previous: Number(headers.get('Nats-Last-Sequence')),
+    }
+    if (mail.previous > this.#complete && !this.#seen.has(mail.previous)) this.check()
+    if (this.#held === undefined) this.#tell(mail)
+    else this.#held.push(mail)
+  }
+
+  #tell(mail: Mail): void {
+    if (mail.seq <= this.#complete || this.#seen.has(mail.seq) || this.#isClosed) return
+    this.#seen.add(mail.seq)
+    this.#parts.told(mail)
+  }
+
+  #reconnected(): void {
+    // What is heard from now on is newer than what was missed.
+    this.#held ??= []
+    this.check()
+  }
+
+  async #check(): Promise<void> {
+    while (this.#isCheckWanted && !this.#isClosed) {
+      this.#isCheckWanted = false
+      try {
+        await this.#readMissed()
+      } catch (error) {
+        if (this.#isClosed) return
+        this.#parts.report(error)
+        this.#isCheckWanted = true
+        await this.#connected.pause(4)
+        await this.#connected.whenUp(this.#parts.checkMs)
+      }
+    }
+  }
+
+  async #readMissed(): Promise<void> {
+    const { names, owner } = this.#parts
+    const newest = await lastOf(this.#connected, names.stream, `${names.prefix}>`)
+    const last = newest?.seq ?? 0
+    const filters = owner === undefined ? [''] : [`${owner}.`, '_.']
+    const read =
+      last <= this.#complete
+        ? []
+        : await Promise.all(
+            filters.map((filter) =>
+              readMail(this.#connected, names, `${names.prefix}${filter}>`, this.#complete),
+            ),
+          )
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const mail of [...read.flat(), ...held].toSorted((a, b) => a.seq - b.seq)) this.#tell(mail)
+    // What comes up to there was stored before it was read.
+    this.#complete = Math.max(this.#complete, last)
+    for (const seq of this.#seen) if (seq <= this.#complete) this.#seen.delete(seq)
+  }
+}

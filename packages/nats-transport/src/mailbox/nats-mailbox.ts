@@ -1,0 +1,302 @@
+import { nanos } from '@nats-io/transport-node'
+import type { Mailbox, MailMessage } from '@troupe/core'
+import type { Connected } from '../connection/connected.ts'
+import { codeOf, codes, troubleWith } from '../connection/errors.ts'
+import type { Link } from '../connection/link.ts'
+import { lastOf, store } from '../connection/store.ts'
+import { ensureStream } from '../connection/streams.ts'
+import { subjectsOf } from '../queue/subjects.ts'
+import type { Presence } from '../thread/link.ts'
+import type { Times } from '../times.ts'
+import { textOf } from '../tokens.ts'
+import { Deleter } from './deleter.ts'
+import { Feed } from './feed.ts'
+import {
+  addressOf,
+  flowRunToken,
+  mailNames,
+  messageIdOf,
+  ofFlowRun,
+  ownerToken,
+  type MailNames,
+} from './names.ts'
+import { readMail, type Mail } from './reader.ts'
+
+/** For how long a message that was received is known again. */
+const windowMs = 300_000
+/** Flow runs that are remembered to have had mail. */
+const mostTouched = 100_000
+/** Flow runs of which it is remembered where their messages are; of others it is looked up. */
+const mostKnown = 10_000
+
+export interface MailboxParts {
+  readonly link: Link
+  readonly presence: Presence
+  readonly times: Times
+}
+
+/** Mailboxes of flow runs: one stream for all, which a node hears the part of that is for it. */
+export class NatsMailbox implements Required<Mailbox> {
+  readonly #link: Link
+  readonly #times: Times
+  readonly #names: MailNames
+  readonly #sender: string
+  readonly #listeners = new Map<string | undefined, Set<(message: MailMessage) => void>>()
+  readonly #feeds = new Map<string | undefined, Feed>()
+  /** Messages that are not confirmed, as far as this node has heard of them. */
+  readonly #known = new Map<string, Map<string, Mail[]>>()
+  readonly #confirming = new Set<number>()
+  #touched = new Set<string>()
+  #isSure = true
+  #ready: Promise<Connected> | undefined
+  #deleter: Deleter | undefined
+  readonly #endLost: () => void
+
+  constructor({ link, presence, times }: MailboxParts) {
+    this.#link = link
+    this.#times = times
+    this.#names = mailNames(link.settings.namespace)
+    const { random } = link.host
+    this.#sender = `${random.uint32().toString(36)}${random.uint32().toString(36)}`
+    this.#endLost = presence.onLost((node) => {
+      for (const feed of this.#feeds.values()) feed.lost(ownerToken(node))
+    })
+  }
+
+  async send({ id, flowRunId, owner, body }: MailMessage): Promise<void> {
+    this.#link.assertOpen()
+    // The caller may change the bytes from now on.
+    const payload = body.slice()
+    const connected = await this.#connected()
+    const { prefix, stream } = this.#names
+    const subject = `${prefix}${ownerToken(owner)}.${flowRunToken(flowRunId)}.${this.#sender}`
+    const name = messageIdOf(flowRunId, id)
+    for (let messageId = name; ;) {
+      const stored = await store(connected, { stream, subject, payload, id: messageId })
+      if (stored.kind !== 'stored') {
+        const reason = stored.kind === 'full' ? stored.refusal.description : stored.kind
+        throw troubleWith(`can't send to ${flowRunId}`, connected.where, reason)
+      }
+      this.#touch(flowRunId)
+      if (!stored.duplicate || (await this.#isThere(connected, stored.seq))) return
+      // One of this id was received and forgotten.
+      messageId = `${name}~${stored.seq}`
+    }
+  }
+
+  async pending(flowRunId: string): Promise<readonly MailMessage[]> {
+    this.#link.assertOpen()
+    const mail = await this.#read(await this.#connected(), flowRunId)
+    const found = new Map<string, MailMessage>()
+    for (const { message, seq } of mail) {
+      if (!this.#confirming.has(seq) && !found.has(message.id)) found.set(message.id, message)
+    }
+    return [...found.values()]
+  }
+
+  subscribe(listener: (message: MailMessage) => void, owner?: string): () => void {
+    this.#link.assertOpen()
+    const token = owner === undefined ? undefined : ownerToken(owner)
+    let listeners = this.#listeners.get(token)
+    if (listeners === undefined) {
+      this.#listeners.set(token, (listeners = new Set()))
+      this.#open(token)
+    }
+    // The same function may be given twice.
+    const own = (message: MailMessage): void => listener(message)
+    listeners.add(own)
+    return () => {
+      listeners.delete(own)
+      if (listeners.size > 0 || this.#listeners.get(token) !== listeners) return
+      this.#listeners.delete(token)
+      this.#feeds.get(token)?.close()
+      this.#feeds.delete(token)
+    }
+  }
+
+  async confirm(flowRunId: string, id: string): Promise<void> {
+    this.#link.assertOpen()
+    const connected = await this.#connected()
+    let mail = this.#known.get(flowRunId)?.get(id)
+    if (mail === undefined) {
+      await this.#read(connected, flowRunId)
+      mail = this.#known.get(flowRunId)?.get(id)
+    }
+    if (mail === undefined) return
+    this.#unknow(flowRunId, id)
+    this.#deleter ??= new Deleter(connected, this.#names)
+    const deleter = this.#deleter
+    for (const { seq } of mail) this.#confirming.add(seq)
+    try {
+      await Promise.all(mail.map((one) => deleter.delete(one)))
+    } finally {
+      for (const { seq } of mail) this.#confirming.delete(seq)
+    }
+  }
+
+  async clear(flowRunId: string): Promise<void> {
+    this.#link.assertOpen()
+    // One that never had mail, as far as could be heard.
+    if (this.#isSure && this.#feeds.size > 0 && !this.#touched.has(flowRunId)) return
+    const connected = await this.#connected()
+    this.#known.delete(flowRunId)
+    const what = `can't clear the mailbox of ${flowRunId}`
+    const filter = ofFlowRun(this.#names, flowRunId)
+    try {
+      await connected.patiently(what, () => connected.jsm.streams.purge(this.#names.stream, { filter }))
+    } catch (error) {
+      throw troubleWith(what, connected.where, error)
+    }
+    this.#touched.delete(flowRunId)
+  }
+
+  async addressees(limit: number): Promise<readonly string[]> {
+    this.#link.assertOpen()
+    const connected = await this.#connected()
+    const { stream, prefix } = this.#names
+    const found = new Set<string>()
+    for (let offset = 0; ;) {
+      const page = await subjectsOf(connected, stream, `${prefix}>`, offset)
+      const subjects = Object.keys(page.subjects)
+      for (const subject of subjects) {
+        if (found.size >= limit) break
+        const flowRunId = await this.#addresseeOf(connected, subject)
+        if (flowRunId !== undefined) found.add(flowRunId)
+      }
+      offset += subjects.length
+      if (found.size >= limit || subjects.length === 0 || offset >= page.total) return [...found]
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#endLost()
+    for (const feed of this.#feeds.values()) feed.close()
+    this.#feeds.clear()
+    this.#listeners.clear()
+    await this.#deleter?.settled()
+  }
+
+  #connected(): Promise<Connected> {
+    if (this.#ready === undefined) {
+      this.#ready = this.#begin()
+      // The next call tries again.
+      this.#ready.catch(() => (this.#ready = undefined))
+    }
+    return this.#ready
+  }
+
+  async #begin(): Promise<Connected> {
+    const connected = await this.#link.control()
+    const { replicas = 1, storage } = this.#link.settings
+    const { stream, prefix, live } = this.#names
+    await ensureStream(connected, {
+      name: stream,
+      subjects: [`${prefix}>`],
+      retention: 'limits',
+      discard: 'new',
+      storage,
+      num_replicas: replicas,
+      duplicate_window: nanos(windowMs),
+      republish: { src: `${prefix}>`, dest: `${live}>` },
+    })
+    return connected
+  }
+
+  /** Begins to hear; what is asked after it is answered after that. */
+  #open(token: string | undefined): void {
+    const opening = this.#connected().then(async (connected) => {
+      const newest = await lastOf(connected, this.#names.stream, `${this.#names.prefix}>`)
+      if (!this.#listeners.has(token) || this.#link.closed) return connected
+      const feed = new Feed(connected, newest?.seq ?? 0, {
+        names: this.#names,
+        owner: token,
+        checkMs: this.#times.mailCheckMs,
+        told: (mail) => this.#told(token, mail),
+        report: (error) => this.#link.host.report(error),
+      })
+      this.#feeds.set(token, feed)
+      return connected
+    })
+    // Calls wait for it: who asks what there is hears of what comes after that.
+    this.#ready = opening
+    opening.catch((error: unknown) => {
+      this.#ready = undefined
+      if (this.#link.closed) return
+      this.#link.host.report(error)
+      const timer = setTimeout(() => {
+        if (this.#listeners.has(token) && !this.#feeds.has(token)) this.#open(token)
+      }, this.#times.mailCheckMs / 10)
+      timer.unref()
+    })
+  }
+
+  #told(token: string | undefined, mail: Mail): void {
+    this.#know(mail)
+    for (const listener of this.#listeners.get(token) ?? []) {
+      try {
+        listener({ ...mail.message, body: mail.message.body.slice() })
+      } catch (error) {
+        this.#link.host.report(error)
+      }
+    }
+  }
+
+  async #read(connected: Connected, flowRunId: string): Promise<Mail[]> {
+    const mail = await readMail(connected, this.#names, ofFlowRun(this.#names, flowRunId))
+    for (const one of mail) this.#know(one)
+    return mail
+  }
+
+  #know(mail: Mail): void {
+    const { flowRunId, id } = mail.message
+    this.#touch(flowRunId)
+    if (this.#confirming.has(mail.seq)) return
+    let messages = this.#known.get(flowRunId)
+    if (messages === undefined) this.#known.set(flowRunId, (messages = new Map()))
+    if (this.#known.size > mostKnown) {
+      // Others own them, if this node has not confirmed theirs for so long.
+      const [oldest = ''] = this.#known.keys()
+      this.#known.delete(oldest)
+    }
+    const same = messages.get(id)
+    // The body is not kept.
+    const entry = { ...mail, message: { ...mail.message, body: nothing } }
+    if (same === undefined) messages.set(id, [entry])
+    else if (!same.some(({ seq }) => seq === mail.seq)) same.push(entry)
+  }
+
+  #unknow(flowRunId: string, id: string): void {
+    const messages = this.#known.get(flowRunId)
+    messages?.delete(id)
+    if (messages?.size === 0) this.#known.delete(flowRunId)
+  }
+
+  #touch(flowRunId: string): void {
+    this.#touched.add(flowRunId)
+    if (this.#touched.size <= mostTouched) return
+    this.#touched = new Set()
+    this.#isSure = false
+  }
+
+  async #isThere(connected: Connected, seq: number): Promise<boolean> {
+    const { stream } = this.#names
+    const what = `can't read the stream ${stream}`
+    try {
+      const found = await connected.patiently(what, () => connected.jsm.streams.getMessage(stream, { seq }))
+      return found !== null
+    } catch (error) {
+      if (codeOf(error) === codes.messageNotFound) return false
+      throw troubleWith(what, connected.where, error)
+    }
+  }
+
+  async #addresseeOf(connected: Connected, subject: string): Promise<string | undefined> {
+    const token = subject.slice(this.#names.prefix.length).split('.')[1]
+    const flowRunId = token === undefined ? undefined : textOf(token)
+    if (flowRunId !== undefined) return flowRunId
+    const message = await lastOf(connected, this.#names.stream, subject)
+    return message === undefined ? undefined : addressOf(message.header.get('Nats-Msg-Id')).flowRunId
+  }
+}
+
+const nothing = new Uint8Array(0)

@@ -1,0 +1,111 @@
+import type { ClusterNodes, NodeInfo } from '@troupe/core'
+import type { Connected } from '../connection/connected.ts'
+import type { Link } from '../connection/link.ts'
+import { nodeToken } from '../thread/keys.ts'
+import type { Presence } from '../thread/link.ts'
+import { isNobody } from '../thread/pings.ts'
+
+export interface NodesParts {
+  readonly link: Link
+  readonly presence: Presence
+}
+
+/** Nodes of a namespace: presence is its thread's, and questions are requests of core NATS. */
+export class NatsNodes implements ClusterNodes {
+  readonly #link: Link
+  readonly #presence: Presence
+
+  constructor({ link, presence }: NodesParts) {
+    this.#link = link
+    this.#presence = presence
+  }
+
+  async announce(node: string, info: NodeInfo = { node, flows: [], queues: {} }): Promise<void> {
+    this.#link.assertOpen()
+    await this.#presence.announce(node, info)
+  }
+
+  async withdraw(node: string): Promise<void> {
+    this.#link.assertOpen()
+    await this.#presence.withdraw(node)
+  }
+
+  async gone(nodes: readonly string[]): Promise<readonly string[]> {
+    this.#link.assertOpen()
+    return nodes.length === 0 ? [] : this.#presence.gone(nodes)
+  }
+
+  async list(): Promise<readonly NodeInfo[]> {
+    this.#link.assertOpen()
+    return this.#presence.list()
+  }
+
+  lost(listener: (node: string) => void): () => void {
+    this.#link.assertOpen()
+    this.#presence.start()
+    return this.#presence.onLost(listener)
+  }
+
+  answer(node: string, listener: (question: Uint8Array) => Promise<Uint8Array>): () => void {
+    this.#link.assertOpen()
+    let isOver = false
+    let end = (): void => {}
+    this.#link.control().then(
+      (connected) => {
+        if (!isOver) end = this.#answerOver(connected, node, listener)
+      },
+      (error: unknown) => {
+        if (!this.#link.closed) this.#link.host.report(error)
+      },
+    )
+    return () => {
+      isOver = true
+      end()
+    }
+  }
+
+  async ask(node: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined> {
+    this.#link.assertOpen()
+    const bytes = question.slice()
+    const connected = await this.#link.control()
+    if (!connected.up) return undefined
+    try {
+      const answer = await connected.nc.request(this.#subjectOf(node), bytes, { timeout: withinMs })
+      return answer.data.slice()
+    } catch (error) {
+      this.#link.assertOpen()
+      // Nobody listens, nobody answers in time, or the connection was lost meanwhile.
+      if (isNobody(error) || isSilence(error)) return undefined
+      throw error
+    }
+  }
+
+  #answerOver(
+    connected: Connected,
+    node: string,
+    listener: (question: Uint8Array) => Promise<Uint8Array>,
+  ): () => void {
+    const subscription = connected.nc.subscribe(this.#subjectOf(node), {
+      callback: (error, message) => {
+        if (error !== null) return
+        // What it throws goes to nobody: whoever asked hears nothing.
+        Promise.resolve(message.data.slice())
+          .then(listener)
+          .then((answer) => message.respond(answer))
+          .catch(() => undefined)
+      },
+    })
+    return () => subscription.unsubscribe()
+  }
+
+  #subjectOf(node: string): string {
+    return `${this.#link.settings.namespace}.node.${nodeToken(node)}.ask`
+  }
+}
+
+function isSilence(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    ['TimeoutError', 'ConnectionError', 'DrainingConnectionError'].includes(error.name)
+  )
+}
