@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto'
 import type { Append, AppendRefused, Clock, Journal, TransportHost } from '@troupe/core'
 import { seededRandom } from '@troupe/core/testing'
 import { BlobStore } from '../src/blobs/blob-store.ts'
+import { NatsCache } from '../src/cache/cache.ts'
 import { Link } from '../src/connection/link.ts'
 import { NatsJournal } from '../src/journal/nats-journal.ts'
+import { Sweeper } from '../src/journal/sweeper.ts'
 import { settingsOf, type NatsTransportOptions } from '../src/options.ts'
 import { NatsRegister } from '../src/register/register.ts'
 
@@ -29,6 +31,8 @@ export interface TestNode {
   readonly journal: NatsJournal
   readonly blobs: BlobStore
   readonly register: NatsRegister
+  readonly cache: NatsCache
+  readonly sweeper: Sweeper
   readonly link: Link
   readonly namespace: string
   /** What was reported, newest last. */
@@ -55,10 +59,14 @@ export function nodeAt(options: NatsTransportOptions): TestNode {
   const link = new Link(settingsOf({ ...options, namespace }), hostOf(reports))
   const blobs = new BlobStore(link)
   const journal = new NatsJournal(link, { blobs })
+  const register = new NatsRegister(link)
+  const cache = new NatsCache(link, blobs)
   return {
     journal,
     blobs,
-    register: new NatsRegister(link),
+    register,
+    cache,
+    sweeper: new Sweeper({ link, journal, blobs, register, cache }),
     link,
     namespace,
     reports,

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Objm } from '@nats-io/obj'
-import { JournalError } from '@troupe/core'
+import { JournalError, TroupeError } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
-import { isForbidden, troubleWith } from '../connection/errors.ts'
+import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
 import { messagesFrom } from '../connection/messages.ts'
 import { lastOf, messageOf, store } from '../connection/store.ts'
@@ -91,7 +91,7 @@ export class BlobStore {
    * @throws JournalError `TRANSPORT_UNAVAILABLE`
    */
   async get(scope: string, name: string): Promise<Uint8Array | undefined> {
-    const connected = await this.#ready()
+    const connected = await this.#link.bulk()
     const meta = await this.#metaOf(connected, scope, name)
     if (meta === undefined) return undefined
     const subject = `$O.${this.#bucket}.C.${meta.nuid}`
@@ -124,26 +124,30 @@ export class BlobStore {
 
   /** Forgets a value. */
   async delete(scope: string, name: string): Promise<void> {
-    const connected = await this.#ready()
+    const connected = await this.#link.bulk()
     await this.#purge(connected, metaSubject(scope, name))
     await this.#purge(connected, `C.${scope}.${name}.>`)
   }
 
   /** Forgets all values of a scope, also those that were not written to their end. */
   async deleteAll(scope: string): Promise<void> {
-    const connected = await this.#ready()
+    const connected = await this.#link.bulk()
     const subjects = await this.#subjects(connected, `C.${scope}.>`)
     const names = new Set(subjects.map((subject) => subject.split('.')[4] ?? ''))
     for (const name of names) await this.#purge(connected, metaSubject(scope, name))
     if (names.size > 0) await this.#purge(connected, `C.${scope}.>`)
   }
 
-  /** Scopes that have values. */
-  async scopes(): Promise<string[]> {
-    const subjects = await this.#subjects(await this.#ready(), 'C.>')
-    return [...new Set(subjects.map((subject) => subject.split('.')[3] ?? ''))]
+  /** Values that there are, also those that were not written to their end: scope and name. */
+  async list(): Promise<readonly (readonly [scope: string, name: string])[]> {
+    const subjects = await this.#subjects(await this.#link.bulk(), 'C.>')
+    return subjects.map((subject) => {
+      const [, , , scope = '', name = ''] = subject.split('.')
+      return [scope, name] as const
+    })
   }
 
+  /** Only writers make the bucket. */
   async #ready(): Promise<Connected> {
     const connected = await this.#link.bulk()
     this.#made ??= this.#make(connected).catch((error: unknown) => {
@@ -170,7 +174,7 @@ export class BlobStore {
 
   async #metaOf(connected: Connected, scope: string, name: string): Promise<Meta | undefined> {
     const subject = `$O.${this.#bucket}.${metaSubject(scope, name)}`
-    const message = await lastOf(connected, this.#stream, subject)
+    const message = await unlessGone(lastOf(connected, this.#stream, subject))
     if (message === undefined) return undefined
     const meta = JSON.parse(new TextDecoder().decode(message.data)) as Meta
     return meta.deleted ? undefined : meta
@@ -197,12 +201,24 @@ export class BlobStore {
     try {
       await connected.patiently(what, () => connected.jsm.streams.purge(this.#stream, { filter }))
     } catch (error) {
+      if (codeOf(error) === codes.streamNotFound) return
       throw troubleWith(what, connected.where, error)
     }
   }
 
   #subjects(connected: Connected, filter: string): Promise<string[]> {
     return subjectsOf(connected, this.#stream, `$O.${this.#bucket}.${filter}`)
+  }
+}
+
+/** Where nobody has written a large value, there is no bucket. */
+async function unlessGone<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (TroupeError.is(error, 'JOURNAL_UNAVAILABLE') && error.details['reason'] === 'stream-gone')
+      return undefined
+    throw error
   }
 }
 

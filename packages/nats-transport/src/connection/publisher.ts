@@ -1,5 +1,6 @@
-import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/transport-node'
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { CodecError, JournalError, TroupeError } from '@troupe/core'
+import { headersOf } from './headers.ts'
 
 /** What came of a publish. */
 export type Outcome =
@@ -39,15 +40,8 @@ export interface PublisherOptions {
   readonly monotonic: () => number
 }
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const sweepEveryMs = 100
-
-/** Headers as the client wants them, of lines that are ready. The client asks such an object for its bytes and nothing else. */
-export function headersOf(lines: string): MsgHdrs {
-  const bytes = encoder.encode(`NATS/1.0\r\n${lines}\r\n`)
-  return { encode: () => bytes } as unknown as MsgHdrs
-}
 
 /**
  * Publishes to streams, at about half of what the client's own `js.publish` costs: one subscription for all answers, one timer for

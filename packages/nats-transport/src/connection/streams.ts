@@ -139,7 +139,7 @@ function isNothing(value: unknown): boolean {
 }
 
 /**
- * Subjects of a stream that match a filter.
+ * Subjects of a stream that match a filter; none where there is no such stream.
  *
  * @throws JournalError `TRANSPORT_UNAVAILABLE`
  */
@@ -151,6 +151,7 @@ export async function subjectsOf(connected: Connected, stream: string, filter: s
     )
     return Object.keys(state.subjects ?? {})
   } catch (error) {
+    if (codeOf(error) === codes.streamNotFound) return []
     throw troubleWith(what, connected.where, error)
   }
 }

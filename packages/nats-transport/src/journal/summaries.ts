@@ -61,6 +61,11 @@ export class Summaries {
     return [...this.#forgotten.values()]
   }
 
+  /** The mark of a forgotten journal is gone. */
+  cleared(flowRunId: string): void {
+    this.#forgotten.delete(flowRunId)
+  }
+
   has(flowRunId: string): boolean {
     return this.#byId.has(flowRunId)
   }

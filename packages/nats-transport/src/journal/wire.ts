@@ -13,6 +13,7 @@
 import type { MsgHdrs } from '@nats-io/transport-node'
 import { JournalError, type JournalSummary } from '@troupe/core'
 import { isTerminal, type EntrySummary } from '@troupe/core/internal'
+import { asciiOf } from '../connection/headers.ts'
 
 /** Where a record stands in its journal. */
 export interface Place {
@@ -101,11 +102,7 @@ function summaryText(summary: CarriedSummary): string {
     summary.parentRunId ?? 0,
     summary.tags,
   ]
-  // Headers are read as Latin-1 by some tools, and as UTF-8 by others.
-  return JSON.stringify(list).replace(
-    /[\u007f-\uffff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return asciiOf(list)
 }
 
 /**

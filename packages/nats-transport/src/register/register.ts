@@ -3,13 +3,17 @@ import { JournalError, type Register, type Registered } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
+import { scan } from '../connection/messages.ts'
 import { lastOf, store } from '../connection/store.ts'
 import { subjectsOf } from '../connection/streams.ts'
 import { namesOf, type Bucket } from '../names.ts'
-import { ensureBucket, keyOf, tokenOf } from './bucket.ts'
+import { ensureBucket, keyOf, tokenOf } from '../connection/bucket.ts'
 
 /** What is left of a key that was forgotten, as the tools of NATS know it. */
 const deletionLines = 'KV-Operation: DEL\r\n'
+
+/** When it tries again to listen, where that failed. */
+const listenAgainMs = 1_000
 
 interface Watch {
   readonly prefix: string
@@ -64,17 +68,41 @@ export class NatsRegister implements Register {
     return named.filter((_, index) => there[index] !== undefined)
   }
 
+  /** Clears what is left of keys that were forgotten before a time of the store's clock. */
+  async forgetMarks(before: number): Promise<void> {
+    const connected = await this.#ready()
+    const { stream, subject } = this.#bucket
+    const marks: { readonly filter: string; readonly seq: number }[] = []
+    await scan(connected, stream, {
+      subject: `${subject}>`,
+      seq: undefined,
+      headersOnly: true,
+      tell: ({ headers, seq, time, subject: filter }) => {
+        if (headers.has('KV-Operation') && time < before) marks.push({ filter, seq: seq + 1 })
+      },
+    })
+    const what = `can't clear the register ${this.#bucket.bucket}`
+    for (const mark of marks) await connected.patiently(what, () => connected.jsm.streams.purge(stream, mark))
+  }
+
   subscribe(prefix: string, listener: (key: string) => void): () => void {
     const watch: Watch = { prefix, listener }
     this.#watches.add(watch)
-    this.#listening ??= this.#listen()
+    this.#startListening()
     return () => {
       this.#watches.delete(watch)
       if (this.#watches.size > 0) return
       const listening = this.#listening
       this.#listening = undefined
-      void listening?.then((end) => end())
+      listening?.then((end) => end()).catch(() => undefined)
     }
+  }
+
+  #startListening(): void {
+    if (this.#listening !== undefined) return
+    this.#listening = this.#listen()
+    // It is reported, tried again, and told to those who ask for something.
+    this.#listening.catch(() => undefined)
   }
 
   /** @returns The revision; undefined where `expected` is not the newest. */
@@ -118,7 +146,7 @@ export class NatsRegister implements Register {
   }
 
   async #listen(): Promise<() => void> {
-    const { report } = this.#link.host
+    const report = (error: unknown): void => this.#link.host.report(error)
     try {
       const connected = await this.#link.control()
       const { live, stream, subject } = this.#bucket
@@ -140,8 +168,14 @@ export class NatsRegister implements Register {
         if (!subscription.isClosed()) subscription.unsubscribe()
       }
     } catch (error) {
-      // The next subscription or call tries again.
       this.#listening = undefined
+      const { clock } = this.#link.host
+      if (!this.#link.closed) {
+        report(error)
+        clock.at(clock.now() + listenAgainMs, () => {
+          if (this.#watches.size > 0 && !this.#link.closed) this.#startListening()
+        })
+      }
       throw error
     }
   }

@@ -1,4 +1,9 @@
-import { journalConformance, registerConformance, type ConformanceCase } from '@troupe/core/testing'
+import {
+  cacheConformance,
+  journalConformance,
+  registerConformance,
+  type ConformanceCase,
+} from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { useServer, versions } from '../servers/index.ts'
 import { nodeAt } from '../support.ts'
@@ -18,8 +23,15 @@ describe.each(versions)('on the %s server', (version) => {
   suite(
     'journal',
     journalConformance(async () => {
-      const { journal, close } = nodeAt({ servers: server().url })
-      return { journal, close }
+      const node = nodeAt({ servers: server().url })
+      return { journal: node.journal, close: () => node.close() }
+    }),
+  )
+  suite(
+    'cache',
+    cacheConformance(async () => {
+      const node = nodeAt({ servers: server().url })
+      return { cache: node.cache, close: () => node.close() }
     }),
   )
   suite(

@@ -1,6 +1,6 @@
 import { DiscardPolicy, RetentionPolicy, type StorageType } from '@nats-io/jetstream'
-import type { Connected } from '../connection/connected.ts'
-import { ensureStream } from '../connection/streams.ts'
+import type { Connected } from './connected.ts'
+import { ensureStream } from './streams.ts'
 import type { Bucket } from '../names.ts'
 import type { Settings } from '../options.ts'
 
