@@ -1,13 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Append, AppendRefused, Clock, Journal, TransportHost } from '@troupe/core'
 import { seededRandom } from '@troupe/core/testing'
-import { BlobStore } from '../src/blobs/blob-store.ts'
-import { NatsCache } from '../src/cache/cache.ts'
-import { Link } from '../src/connection/link.ts'
-import { NatsJournal } from '../src/journal/nats-journal.ts'
-import { Sweeper } from '../src/journal/sweeper.ts'
+import { Shared } from '../src/shared.ts'
 import { settingsOf, type NatsTransportOptions } from '../src/options.ts'
-import { NatsRegister } from '../src/register/register.ts'
 
 export type Entry = Append['entries'][number]
 
@@ -27,13 +22,7 @@ const machineClock: Clock = {
 }
 
 /** What a node of a test has: the ports, without an engine. */
-export interface TestNode {
-  readonly journal: NatsJournal
-  readonly blobs: BlobStore
-  readonly register: NatsRegister
-  readonly cache: NatsCache
-  readonly sweeper: Sweeper
-  readonly link: Link
+export interface TestNode extends Omit<Shared, 'close'> {
   readonly namespace: string
   /** What was reported, newest last. */
   readonly reports: unknown[]
@@ -42,10 +31,10 @@ export interface TestNode {
 
 let hosts = 0
 
-export function hostOf(reports: unknown[] = []): TransportHost {
+export function hostOf(reports: unknown[] = [], clock: Clock = machineClock): TransportHost {
   return {
     node: `node-${++hosts}`,
-    clock: machineClock,
+    clock,
     random: seededRandom(hosts * 7919 + process.pid),
     report: (error) => void reports.push(error),
     cutOff: (error) => void reports.push(error),
@@ -53,28 +42,14 @@ export function hostOf(reports: unknown[] = []): TransportHost {
 }
 
 /** A node, in a namespace of its own unless one is given. */
-export function nodeAt(options: NatsTransportOptions): TestNode {
+export function nodeAt(
+  options: NatsTransportOptions,
+  { clock = machineClock }: { clock?: Clock } = {},
+): TestNode {
   const namespace = options.namespace ?? freshNamespace()
   const reports: unknown[] = []
-  const link = new Link(settingsOf({ ...options, namespace }), hostOf(reports))
-  const blobs = new BlobStore(link)
-  const journal = new NatsJournal(link, { blobs })
-  const register = new NatsRegister(link)
-  const cache = new NatsCache(link, blobs)
-  return {
-    journal,
-    blobs,
-    register,
-    cache,
-    sweeper: new Sweeper({ link, journal, blobs, register, cache }),
-    link,
-    namespace,
-    reports,
-    async close() {
-      await journal.close()
-      await link.close()
-    },
-  }
+  const shared = new Shared(settingsOf({ ...options, namespace }), hostOf(reports, clock))
+  return Object.assign(shared, { namespace, reports })
 }
 
 const at = Date.UTC(2001, 0, 1)

@@ -33,17 +33,24 @@ export class NatsJournal implements Journal {
   /** By flow run; the empty text for all of them. */
   readonly #feeds = new Map<string, Feed>()
   #closed = false
-  /** Told when a flow run is forgotten, so that what others keep of it goes, too. */
+  readonly #appended: () => void
   readonly #forgetting: (flowRunId: string) => Promise<void>
 
   constructor(
     link: Link,
-    parts: { readonly blobs: BlobStore; readonly forget?: (flowRunId: string) => Promise<void> },
+    parts: {
+      readonly blobs: BlobStore
+      /** Called after each append. */
+      readonly appended?: () => void
+      /** Called with each flow run that is forgotten, so that what others keep of it goes, too. */
+      readonly forget?: (flowRunId: string) => Promise<void>
+    },
   ) {
     const { settings, host } = link
     const { clock, random } = host
     this.#link = link
     this.#blobs = parts.blobs
+    this.#appended = parts.appended ?? (() => undefined)
     this.#forgetting = parts.forget ?? (async () => undefined)
     this.stream = new JournalStream(link)
     this.summaries = new Summaries(this.stream)
@@ -146,6 +153,7 @@ export class NatsJournal implements Journal {
   #committed(commit: OwnCommit): void {
     const { flowRunId, first, seq } = commit
     this.#marks.add(flowRunId, first, seq)
+    this.#appended()
     this.#feeds.get('')?.committed(commit)
     this.#feeds.get(flowRunId)?.committed(commit)
   }
