@@ -3,4 +3,6 @@
  *
  * @packageDocumentation
  */
-export {}
+export type { NatsAuth, NatsTls } from './connection/dial.ts'
+export { natsTransport } from './nats-transport.ts'
+export type { NatsKeep, NatsTransportOptions } from './options.ts'

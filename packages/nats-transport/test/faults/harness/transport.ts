@@ -1,12 +1,13 @@
 import type { Transport } from '@troupe/core'
-import { natsTransport } from '@troupe/nats-transport'
+import type { NatsTransportOptions } from '@troupe/nats-transport'
+import { natsTransportWith } from '../../../src/nats-transport.ts'
 import type { Settings } from './orders.ts'
 
 /** The transport of every node of a test, and of whoever looks on. */
 export function transportOf(
   servers: readonly string[],
   namespace: string,
-  { times: _, ...settings }: Settings,
+  { times = {}, ...settings }: Settings,
 ): Transport {
-  return natsTransport({ servers, namespace, ...settings })
+  return natsTransportWith({ servers, namespace, ...settings } as NatsTransportOptions, times)
 }

@@ -1,0 +1,54 @@
+import type { Station, Transport, TransportHost } from '@troupe/core'
+import { NatsMailbox } from './mailbox/nats-mailbox.ts'
+import { NatsNodes } from './nodes/nats-nodes.ts'
+import { checkNode, settingsOf, type NatsTransportOptions, type Settings } from './options.ts'
+import { NatsQueue } from './queue/nats-queue.ts'
+import { Shared } from './shared.ts'
+import { Presence } from './thread/link.ts'
+import { usualTimes, type Times } from './times.ts'
+
+/**
+ * Nodes over NATS JetStream, of server 2.9.4 or newer. Constructing it connects to nothing; an engine that is given it does when
+ * something is first asked of it.
+ *
+ * @throws {@link UsageError} `INVALID_OPTION`, `INVALID_DURATION`
+ * @public
+ */
+export function natsTransport(options: NatsTransportOptions = {}): Transport {
+  return new NatsTransport(settingsOf(options), usualTimes)
+}
+
+/** With other times, for tests. */
+export function natsTransportWith(options: NatsTransportOptions, times: Partial<Times>): Transport {
+  return new NatsTransport(settingsOf(options), { ...usualTimes, ...times })
+}
+
+class NatsTransport implements Transport {
+  readonly name = 'nats'
+  readonly #settings: Settings
+  readonly #times: Times
+
+  constructor(settings: Settings, times: Times) {
+    this.#settings = settings
+    this.#times = times
+  }
+
+  open(host: TransportHost): Station {
+    checkNode(host.node)
+    const times = this.#times
+    const presence = new Presence({ settings: this.#settings, host, times })
+    const shared: Shared = new Shared(this.#settings, host, (flowRunId) => mailbox.clear(flowRunId))
+    const { link, journal, cache, register } = shared
+    const mailbox = new NatsMailbox({ link, presence, times })
+    const nodes = new NatsNodes({ link, presence })
+    const queue = new NatsQueue({ link, presence, times })
+    let closed: Promise<void> | undefined
+    const close = async (): Promise<void> => {
+      await queue.close()
+      await mailbox.close()
+      await presence.close()
+      await shared.close()
+    }
+    return { journal, mailbox, nodes, cache, queue, register, close: () => (closed ??= close()) }
+  }
+}
