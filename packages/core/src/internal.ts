@@ -17,6 +17,7 @@ export {
   type SummaryRoot,
 } from './journal/summary.ts'
 export { flowRunIdOf } from './base/ids.ts'
+export { flowRunOfOffer } from './engine/sweep.ts'
 export { isTerminal, stateTypes } from './machines/states.ts'
 export { Courier } from './remote/courier.ts'
 export {

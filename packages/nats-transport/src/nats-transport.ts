@@ -1,4 +1,7 @@
 import type { Station, Transport, TransportHost } from '@troupe/core'
+import { Bodies } from './bodies/bodies.ts'
+import { BodiesMailbox } from './bodies/mailbox.ts'
+import { BodiesQueue } from './bodies/queue.ts'
 import { NatsMailbox } from './mailbox/nats-mailbox.ts'
 import { NatsNodes } from './nodes/nats-nodes.ts'
 import { checkNode, settingsOf, type NatsTransportOptions, type Settings } from './options.ts'
@@ -49,6 +52,12 @@ class NatsTransport implements Transport {
       await presence.close()
       await shared.close()
     }
-    return { journal, mailbox, nodes, cache, queue, register, close: () => (closed ??= close()) }
+    const bodies = new Bodies(link, shared.blobs)
+    return {
+      ...{ journal, nodes, cache, register },
+      queue: new BodiesQueue(queue, bodies),
+      mailbox: new BodiesMailbox(mailbox, bodies),
+      close: () => (closed ??= close()),
+    }
   }
 }
