@@ -54,7 +54,10 @@ class NatsTransport implements Transport {
     }
     const bodies = new Bodies(link, shared.blobs)
     return {
-      ...{ journal, nodes, cache, register },
+      journal,
+      nodes,
+      cache,
+      register,
       queue: new BodiesQueue(queue, bodies),
       mailbox: new BodiesMailbox(mailbox, bodies),
       close: () => (closed ??= close()),

@@ -49,7 +49,12 @@ export class Cluster {
     const { node, clock, random } = host
     return new Worker(
       {
-        ...{ node, clock, random, queue, mailbox, nodes },
+        node,
+        clock,
+        random,
+        queue,
+        mailbox,
+        nodes,
         ask: (other, topic, question, withinMs) => this.remote.ask(other, topic, question, withinMs),
         answer: (topic, listener) => this.remote.answer(topic, listener),
         report: (error) => host.report(error, undefined),
