@@ -41,6 +41,8 @@ export interface Plan {
   readonly confirmed: readonly number[]
   /** Whether there is something to be had that is for others to take. */
   readonly isHeldUp: boolean
+  /** Whether a run that has a slot waits for a start alone: those before it in the queue need not come first. */
+  readonly waitsInside: boolean
 }
 
 /** Works out the next form of a limit: from what stands there, and from what one engine wants. */
@@ -57,7 +59,9 @@ class Planning {
   #isChanged = false
   #slots = 0
   #starts = 0
+  #startsInside = 0
   #left = 0
+  #waitsInside = false
 
   constructor(known: LimitDocument, wishes: Wishes) {
     this.#wishes = wishes
@@ -83,6 +87,7 @@ class Planning {
       granted: this.#granted,
       confirmed: this.#confirmed,
       isHeldUp,
+      waitsInside: this.#waitsInside,
     }
   }
 
@@ -140,6 +145,7 @@ class Planning {
     const free = { slots: freeSlots(document), starts: freeStarts(document, now) }
     this.#slots = skips ? free.slots : free.slots - before
     this.#starts = skips ? free.starts : free.starts - before
+    this.#startsInside = free.starts
     const holds = new Set(this.#own.holds)
     const begins = new Set(this.#own.begins)
     let slotsOver = false
@@ -150,9 +156,13 @@ class Planning {
       const needsSlot = wish.slot && !holds.has(wish.run) && !this.#isElsewhere(wish.run)
       const needsStart = wish.start && !begins.has(request.number)
       const hasSlot = !needsSlot || (!slotsOver && this.#slots > 0)
-      const hasStart = !needsStart || (!startsOver && this.#starts > 0)
+      const isInside = wish.slot ? !needsSlot : holds.has(wish.run)
+      const hasStart = !needsStart || (isInside ? this.#startsInside > 0 : !startsOver && this.#starts > 0)
       if (hasSlot && hasStart) this.#grant(request, needsSlot, needsStart)
-      else {
+      else if (isInside) {
+        this.#left++
+        this.#waitsInside = true
+      } else {
         // Nobody of the same engine overtakes.
         this.#left++
         if (!hasSlot) slotsOver = true
@@ -181,6 +191,7 @@ class Planning {
     if (needsSlot) this.#slots--
     if (!needsStart) return
     this.#starts--
+    this.#startsInside--
     if (limit?.rate === undefined) return
     this.#own.begins.push(request.number)
     this.#isChanged = true

@@ -1,5 +1,4 @@
 import { CodecError, UsageError } from '../base/errors.ts'
-import { callOutside } from '../base/context-store.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { Register, Registered } from '../ports/register.ts'
@@ -56,7 +55,7 @@ export class Locks {
   readonly #ends: (() => void)[] = []
   #unsubscribe: (() => void) | undefined
   #counter = 0
-  #sweeping: Promise<void> | undefined
+  #willSweep = false
 
   /** @param prefix - What the keys of these locks begin with in the register, such as `locks.` */
   constructor(prefix: string, host: LocksHost) {
@@ -182,15 +181,17 @@ export class Locks {
 
   /** Whoever goes on with what the node did has a while to take its locks over; of those who are there, one is enough. */
   #sweepLater(): void {
-    this.#sweeping ??= this.#pauses.wait(keptMs * (1 + this.#host.random.number())).then(() => {
-      this.#sweeping = undefined
-      callOutside(() => void this.sweep())
+    if (this.#willSweep) return
+    this.#willSweep = true
+    void this.#pauses.wait(keptMs * (1 + this.#host.random.number())).then(() => {
+      this.#willSweep = false
+      return this.sweep()
     })
   }
 
   /** Forgets the locks of nodes that are gone. */
   async sweep(): Promise<void> {
-    const { register, peers, report } = this.#host
+    const { register, peers } = this.#host
     if (this.#pauses.isStopped) return
     try {
       for (const key of await register.keys(this.#prefix)) {
@@ -201,7 +202,7 @@ export class Locks {
       }
     } catch (error) {
       if (this.#pauses.isStopped) return
-      report(error)
+      this.#host.report(error)
       this.#sweepLater()
     }
   }

@@ -90,6 +90,7 @@ export class SharedLimit {
   /** The engine whose turn it is, where it could go on and does not, and this one waits for that. */
   #heldUpBy: string | undefined
   #heldUpSince = 0
+  #waitsInside = false
   #isClosing = false
 
   constructor(name: string, host: SharedLimitHost) {
@@ -192,7 +193,10 @@ export class SharedLimit {
     this.#isDue = true
     if (this.#pauses.isStopped) return
     // What is done in the same turn goes into one write.
-    if (this.#loop === undefined) callOutside(() => (this.#loop = Promise.resolve().then(() => this.#run())))
+    if (this.#loop !== undefined) return
+    callOutside(() => {
+      this.#loop = Promise.resolve().then(() => this.#run())
+    })
   }
 
   async #run(): Promise<void> {
@@ -289,6 +293,7 @@ export class SharedLimit {
       waiting: this.#asking === 0 ? 0 : Math.max(this.#asking, this.#host.waiting(this)),
       skips: this.#heldUpBy !== undefined && now - this.#heldUpSince >= patienceMs,
     })
+    this.#waitsInside = plan.waitsInside
     const by = plan.isHeldUp ? plan.document.queue[0] : undefined
     if (by !== this.#heldUpBy) this.#heldUpSince = now
     this.#heldUpBy = by
@@ -381,6 +386,7 @@ export class SharedLimit {
     const before = waitingBefore(document, this.#host.peers.owner)
     const forStarts = waitForStarts(document, now, before + 1)
     const times = []
+    if (this.#waitsInside) times.push(waitForStarts(document, now, 1))
     if (this.#heldUpBy !== undefined)
       times.push(this.#heldUpSince + patienceMs - this.#host.clock.monotonic())
     if (freeSlots(document) > 0 && forStarts > 0) times.push(forStarts)

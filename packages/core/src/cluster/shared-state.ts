@@ -7,7 +7,8 @@ import { Peers } from './peers.ts'
 import { SharedFlights } from './shared-flights.ts'
 import { SharedLimits } from './shared-limits.ts'
 
-interface SharedStateHost {
+/** The engine that is one of them. */
+export interface SharedStateHost {
   readonly node: string
   readonly clock: Clock
   readonly random: Random

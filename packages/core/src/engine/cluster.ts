@@ -1,3 +1,4 @@
+import { SharedState, type SharedStateHost } from '../cluster/shared-state.ts'
 import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
@@ -14,7 +15,7 @@ import { Worker } from '../worker/worker.ts'
 /** How often a node that serves flows looks for flow runs that nobody has: what a lost message would leave. */
 const reconcileMs = 15_000
 
-export interface ClusterHost extends FlowServerHost, SendHost {
+export interface ClusterHost extends FlowServerHost, SendHost, SharedStateHost {
   readonly mail: Mail
 }
 
@@ -22,6 +23,8 @@ export interface ClusterHost extends FlowServerHost, SendHost {
 export class Cluster {
   readonly remote: RemoteHost
   readonly info: NodeInfo
+  /** What the nodes decide together: limits, locks, who makes the result of a cache key. */
+  readonly shared: SharedState
   readonly #host: ClusterHost
   readonly #questions: Questions
   readonly #flows: FlowServer
@@ -39,6 +42,7 @@ export class Cluster {
     this.#station = station
     this.#served = served
     this.info = { node: host.node, flows: served.flows.map(servedName), queues: served.queues }
+    this.shared = new SharedState(station, host)
     this.#questions = new Questions(station.nodes, host.node)
     this.remote = remoteHost(host, station, this.#questions)
     this.#flows = new FlowServer(host, station, served.flows)
@@ -66,6 +70,7 @@ export class Cluster {
   /** The node is known to the others. */
   start(): void {
     if (this.#stopped) return
+    this.shared.start()
     this.#flows.start()
     this.#worker?.start()
     if (this.#served.flows.length > 0) this.#reconcile()
@@ -131,8 +136,9 @@ export class Cluster {
     await this.#worker?.drain(graceMs)
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#worker?.close()
     this.#questions.close()
+    await this.shared.close()
   }
 }

@@ -109,12 +109,6 @@ export class Engine implements RunHost {
     this.#followed = station === undefined ? this.journal : patientJournal(this.journal, this)
     this.mailbox = station?.mailbox ?? this.journal.mailbox
     this.nodes = station?.nodes ?? this.journal.nodes
-    const deadlocks = new Deadlocks()
-    this.limits = new Limiter(this.clock, options.limits ?? [], deadlocks)
-    this.results = new ResultCache(
-      options.cache ?? station?.cache ?? this.journal.cache ?? memoryCache(),
-      deadlocks,
-    )
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
     this.suspendAfterMs = suspendAfter(options, this.journal.encodes)
     this.#presence = new Presence(this.journal, this.nodes, this.node)
@@ -123,6 +117,12 @@ export class Engine implements RunHost {
     this.steering = new Steering(this, this.#lookup)
     this.hub = new Hub((error) => this.report(error, undefined))
     if (station !== undefined) this.#cluster = new Cluster(this, station, served)
+    const deadlocks = new Deadlocks()
+    const { limits = [], cache } = options
+    const shared = this.#cluster?.shared
+    this.limits = new Limiter(this.clock, limits, deadlocks, shared?.limits)
+    const kept = cache ?? station?.cache ?? this.journal.cache ?? memoryCache()
+    this.results = new ResultCache(kept, deadlocks, cache === undefined ? shared?.flights : undefined)
     this.#presence.announce(
       this.#cluster?.info,
       () => this.#cluster?.start(),
@@ -423,7 +423,7 @@ export class Engine implements RunHost {
     for (const stop of this.#closers) stop()
     this.hub.complete()
     this.bulletin.close()
-    this.#cluster?.close()
+    await this.#cluster?.close()
     await this.#presence.withdraw()
     await this.#station?.close()
     if (this.#ownsJournal) await this.journal.close()

@@ -43,12 +43,7 @@ export class Limiter implements Limits {
   #granting = false
 
   /** @throws UsageError `INVALID_OPTION`, `INVALID_DURATION` */
-  constructor(
-    clock: Clock,
-    limits: readonly Limit[],
-    deadlocks = new Deadlocks(),
-    shared: SharedLimits | undefined = undefined,
-  ) {
+  constructor(clock: Clock, limits: readonly Limit[], deadlocks = new Deadlocks(), shared?: SharedLimits) {
     this.#clock = clock
     this.#deadlocks = deadlocks
     this.#shared = shared

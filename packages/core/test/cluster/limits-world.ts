@@ -1,0 +1,298 @@
+import type { Clock, Limit, Random } from '@troupe/core'
+import { seededRandom, virtualClock, type VirtualClock } from '@troupe/core/testing'
+import { Peers } from '../../src/cluster/peers.ts'
+import { SharedLimits } from '../../src/cluster/shared-limits.ts'
+import { Deadlocks } from '../../src/engine/deadlocks.ts'
+import type { Claim, Claimant } from '../../src/engine/limit-queue.ts'
+import { Limiter } from '../../src/engine/limits.ts'
+import { mortalClock, type MortalClock } from '../../src/testing/mortal-clock.ts'
+import { StoreOfTest, type StoreFaults } from './store-of-test.ts'
+
+/** After how long it is seen that a node has died. */
+const noticedMs = 1_500
+
+interface NodeOfTest {
+  readonly name: string
+  readonly clock: MortalClock
+  readonly limiter: Limiter
+  readonly shared: SharedLimits
+  readonly runs: Set<RunOfTest>
+  isDead: boolean
+  isGone: boolean
+}
+
+/** A run that is to have slots, on whichever node it is. */
+class RunOfTest implements Claimant {
+  readonly id: string
+  readonly tags: readonly string[]
+  readonly order: number
+  readonly priority: number
+  state: 'waits' | 'may begin' | 'runs' | 'over' = 'waits'
+  attempts: number
+  node: NodeOfTest | undefined
+  claim: Claim | undefined
+  readonly #world: LimitsWorld
+
+  constructor(world: LimitsWorld, order: number, tags: readonly string[]) {
+    this.#world = world
+    this.order = order
+    this.id = `run-${order}`
+    this.tags = tags
+    this.priority = world.random.uint32() % 3
+    this.attempts = 1 + (world.random.uint32() % 2)
+  }
+
+  get run(): this {
+    return this
+  }
+
+  get holds(): boolean {
+    return this.state === 'may begin' || this.state === 'runs'
+  }
+
+  slotsGranted(): void {
+    this.#world.granted(this)
+  }
+
+  slotsAwaited(): void {
+    if (this.state !== 'waits') this.#world.broken.push(`${this.id} is told to wait, and ${this.state}`)
+  }
+
+  holding(): readonly object[] {
+    return []
+  }
+
+  deadlocked(): void {
+    throw new Error('nobody is part of another here')
+  }
+}
+
+/** Engines' worth of limits, runs that want slots, and nodes that die, on one virtual time and from one seed. */
+export class LimitsWorld {
+  readonly random: Random
+  readonly clock: VirtualClock = virtualClock()
+  readonly store: StoreOfTest
+  readonly #nodes: NodeOfTest[] = []
+  readonly #lost = new Map<NodeOfTest, Set<(node: string) => void>>()
+  /** What the store will bear at the most. */
+  readonly #limits: readonly Limit[]
+  readonly #runs: RunOfTest[] = []
+  readonly #starts = new Map<string, number[]>()
+  readonly reports: unknown[] = []
+  /** What must not be. */
+  readonly broken: string[] = []
+  readonly log: string[] = []
+  crashes = 0
+
+  constructor(seed: number, limits: readonly Limit[], faults: StoreFaults) {
+    this.random = seededRandom(seed)
+    this.#limits = limits
+    this.store = new StoreOfTest(this.clock, seededRandom(seed + 1), faults)
+  }
+
+  pick(below: number): number {
+    return this.random.uint32() % below
+  }
+
+  start(name: string, limits = this.#limits): NodeOfTest {
+    const clock = mortalClock(this.clock)
+    const random = seededRandom(this.random.uint32())
+    const heard = new Set<(node: string) => void>()
+    const nodes = {
+      gone: async (names: readonly string[]) => {
+        await new Promise<void>((resolve) => void clock.at(clock.now() + random.number() * 3, resolve))
+        return names.filter((each) => !this.#nodes.some(({ name: own, isGone }) => own === each && !isGone))
+      },
+      lost: (listener: (node: string) => void) => {
+        heard.add(listener)
+        return () => void heard.delete(listener)
+      },
+    }
+    const peers = new Peers(nodes, name, random)
+    peers.arrived()
+    // The clocks of the nodes differ.
+    const own: Clock = {
+      ...clock,
+      now: () => clock.now() + name.length * 1_000_000,
+      at: (deadline, fn) => clock.at(deadline - name.length * 1_000_000, fn),
+    }
+    const shared = new SharedLimits({
+      register: this.store.line(clock),
+      peers,
+      clock: own,
+      random,
+      report: (error) => this.reports.push(error),
+      warn: () => undefined,
+    })
+    const limiter = new Limiter(own, limits, new Deadlocks(), shared)
+    const node = { name, clock, limiter, shared, runs: new Set<RunOfTest>(), isDead: false, isGone: false }
+    this.#nodes.push(node)
+    this.#lost.set(node, heard)
+    return node
+  }
+
+  get living(): readonly NodeOfTest[] {
+    return this.#nodes.filter(({ isDead }) => !isDead)
+  }
+
+  submit(node: NodeOfTest, tags: readonly string[]): void {
+    const run = new RunOfTest(this, this.#runs.length, tags)
+    this.#runs.push(run)
+    this.#ask(run, node)
+  }
+
+  #ask(run: RunOfTest, node: NodeOfTest): void {
+    run.state = 'waits'
+    run.node = node
+    node.runs.add(run)
+    const ask = (): void => {
+      if (node.isDead || run.node !== node || run.state !== 'waits') return
+      const limits = node.limiter.of({ kind: 'task', name: 'any', tags: run.tags })
+      if (limits === undefined) throw new Error(`no limit counts ${run.id}`)
+      run.claim = node.limiter.claim(limits, run)
+      if (run.claim.granted) throw new Error('no other node was asked')
+    }
+    const { opening } = node.limiter
+    if (opening === undefined) ask()
+    else void opening.then(ask)
+  }
+
+  granted(run: RunOfTest): void {
+    const { node } = run
+    if (node === undefined || node.isDead || run.state !== 'waits')
+      this.broken.push(`${run.id} got slots, and ${run.state}`)
+    run.state = 'may begin'
+    for (const limit of this.#limits) {
+      if (limit.concurrency === undefined) continue
+      const holders = this.#holders(String(limit.tag))
+      if (holders.length > limit.concurrency)
+        this.broken.push(`${holders.map(({ id }) => id).join()} have ${limit.concurrency} of ${limit.tag}`)
+    }
+    this.#after(node, this.random.number() * 20, () => this.#begin(run))
+  }
+
+  #holders(tag: string): RunOfTest[] {
+    return this.#runs.filter(({ holds, node, tags }) => holds && node?.isDead === false && tags.includes(tag))
+  }
+
+  #after(node: NodeOfTest, ms: number, fn: () => void): void {
+    this.clock.at(this.clock.now() + ms, () => {
+      if (!node.isDead) fn()
+    })
+  }
+
+  #begin(run: RunOfTest): void {
+    const { node } = run
+    if (run.state !== 'may begin' || node === undefined) return
+    run.state = 'runs'
+    this.log.push(`${Math.round(this.clock.now() % 1e6)} ${run.id} on ${node.name}`)
+    for (const tag of run.tags) this.#starts.set(tag, [...(this.#starts.get(tag) ?? []), this.store.now()])
+    run.claim?.begun()
+    this.#after(node, this.random.number() * 60, () => this.#end(run))
+  }
+
+  #end(run: RunOfTest): void {
+    const { node } = run
+    if (run.state !== 'runs' || node === undefined) return
+    run.attempts--
+    if (run.attempts > 0 && run.claim?.again() === true) {
+      run.state = 'may begin'
+      this.#begin(run)
+      return
+    }
+    run.state = 'over'
+    node.runs.delete(run)
+    run.claim?.release()
+    if (run.attempts > 0) this.#after(node, this.random.number() * 30, () => this.#ask(run, node))
+  }
+
+  /** One that waits is cancelled. */
+  cancel(): void {
+    const waiting = this.#runs.filter(({ state, node }) => state === 'waits' && node?.isDead === false)
+    const run = waiting[this.pick(Math.max(1, waiting.length))]
+    if (run === undefined) return
+    run.state = 'over'
+    run.node?.runs.delete(run)
+    run.claim?.release()
+  }
+
+  /** A node dies. Its runs go on on others when that is seen, some at once and some later. */
+  kill(node: NodeOfTest): void {
+    node.isDead = true
+    node.clock.die()
+    this.crashes++
+    this.clock.at(this.clock.now() + noticedMs, () => {
+      node.isGone = true
+      for (const other of this.living) {
+        const told = (): void => {
+          for (const listener of this.#lost.get(other) ?? []) listener(node.name)
+        }
+        this.#after(other, this.random.number() * 5, told)
+      }
+      for (const run of node.runs)
+        this.clock.at(this.clock.now() + this.random.number() * 6_000, () => this.#takeOver(run))
+    })
+  }
+
+  #takeOver(run: RunOfTest): void {
+    const { living } = this
+    const node = living[this.pick(living.length)]
+    if (node !== undefined) this.#ask(run, node)
+  }
+
+  /** Lets time pass until nothing is left to be done, or so long. @returns Runs that are not over. */
+  async play(ms = 600_000): Promise<readonly string[]> {
+    const until = this.clock.now() + ms
+    while (this.#runs.some(({ state }) => state !== 'over') && this.clock.now() < until)
+      if (!(await this.#step())) break
+    const left = this.#runs.filter(({ state }) => state !== 'over')
+    return left.map(({ id, state, node }) => `${id} ${state} on ${node?.name}`)
+  }
+
+  async pass(ms: number): Promise<void> {
+    const until = this.clock.now() + ms
+    while (this.clock.now() < until) if (!(await this.#step())) break
+  }
+
+  async #step(): Promise<boolean> {
+    // All that follows at once has come to rest after a turn of the loop.
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    return this.clock.advanceToNext()
+  }
+
+  /** Windows of the store's time in which more attempts began than a rate allows. */
+  tooMany(): string[] {
+    return this.#limits.flatMap(({ tag, rate }) => {
+      if (rate === undefined) return []
+      const starts = this.#starts.get(String(tag)) ?? []
+      return starts.flatMap((at, index) => {
+        const later = starts[index + rate.count]
+        // Sums of parts of milliseconds.
+        const isTooMany = later !== undefined && later - at < Number(rate.per) - 1e-3
+        return isTooMany ? [`${tag}: ${rate.count + 1} within ${later - at}`] : []
+      })
+    })
+  }
+
+  /** What stands in the store besides definitions. */
+  left(): string[] {
+    return [...this.store.read()].flatMap(([key, written]) => {
+      const { shares, queue } = written as { shares: object; queue: readonly string[] }
+      const names = [...Object.keys(shares), ...queue]
+      return names.length === 0 ? [] : [`${key}: ${names.join()}`]
+    })
+  }
+
+  async close(): Promise<void> {
+    const closed = Promise.all(
+      this.living.map(async ({ shared }) => {
+        await shared.close()
+        shared.stop()
+      }),
+    )
+    let isClosed = false
+    void closed.then(() => (isClosed = true))
+    while (!isClosed && (await this.#step())) continue
+    await closed
+  }
+}

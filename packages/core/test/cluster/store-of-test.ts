@@ -1,0 +1,119 @@
+import type { Clock, Random, Register, Registered } from '@troupe/core'
+import type { VirtualClock } from '@troupe/core/testing'
+
+/** What goes wrong, each a probability. */
+export interface StoreFaults {
+  /** A write was stored, and its caller gets an error. */
+  readonly stored: number
+  /** A write was stored, and its caller hears that another one came first. */
+  readonly denied: number
+  /** A call gets an error, and was not done. */
+  readonly failed: number
+  /** A call gets an error, and is done later; what the same node asks after it comes after it. */
+  readonly late: number
+  /** Nobody is told of a write. */
+  readonly unheard: number
+}
+
+interface Listener {
+  readonly prefix: string
+  tell(key: string): void
+}
+
+/** How far the clock of the store is from all others. */
+const skewMs = 123_456_789
+
+/** A register as a server is: each node has one line to it, on which calls take their time. */
+export class StoreOfTest {
+  readonly clock: VirtualClock
+  readonly #random: Random
+  readonly #faults: StoreFaults
+  readonly #values = new Map<string, Registered>()
+  readonly #listeners = new Set<Listener>()
+  #revision = 0
+  calls = 0
+  writes = 0
+
+  constructor(clock: VirtualClock, random: Random, faults: StoreFaults) {
+    this.clock = clock
+    this.#random = random
+    this.#faults = faults
+  }
+
+  now(): number {
+    return this.clock.now() + skewMs
+  }
+
+  /** What all nodes see. */
+  read(): ReadonlyMap<string, unknown> {
+    const texts = [...this.#values].map(
+      ([key, { value }]) => [key, JSON.parse(new TextDecoder().decode(value)) as unknown] as const,
+    )
+    return new Map(texts)
+  }
+
+  /** The line of one node. @param clock - That of the node, which may die. */
+  line(clock: Clock): Register {
+    let last = 0
+    const call = <T>(ask: () => T, denial?: T): Promise<T> => {
+      this.calls++
+      return new Promise((resolve, reject) => {
+        const late = this.#happens(this.#faults.late) ? 200 : 0
+        last = Math.max(last, this.clock.now() + this.#random.number() * 3 + late)
+        const fail = (): void => reject(new RangeError('the store did not answer'))
+        const answer = (fn: () => void): void => void clock.at(clock.now() + this.#random.number() * 3, fn)
+        if (late > 0) answer(fail)
+        // What was sent comes also from a node that has died meanwhile.
+        this.clock.at(last, () => {
+          if (this.#happens(this.#faults.failed)) {
+            answer(fail)
+            return
+          }
+          const before = this.#revision
+          const result = ask()
+          const isWrite = this.#revision !== before
+          if (isWrite && this.#happens(this.#faults.stored)) answer(fail)
+          else if (isWrite && this.#happens(this.#faults.denied)) answer(() => resolve(denial as T))
+          else answer(() => resolve(result))
+        })
+      })
+    }
+    return {
+      get: (key) => call(() => this.#values.get(key)),
+      put: (key, value, expected) =>
+        call(() => {
+          if ((this.#values.get(key)?.revision ?? 0) !== expected) return undefined
+          this.#values.set(key, { value, revision: ++this.#revision, writtenAt: this.now() })
+          this.#told(key)
+          return this.#revision
+        }),
+      delete: (key, expected) =>
+        call(() => {
+          if ((this.#values.get(key)?.revision ?? 0) !== expected) return false
+          this.#values.delete(key)
+          this.#revision++
+          this.#told(key)
+          return true
+        }, false),
+      keys: (prefix) => call(() => [...this.#values.keys()].filter((key) => key.startsWith(prefix))),
+      subscribe: (prefix, listener) => {
+        const own: Listener = {
+          prefix,
+          tell: (key) => void clock.at(clock.now() + this.#random.number() * 3, () => listener(key)),
+        }
+        this.#listeners.add(own)
+        return () => void this.#listeners.delete(own)
+      },
+    }
+  }
+
+  #told(key: string): void {
+    this.writes++
+    for (const { prefix, tell } of this.#listeners)
+      if (key.startsWith(prefix) && !this.#happens(this.#faults.unheard)) tell(key)
+  }
+
+  #happens(probability: number): boolean {
+    return this.#random.number() < probability
+  }
+}
