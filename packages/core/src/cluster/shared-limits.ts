@@ -139,6 +139,7 @@ export class SharedLimits {
       this.#host.warn(`the limit of ${key} is ${wordsOf(limit)} from now on, as ${node} was given it; ${was}`)
     }
     shared.define(limit)
+    this.#here?.defined(key, limit)
   }
 
   /** What was given back is written. Resolves when it is. */

@@ -159,8 +159,10 @@ export class LimitsWorld {
 
   granted(run: RunOfTest): void {
     const { node } = run
-    if (node === undefined || node.isDead || run.state !== 'waits')
+    if (node === undefined || node.isDead || run.state !== 'waits') {
       this.broken.push(`${run.id} got slots, and ${run.state}`)
+      return
+    }
     run.state = 'may begin'
     for (const limit of this.#limits) {
       if (limit.concurrency === undefined) continue
@@ -238,6 +240,35 @@ export class LimitsWorld {
     const { living } = this
     const node = living[this.pick(living.length)]
     if (node !== undefined) this.#ask(run, node)
+  }
+
+  /** A node of the name of one that is gone. */
+  startAgain(): void {
+    const gone = this.#nodes.filter(
+      ({ name, isGone }) => isGone && !this.#nodes.some((other) => other.name === name && !other.isGone),
+    )
+    const node = gone[this.pick(Math.max(1, gone.length))]
+    if (node !== undefined) this.start(node.name)
+  }
+
+  /** Some node sets the slots of a limit, up to what the world began with. */
+  setSomewhere(): void {
+    const { tag, concurrency, rate } = this.#limits[this.pick(this.#limits.length)]!
+    if (concurrency === undefined) return
+    const { limiter } = this.living[this.pick(this.living.length)]!
+    const less = 1 + this.pick(concurrency)
+    limiter.set({ tag: String(tag), concurrency: less, ...(rate === undefined ? undefined : { rate }) })
+  }
+
+  /** The limits as each node knows them. */
+  known(): readonly string[] {
+    return this.living.map(({ limiter }) =>
+      limiter
+        .list()
+        .map(({ tag, concurrency, held, waiting }) => `${tag} ${concurrency} ${held}/${waiting}`)
+        .toSorted()
+        .join(),
+    )
   }
 
   /** Lets time pass until nothing is left to be done, or so long. @returns Runs that are not over. */

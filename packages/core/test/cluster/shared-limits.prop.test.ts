@@ -23,7 +23,7 @@ function limitsOf(seed: number): Limit[] {
 }
 
 /** A game from a seed. @returns What went wrong, and how many nodes died. */
-async function play(seed: number, faults: StoreFaults, deaths: number) {
+async function play(seed: number, faults: StoreFaults, deaths: number, changes = 0) {
   const limits = limitsOf(seed)
   const world = new LimitsWorld(seed, limits, faults)
   const nodes = Array.from({ length: 2 + world.pick(3) }, (_, index) => world.start(`node-${index}`))
@@ -42,12 +42,18 @@ async function play(seed: number, faults: StoreFaults, deaths: number) {
     world.clock.at(world.clock.now() + world.pick(1_000), () => {
       if (world.living.length > 1) world.kill(world.living[world.pick(world.living.length)]!)
     })
+  for (let number = 0; number < changes; number++) {
+    world.clock.at(world.clock.now() + world.pick(1_000), () => world.setSomewhere())
+    world.clock.at(world.clock.now() + 1_000 + world.pick(4_000), () => world.startAgain())
+  }
   await world.pass(1_000)
   const waiting = await world.play()
   const tooMany = world.tooMany()
   // Whoever is gone is seen to be, and what it had is taken back.
   await world.pass(20_000)
   const left = world.left()
+  const known = new Set(world.known())
+  if (known.size > 1) left.push(`the nodes differ: ${[...known].join(' and ')}`)
   await world.close()
   const deadlines = world.clock.waiting
   const log = world.log.join('\n')
@@ -65,11 +71,11 @@ async function play(seed: number, faults: StoreFaults, deaths: number) {
   }
 }
 
-async function wrongOf(seeds: readonly number[], faults: StoreFaults, deaths: number) {
+async function wrongOf(seeds: readonly number[], faults: StoreFaults, deaths: number, changes = 0) {
   const wrong: string[] = []
   let crashes = 0
   for (const seed of seeds) {
-    const { wrong: found, world } = await play(seed, faults, deaths)
+    const { wrong: found, world } = await play(seed, faults, deaths, changes)
     crashes += world.crashes
     if (found.length > 0) wrong.push(`seed ${seed}: ${found.join('; ')}`)
   }
@@ -94,6 +100,12 @@ describe('limits of a cluster', () => {
     const { wrong, crashes } = await wrongOf(seeds(10_000, 500), faulty, 2)
     expect(wrong).toEqual([])
     expect(crashes).toBeGreaterThan(500)
+  })
+
+  it('hold, and are the same on all nodes, while they change and nodes come back under their names', async () => {
+    const { wrong, crashes } = await wrongOf(seeds(20_000, 300), { ...faulty, unheard: 0 }, 2, 4)
+    expect(wrong).toEqual([])
+    expect(crashes).toBeGreaterThan(300)
   })
 
   it('are given alike in two runs of a seed', async () => {
