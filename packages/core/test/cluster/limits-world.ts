@@ -1,24 +1,19 @@
 import type { Clock, Limit, Random } from '@troupe/core'
-import { seededRandom, virtualClock, type VirtualClock } from '@troupe/core/testing'
+import { seededRandom, type VirtualClock } from '@troupe/core/testing'
 import { Peers } from '../../src/cluster/peers.ts'
 import { SharedLimits } from '../../src/cluster/shared-limits.ts'
 import { Deadlocks } from '../../src/engine/deadlocks.ts'
 import type { Claim, Claimant } from '../../src/engine/limit-queue.ts'
 import { Limiter } from '../../src/engine/limits.ts'
-import { mortalClock, type MortalClock } from '../../src/testing/mortal-clock.ts'
+import { LivingNodes, type LivingNode } from './living-nodes.ts'
 import { StoreOfTest, type StoreFaults } from './store-of-test.ts'
-
-/** After how long it is seen that a node has died. */
-const noticedMs = 1_500
 
 interface NodeOfTest {
   readonly name: string
-  readonly clock: MortalClock
+  readonly life: LivingNode
   readonly limiter: Limiter
   readonly shared: SharedLimits
   readonly runs: Set<RunOfTest>
-  isDead: boolean
-  isGone: boolean
 }
 
 /** A run that is to have slots, on whichever node it is. */
@@ -70,10 +65,10 @@ class RunOfTest implements Claimant {
 /** Engines' worth of limits, runs that want slots, and nodes that die, on one virtual time and from one seed. */
 export class LimitsWorld {
   readonly random: Random
-  readonly clock: VirtualClock = virtualClock()
+  readonly lives: LivingNodes
+  readonly clock: VirtualClock
   readonly store: StoreOfTest
   readonly #nodes: NodeOfTest[] = []
-  readonly #lost = new Map<NodeOfTest, Set<(node: string) => void>>()
   /** What the store will bear at the most. */
   readonly #limits: readonly Limit[]
   readonly #runs: RunOfTest[] = []
@@ -82,11 +77,12 @@ export class LimitsWorld {
   /** What must not be. */
   readonly broken: string[] = []
   readonly log: string[] = []
-  crashes = 0
 
   constructor(seed: number, limits: readonly Limit[], faults: StoreFaults) {
     this.random = seededRandom(seed)
     this.#limits = limits
+    this.lives = new LivingNodes(seededRandom(seed + 2))
+    this.clock = this.lives.clock
     this.store = new StoreOfTest(this.clock, seededRandom(seed + 1), faults)
   }
 
@@ -95,20 +91,10 @@ export class LimitsWorld {
   }
 
   start(name: string, limits = this.#limits): NodeOfTest {
-    const clock = mortalClock(this.clock)
+    const life = this.lives.add(name)
+    const { clock } = life
     const random = seededRandom(this.random.uint32())
-    const heard = new Set<(node: string) => void>()
-    const nodes = {
-      gone: async (names: readonly string[]) => {
-        await new Promise<void>((resolve) => void clock.at(clock.now() + random.number() * 3, resolve))
-        return names.filter((each) => !this.#nodes.some(({ name: own, isGone }) => own === each && !isGone))
-      },
-      lost: (listener: (node: string) => void) => {
-        heard.add(listener)
-        return () => void heard.delete(listener)
-      },
-    }
-    const peers = new Peers(nodes, name, random)
+    const peers = new Peers(life.nodes, name, random)
     peers.arrived()
     // The clocks of the nodes differ.
     const own: Clock = {
@@ -125,14 +111,13 @@ export class LimitsWorld {
       warn: () => undefined,
     })
     const limiter = new Limiter(own, limits, new Deadlocks(), shared)
-    const node = { name, clock, limiter, shared, runs: new Set<RunOfTest>(), isDead: false, isGone: false }
+    const node = { name, life, limiter, shared, runs: new Set<RunOfTest>() }
     this.#nodes.push(node)
-    this.#lost.set(node, heard)
     return node
   }
 
   get living(): readonly NodeOfTest[] {
-    return this.#nodes.filter(({ isDead }) => !isDead)
+    return this.#nodes.filter(({ life }) => !life.isDead)
   }
 
   submit(node: NodeOfTest, tags: readonly string[]): void {
@@ -146,7 +131,7 @@ export class LimitsWorld {
     run.node = node
     node.runs.add(run)
     const ask = (): void => {
-      if (node.isDead || run.node !== node || run.state !== 'waits') return
+      if (node.life.isDead || run.node !== node || run.state !== 'waits') return
       const limits = node.limiter.of({ kind: 'task', name: 'any', tags: run.tags })
       if (limits === undefined) throw new Error(`no limit counts ${run.id}`)
       run.claim = node.limiter.claim(limits, run)
@@ -159,7 +144,7 @@ export class LimitsWorld {
 
   granted(run: RunOfTest): void {
     const { node } = run
-    if (node === undefined || node.isDead || run.state !== 'waits') {
+    if (node === undefined || node.life.isDead || run.state !== 'waits') {
       this.broken.push(`${run.id} got slots, and ${run.state}`)
       return
     }
@@ -174,13 +159,13 @@ export class LimitsWorld {
   }
 
   #holders(tag: string): RunOfTest[] {
-    return this.#runs.filter(({ holds, node, tags }) => holds && node?.isDead === false && tags.includes(tag))
+    return this.#runs.filter(
+      ({ holds, node, tags }) => holds && node?.life.isDead === false && tags.includes(tag),
+    )
   }
 
-  #after(node: NodeOfTest, ms: number, fn: () => void): void {
-    this.clock.at(this.clock.now() + ms, () => {
-      if (!node.isDead) fn()
-    })
+  #after({ life }: NodeOfTest, ms: number, fn: () => void): void {
+    this.lives.after(life, ms, fn)
   }
 
   #begin(run: RunOfTest): void {
@@ -210,7 +195,7 @@ export class LimitsWorld {
 
   /** One that waits is cancelled. */
   cancel(): void {
-    const waiting = this.#runs.filter(({ state, node }) => state === 'waits' && node?.isDead === false)
+    const waiting = this.#runs.filter(({ state, node }) => state === 'waits' && node?.life.isDead === false)
     const run = waiting[this.pick(Math.max(1, waiting.length))]
     if (run === undefined) return
     run.state = 'over'
@@ -220,17 +205,7 @@ export class LimitsWorld {
 
   /** A node dies. Its runs go on on others when that is seen, some at once and some later. */
   kill(node: NodeOfTest): void {
-    node.isDead = true
-    node.clock.die()
-    this.crashes++
-    this.clock.at(this.clock.now() + noticedMs, () => {
-      node.isGone = true
-      for (const other of this.living) {
-        const told = (): void => {
-          for (const listener of this.#lost.get(other) ?? []) listener(node.name)
-        }
-        this.#after(other, this.random.number() * 5, told)
-      }
+    this.lives.kill(node.life, () => {
       for (const run of node.runs)
         this.clock.at(this.clock.now() + this.random.number() * 6_000, () => this.#takeOver(run))
     })
@@ -245,7 +220,8 @@ export class LimitsWorld {
   /** A node of the name of one that is gone. */
   startAgain(): void {
     const gone = this.#nodes.filter(
-      ({ name, isGone }) => isGone && !this.#nodes.some((other) => other.name === name && !other.isGone),
+      ({ name, life }) =>
+        life.isGone && !this.#nodes.some((other) => other.name === name && !other.life.isGone),
     )
     const node = gone[this.pick(Math.max(1, gone.length))]
     if (node !== undefined) this.start(node.name)
@@ -273,22 +249,9 @@ export class LimitsWorld {
 
   /** Lets time pass until nothing is left to be done, or so long. @returns Runs that are not over. */
   async play(ms = 600_000): Promise<readonly string[]> {
-    const until = this.clock.now() + ms
-    while (this.#runs.some(({ state }) => state !== 'over') && this.clock.now() < until)
-      if (!(await this.#step())) break
+    await this.lives.until(() => this.#runs.every(({ state }) => state === 'over'), ms)
     const left = this.#runs.filter(({ state }) => state !== 'over')
     return left.map(({ id, state, node }) => `${id} ${state} on ${node?.name}`)
-  }
-
-  async pass(ms: number): Promise<void> {
-    const until = this.clock.now() + ms
-    while (this.clock.now() < until) if (!(await this.#step())) break
-  }
-
-  async #step(): Promise<boolean> {
-    // All that follows at once has come to rest after a turn of the loop.
-    await new Promise<void>((resolve) => setImmediate(resolve))
-    return this.clock.advanceToNext()
   }
 
   /** Windows of the store's time in which more attempts began than a rate allows. */
@@ -323,7 +286,7 @@ export class LimitsWorld {
     )
     let isClosed = false
     void closed.then(() => (isClosed = true))
-    while (!isClosed && (await this.#step())) continue
+    await this.lives.until(() => isClosed, 60_000)
     await closed
   }
 }

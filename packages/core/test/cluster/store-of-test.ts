@@ -109,8 +109,8 @@ export class StoreOfTest {
 
   #told(key: string): void {
     this.writes++
-    for (const { prefix, tell } of this.#listeners)
-      if (key.startsWith(prefix) && !this.#happens(this.#faults.unheard)) tell(key)
+    for (const listener of this.#listeners)
+      if (key.startsWith(listener.prefix) && !this.#happens(this.#faults.unheard)) listener.tell(key)
   }
 
   #happens(probability: number): boolean {
