@@ -33,6 +33,8 @@ interface Served extends CurrentBody {
   readonly tryFrom: number
   readonly replay: Replay | undefined
   readonly draws: BodyDraws
+  /** Where the body ran before this engine had its run. */
+  readonly runsOn: string | undefined
   readonly parcel: Parcel
   /** The body waits again. */
   rested(): void
@@ -223,7 +225,8 @@ export class AttemptServer implements BodyServer, Leaves {
         this.#stops?.delete(tell.ticket)
         return
       case 'drew':
-        this.#attempt.draws.draw(tell.draw, () => tell.value)
+        // What one that goes on here drew before is in the journal, and was drawn by no body that could be told of it.
+        if (this.#attempt.runsOn === undefined) this.#attempt.draws.draw(tell.draw, () => tell.value)
         return
       case 'log': {
         const { logger } = this.#describe(tell.of)
