@@ -20,7 +20,7 @@ function openCluster(workers: number, concurrency: number): (options: { logger: 
       settle: <T>(promise: PromiseLike<T>) => Promise.resolve(promise),
       close: async (options: Parameters<typeof close>[0]) => {
         await close(options)
-        await cluster.close()
+        await cluster.closeOthers(engine)
       },
     })
   }

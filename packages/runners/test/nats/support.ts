@@ -59,7 +59,13 @@ export class TestCluster {
   }
 
   async close(): Promise<void> {
-    for (const engine of [...this.engines.values()].toReversed()) await engine.close()
+    await this.closeOthers(undefined)
+  }
+
+  /** Closes all but one, which the caller closes. */
+  async closeOthers(engine: Engine | undefined): Promise<void> {
+    const others = [...this.engines.values()].filter((other) => other !== engine)
+    for (const other of others.toReversed()) await other.close()
   }
 }
 
