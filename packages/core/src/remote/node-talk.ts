@@ -29,12 +29,14 @@ export type RemoteTell = Tell | (Ask & { readonly ask: 'call' })
 /** Items that owners send to workers. */
 export type ToWorker =
   | { readonly to: 'body'; readonly run: AttemptName; readonly event: RemoteEvent }
-  /** The result is not wanted: it does not begin, or is told to stop. */
+  /** The result is not wanted: it does not begin, now or when it comes later, or is told to stop. */
   | { readonly to: 'stop'; readonly run: AttemptName; readonly why: string }
 
 /** Items that workers send to owners. */
 export type ToOwner =
   | { readonly of: 'body'; readonly run: AttemptName; readonly tell: RemoteTell }
+  /** The body has ended after it was told to stop. */
+  | { readonly of: 'ended'; readonly run: AttemptName }
   /** They have not begun there and won't, or have and were given up. */
   | {
       readonly of: 'returned'

@@ -231,20 +231,26 @@ export class Item implements Startable, BodyHost {
     this.#init.taker.slots.give()
   }
 
-  finished(result: Parcel, entangled: boolean): void {
+  finished(result: Parcel): void {
     this.#freeSlot()
     this.#init.taker.took(this.clock.monotonic() - this.#begunAt)
     if (this.#state !== 'running') return
     this.#state = 'reporting'
-    if (this.#hasTold) void this.#finishedAfterTelling(result, entangled)
+    const isAborted = this.#body?.isAborted === true
+    // The run ends without its result: only its owner wants to know.
+    if (isAborted) this.#host.send(this.#owner, { of: 'ended', run: this.name })
+    if (isAborted || this.#hasTold) void this.#finishedAfterTelling(result, isAborted)
     else this.#report({ result })
   }
 
   /** Its end must not overtake what it told. */
-  async #finishedAfterTelling(result: Parcel, entangled: boolean): Promise<void> {
+  async #finishedAfterTelling(result: Parcel, isAborted: boolean): Promise<void> {
     const hasArrived = await this.#host.courier.arrived(this.#owner)
     if (this.#state !== 'reporting') return
-    if (hasArrived || !entangled) this.#report({ result })
+    if (hasArrived && isAborted) {
+      this.#isOver()
+      this.settle()
+    } else if (hasArrived || this.#body?.isEntangled !== true) this.#report({ result })
     // Its result may refer to runs that the next owner can't tell; that one says what becomes of it.
     else this.#state = 'stranded'
   }

@@ -24,10 +24,9 @@ export interface BodyHost {
   lend(): void
   /** It is to go on: calls `go` when it has a slot again. */
   reclaim(go: () => void): void
-  /** It may wait for ever for what never comes: it does not count any more. */
+  /** It was told to stop, and may wait for ever for what never comes: it does not count any more. */
   abandon(): void
-  /** @param entangled - Whether it has submitted runs, which only its owner knows. */
-  finished(result: Parcel, entangled: boolean): void
+  finished(result: Parcel): void
 }
 
 /** How much longer a body may take than its time limit before it is told by its worker, in case its owner can't. */
@@ -92,9 +91,9 @@ export class RunningBody implements Link {
     return this.#runs.size > 0
   }
 
-  /** Whether its slot is free for others. */
-  get isLent(): boolean {
-    return this.#isLent
+  /** Whether it was told to stop: nobody asks what it finds. */
+  get isAborted(): boolean {
+    return this.#reason !== undefined
   }
 
   #limitTo(ms: number): void {
@@ -253,7 +252,7 @@ export class RunningBody implements Link {
     this.#stopLimit?.()
     for (const stop of this.#timers.values()) stop()
     this.#timers.clear()
-    this.#host.finished(inline(result), this.isEntangled)
+    this.#host.finished(inline(result))
   }
 
   turn(fn: () => void): void {
@@ -318,8 +317,8 @@ export class RunningBody implements Link {
       this.#isDelivering = false
       return
     }
-    // To be told to stop takes no slot.
-    if (!this.#isLent || 'abort' in event) this.#deliver()
+    // One that is to stop does not wait for a slot.
+    if (!this.#isLent || this.isAborted) this.#deliver()
     else
       this.#host.reclaim(() => {
         this.#isLent = false

@@ -79,6 +79,8 @@ export class Worker implements ItemHost {
   /** How often deliveries were handed back, by their ids. */
   readonly #tries = new Map<string, number>()
   readonly #told = new Set<string>()
+  /** Attempts that are not wanted any more, the oldest first: they may still come. */
+  readonly #unwanted = new Set<string>()
   #isDraining = false
   #idle: (() => void) | undefined
 
@@ -177,6 +179,10 @@ export class Worker implements ItemHost {
   ): void {
     const key = keyOf([body.start.runId, body.start.attempt])
     const known = this.#items.get(key)
+    if (this.#unwanted.has(key)) {
+      held.settle()
+      return
+    }
     if (known !== undefined) {
       // It was delivered once more, and is here: one report is enough for both.
       known.alsoIn(held)
@@ -280,10 +286,18 @@ export class Worker implements ItemHost {
   }
 
   #toldBy(item: ToWorker): void {
-    const known = this.#items.get(keyOf(item.run))
-    if (known === undefined) return
-    if (item.to === 'body') known.event(item.event)
-    else known.stop(new UsageError('RUN_ENDED', item.why))
+    const key = keyOf(item.run)
+    const known = this.#items.get(key)
+    if (item.to === 'body') {
+      known?.event(item.event)
+      return
+    }
+    known?.stop(new UsageError('RUN_ENDED', item.why))
+    this.#unwanted.add(key)
+    for (const oldest of this.#unwanted) {
+      if (this.#unwanted.size <= mostTries) break
+      this.#unwanted.delete(oldest)
+    }
   }
 
   // --- the end ----------------------------------------------------------------------------------------------------

@@ -135,8 +135,12 @@ export class NatsPool implements TaskPool {
     const placed = this.#of(assignment)
     // One that has begun is told by its signal; what becomes of it is reported.
     if (placed === undefined || !isUnbegun(placed)) return
+    const wasOffered = placed.state === 'offered'
     this.#end(placed)
     for (const sent of placed.sent) this.#withdraw(sent)
+    // It may be with a worker, or come to one together with others.
+    if (wasOffered)
+      for (const node of this.workers.nodes) this.#stopAt(node, placed, 'it is not wanted any more')
   }
 
   withdraw(assignment: Assignment): boolean {
@@ -373,6 +377,10 @@ export class NatsPool implements TaskPool {
     }
     const [runId, attempt] = item.run
     const placed = this.placed.get(keyOf(runId, attempt))
+    if (item.of === 'ended') {
+      if (placed?.node === from) this.#ended(placed)
+      return
+    }
     if (placed === undefined || (placed.node !== undefined && placed.node !== from)) {
       this.courier.send(
         { node: from, topic: workerTopic },
@@ -382,6 +390,14 @@ export class NatsPool implements TaskPool {
     }
     placed.heardAt = this.remote.clock.monotonic()
     if (this.#begins(placed, from)) this.#tells(placed, item.tell)
+  }
+
+  /** Its body was told to stop, and has ended: what it found counts no more. */
+  #ended(placed: Placed): void {
+    const { runId } = placed.assignment
+    const error = new RunError('RUN_CANCELLED', 'it was told to stop', { details: { runId } })
+    this.#forget(placed)
+    this.pool.reports.finished(placed.assignment, { error })
   }
 
   #returned(

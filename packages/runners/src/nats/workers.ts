@@ -50,9 +50,9 @@ export class Workers {
     return this.#infos.find((info) => info.node === node)?.queues[this.#queue] ?? 0
   }
 
-  /** The least of what workers execute at once: a message is not to hold more. */
+  /** The least of what workers execute at once, 1 where that is not known: a message is not to hold more. */
   get leastConcurrency(): number {
     const each = this.#serving.map(({ queues }) => queues[this.#queue] ?? 1)
-    return each.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...each)
+    return each.length === 0 ? 1 : Math.min(...each)
   }
 }

@@ -12,8 +12,9 @@ function openCluster(workers: number, concurrency: number): (options: { logger: 
     const engine = cluster.node('test')
     const close = engine.close.bind(engine)
     const clock = cluster.hosts.get('test')?.clock
-    const journal = cluster.stations.get('test')?.journal
-    if (clock === undefined || journal === undefined) throw new TypeError('no transport was opened')
+    // What it is asked after the engine was closed, too.
+    const { journal } = cluster.observe()
+    if (clock === undefined) throw new TypeError('no transport was opened')
     return Object.assign(engine, {
       clock,
       journal,
@@ -34,6 +35,7 @@ describe.each([
     mode: 'parallel',
     limit: 2,
     realTime: true,
+    outlives: true,
     openEngine: openCluster(workers, concurrency),
   })
   it.concurrent.each(cases.map(({ name, run }) => [name, run] as const))('%s', async (_, run) => {

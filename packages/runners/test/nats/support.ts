@@ -54,8 +54,19 @@ export class TestCluster {
   }
 
   /** Adds a node that takes from queues. */
-  worker(name: string, queues: Readonly<Record<string, number>> = { default: 2 }, options: EngineOptions = {}) {
+  worker(
+    name: string,
+    queues: Readonly<Record<string, number>> = { default: 2 },
+    options: EngineOptions = {},
+  ) {
     return this.node(name, { ...options, serve: { tasks: queues } })
+  }
+
+  /** What a node has that only looks. */
+  observe(): Station {
+    const [host] = this.hosts.values()
+    if (host === undefined) throw new TypeError('there is no node')
+    return this.transport.open({ ...host, node: 'observer' })
   }
 
   async close(): Promise<void> {

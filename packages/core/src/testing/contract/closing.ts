@@ -7,6 +7,7 @@ import { failureOf, type Case } from './world.ts'
 export const closing: readonly Case[] = [
   {
     name: 'starts nothing any more when the engine was closed, and tells running bodies to stop',
+    when: ({ outlives }) => !outlives,
     async test(world) {
       const count = 300
       const run = world.start(() => [

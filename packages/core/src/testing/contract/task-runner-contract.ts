@@ -37,6 +37,8 @@ export interface TaskRunnerContractOptions {
   readonly tick?: number
   /** For runners whose bodies take real time: the engine runs on this machine's clock. Default false. */
   readonly realTime?: boolean
+  /** Whether bodies go on when their engine is closed, for the next one. Default false. */
+  readonly outlives?: boolean
 }
 
 const cases: readonly Case[] = [
@@ -92,11 +94,17 @@ export function taskRunnerContract(
     mode,
     limit = Number.POSITIVE_INFINITY,
     realTime = false,
+    outlives = false,
     openEngine = realTime ? openRealTime : createTestEngine,
     tick = realTime ? 30 : 10,
   }: TaskRunnerContractOptions,
 ): ConformanceCase[] {
-  const facts: Facts = { mode, slots: mode === 'sequential' ? 1 : limit, restMs: realTime ? 100 : 0 }
+  const facts: Facts = {
+    mode,
+    slots: mode === 'sequential' ? 1 : limit,
+    restMs: realTime ? 100 : 0,
+    outlives,
+  }
   const apply = ({ modes, when }: Case): boolean => (modes?.includes(mode) ?? true) && (when?.(facts) ?? true)
   return cases.filter(apply).map(({ name, test }) => ({
     name,

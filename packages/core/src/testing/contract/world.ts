@@ -28,6 +28,8 @@ export interface Facts {
   readonly mode: TaskRunner['mode']
   /** How many bodies run at once: of a sequential runner in one flow run, of any other over all. */
   readonly slots: number
+  /** Whether bodies go on when their engine is closed, for the next one. */
+  readonly outlives: boolean
   /** How long bodies take to come to rest where time is real, in milliseconds; 0 on virtual time. */
   readonly restMs: number
 }
@@ -58,6 +60,7 @@ export class World implements Facts {
   readonly transitions: Transition[] = []
   readonly errors: unknown[] = []
   readonly restMs: number
+  readonly outlives: boolean
   readonly #folder: string
 
   constructor(init: Facts & { engine: ContractEngine; runner: TaskRunner; tick: number; folder: string }) {
@@ -66,6 +69,7 @@ export class World implements Facts {
     this.mode = init.mode
     this.slots = init.slots
     this.restMs = init.restMs
+    this.outlives = init.outlives
     this.tick = init.tick
     this.#folder = init.folder
     this.engine.transitions.subscribe((transition) => this.transitions.push(transition))
