@@ -12,8 +12,8 @@ export interface FeedParts {
   /** Token of the node whose messages are heard, with those to nobody in particular; undefined for all. */
   readonly owner: string | undefined
   readonly checkMs: number
-  told(mail: Mail): void
-  report(error: unknown): void
+  readonly told: (mail: Mail) => void
+  readonly report: (error: unknown) => void
 }
 
 /**
@@ -34,7 +34,7 @@ export class Feed {
   readonly #seen = new Set<number>()
   /** Messages that wait for older ones that are being read. */
   #held: Mail[] | undefined
-  #checking: Promise<void> | undefined
+  #isChecking = false
   #isCheckWanted = false
   #isClosed = false
 
@@ -66,7 +66,7 @@ export class Feed {
   /** Reads what may have been missed. */
   check(): void {
     this.#isCheckWanted = true
-    this.#checking ??= this.#check().finally(() => (this.#checking = undefined))
+    if (!this.#isChecking) void this.#check()
   }
 
   close(): void {
@@ -121,18 +121,20 @@ export class Feed {
   }
 
   async #check(): Promise<void> {
+    this.#isChecking = true
     while (this.#isCheckWanted && !this.#isClosed) {
       this.#isCheckWanted = false
       try {
         await this.#readMissed()
       } catch (error) {
-        if (this.#isClosed) return
+        if (this.#isClosed) break
         this.#parts.report(error)
         this.#isCheckWanted = true
         await this.#connected.pause(4)
         await this.#connected.whenUp(this.#parts.checkMs)
       }
     }
+    this.#isChecking = false
   }
 
   async #readMissed(): Promise<void> {

@@ -14,7 +14,7 @@ interface Parts {
   readonly repeated: boolean
   readonly lease: Lease
   readonly acks: Acks
-  ended(delivery: HeldDelivery): void
+  readonly ended: (delivery: HeldDelivery) => void
 }
 
 /** A message of a queue that this node holds. */

@@ -46,23 +46,29 @@ export class Sharer {
   }
 
   #shareWork(asks: Asks, { now }: Sharing): void {
-    for (const [index, lane] of this.#lanes.entries()) {
-      const unknown = lane.usable && lane.waiting === 0 && lane.asked === 0
-      if (unknown && now - lane.lookedAt >= lookEveryMs) asks.look(index)
-    }
+    const isUnknown = ({ usable, waiting, asked, lookedAt }: Lane): boolean =>
+      usable && waiting === 0 && asked === 0 && now - lookedAt >= lookEveryMs
+    const unknown = new Set(this.#lanes.flatMap((lane, index) => (isUnknown(lane) ? [index] : [])))
     const waiting = this.#lanes.map((lane) => (lane.usable ? lane.waiting : 0))
+    const first = waiting.findIndex((count) => count > 0)
+    for (const index of unknown) if (index < first) asks.look(index)
     while (asks.free > 0) {
       this.#turn++
-      const next = this.#next(waiting)
+      const next = this.#next(waiting, unknown)
       if (next === -1) return
-      waiting[next] = (waiting[next] ?? 0) - 1
-      asks.add(next, 1)
+      if (unknown.delete(next)) {
+        asks.look(next)
+      } else {
+        waiting[next] = (waiting[next] ?? 0) - 1
+        asks.add(next, 1)
+      }
     }
   }
 
-  #next(waiting: readonly number[]): number {
+  #next(waiting: readonly number[], unknown: ReadonlySet<number>): number {
     for (let index = waiting.length - 1; index > 0; index--) {
-      if (this.#turn % (shares[index] ?? 1) === 0 && (waiting[index] ?? 0) > 0) return index
+      const has = (waiting[index] ?? 0) > 0 || unknown.has(index)
+      if (has && this.#turn % (shares[index] ?? 1) === 0) return index
     }
     return waiting.findIndex((count) => count > 0)
   }

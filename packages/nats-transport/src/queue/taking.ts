@@ -23,9 +23,9 @@ export interface TakingHost {
   /** Whether the event loop was late by so much that what is delivered now may be another's. */
   readonly isLate: () => boolean
   /** Makes the queue's consumers, with what they need. */
-  ensure(connected: Connected): Promise<void>
-  report(error: unknown): void
-  ended(taking: QueueTaking): void
+  readonly ensure: (connected: Connected) => Promise<void>
+  readonly report: (error: unknown) => void
+  readonly ended: (taking: QueueTaking) => void
 }
 
 /** Waits after a pull was refused. */
@@ -54,7 +54,7 @@ export class QueueTaking implements Taking {
   #repeatedUntil = -Infinity
   #isSharing = false
   #refusals = 0
-  #ensuring: Promise<void> | undefined
+  #isEnsuring = false
   #retry: NodeJS.Timeout | undefined
   #timer: NodeJS.Timeout | undefined
   #endReconnects: (() => void) | undefined
@@ -296,8 +296,9 @@ export class QueueTaking implements Taking {
 
   #ensure(): void {
     const connected = this.#connected
-    if (connected === undefined || this.#stopping !== undefined) return
-    this.#ensuring ??= this.#host
+    if (connected === undefined || this.#isEnsuring || this.#stopping !== undefined) return
+    this.#isEnsuring = true
+    this.#host
       .ensure(connected)
       .then(
         () => {
@@ -310,6 +311,6 @@ export class QueueTaking implements Taking {
           this.#ensureLater()
         },
       )
-      .finally(() => (this.#ensuring = undefined))
+      .finally(() => (this.#isEnsuring = false))
   }
 }

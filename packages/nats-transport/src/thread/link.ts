@@ -30,8 +30,8 @@ interface Running {
 }
 
 interface Waiting {
-  resolve(value: unknown): void
-  reject(error: unknown): void
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
   readonly ask: Ask
 }
 

@@ -30,9 +30,9 @@ interface Announced {
 }
 
 export interface PresenceEvents {
-  lost(node: string): void
-  away(why: Away): void
-  report(error: unknown): void
+  readonly lost: (node: string) => void
+  readonly away: (why: Away) => void
+  readonly report: (error: unknown) => void
 }
 
 /**

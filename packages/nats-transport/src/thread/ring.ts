@@ -19,10 +19,10 @@ export interface RingParts {
   readonly keys: Keys
   readonly pings: Pings
   /** Tokens of the nodes that are here. */
-  own(): readonly string[]
+  readonly own: () => readonly string[]
   /** Tells of a node that is gone. */
-  lost(node: string): void
-  report(error: unknown): void
+  readonly lost: (node: string) => void
+  readonly report: (error: unknown) => void
 }
 
 /**
