@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Random } from '../ports/random.ts'
 
 /** Crockford's base 32 in lower case: no letters that are mistaken for digits. */
@@ -38,7 +38,7 @@ export function newTaskRunId(flowRunId: string, random: Random): string {
  * @returns 18 characters, 90 bits of a hash.
  */
 export function derivedId(call: readonly (string | number)[]): string {
-  const digest = createHash('sha256').update(JSON.stringify(call)).digest()
+  const digest = hash('sha256', JSON.stringify(call), 'buffer')
   let text = ''
   for (let i = 0; i < 18; i++) text += digits[(digest[i] ?? 0) & 31]
   return text
