@@ -82,6 +82,10 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
     this.run.host.whenMailIsRead(ledger.flowRunId, () => ledger.whenSafe(go))
   }
 
+  whenWriting(go: () => void): void {
+    this.run.ledger.whenWriting(go)
+  }
+
   get lends(): boolean {
     return this.pool?.lends === true
   }

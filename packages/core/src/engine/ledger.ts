@@ -66,6 +66,8 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   #lost = false
   #inFlight = 0
   readonly #waits: { readonly position: number; readonly go: () => void }[] = []
+  /** What to call before the next append is made of what was recorded. */
+  #beforeWriting: (() => void)[] = []
   #pauseMs = firstPauseMs
 
   /**
@@ -130,6 +132,15 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     else this.#waits.push({ position, go })
   }
 
+  /**
+   * Calls `go` right before what was recorded so far is written: what it records goes along with that. Where nothing waits to be
+   * written, in the next turn.
+   */
+  whenWriting(go: () => void): void {
+    if (this.#entries.length > 0) this.#beforeWriting.push(go)
+    else this.host.clock.turn(go)
+  }
+
   /** Ends the holding back. */
   release(): void {
     this.#held = false
@@ -143,6 +154,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     this.#subjects = []
     this.#inFlight = 0
     // Those who wait look again, and see that the run has left.
+    for (const go of this.#beforeWriting.splice(0)) go()
     for (const { go } of this.#waits.splice(0)) go()
   }
 
@@ -160,12 +172,26 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
       this.#scheduled = false
       return
     }
+    this.#callBeforeWriting()
     const entries = this.#entries
     const subjects = this.#subjects
     this.#entries = []
     this.#subjects = []
     this.#inFlight = entries.length
     this.#append({ flowRunId: this.flowRunId, expected: this.position, epoch: this.epoch, entries }, subjects)
+  }
+
+  #callBeforeWriting(): void {
+    if (this.#beforeWriting.length === 0) return
+    const calls = this.#beforeWriting
+    this.#beforeWriting = []
+    for (const go of calls) {
+      try {
+        go()
+      } catch (error) {
+        this.host.report(error, undefined)
+      }
+    }
   }
 
   #append(append: Append, subjects: readonly (CommitSubject | undefined)[]): void {

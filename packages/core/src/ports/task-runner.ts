@@ -48,6 +48,11 @@ export interface Assignment {
   readonly offer: string | undefined
   /** Calls `go` when all is safe that the journal must have before another node may begin the body. */
   whenSafe(go: () => void): void
+  /**
+   * Calls `go` right before what the journal must have is written, together with what `go` records; in a later turn where it has
+   * all. Meanwhile more may gather.
+   */
+  whenWriting(go: () => void): void
   /** Runs the body in this thread, with the run as its context. Returns what the body returns; throws what it throws. */
   invoke(): unknown
   /**

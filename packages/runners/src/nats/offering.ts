@@ -44,28 +44,29 @@ export class Offering {
   readonly #host: OfferingHost
   /** What was offered before, also where it was withdrawn: its id is used up. */
   readonly #offered = new WeakSet<Assignment>()
-  #gathered: Placed[] = []
-  #isScheduled = false
+  /** By flow run. */
+  readonly #gathered = new Map<string, Placed[]>()
 
   constructor(host: OfferingHost) {
     this.#host = host
   }
 
   add(placed: Placed): void {
-    this.#gathered.push(placed)
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    // The rest of this turn goes along.
-    this.#host.pool.turn(() => {
-      this.#isScheduled = false
-      this.#flush()
-    })
+    const { flowRunId } = placed.assignment
+    const known = this.#gathered.get(flowRunId)
+    if (known !== undefined) {
+      known.push(placed)
+      return
+    }
+    this.#gathered.set(flowRunId, [placed])
+    // What comes until its submission is written goes along.
+    placed.assignment.whenWriting(() => this.#flush(flowRunId))
   }
 
-  #flush(): void {
+  #flush(flowRunId: string): void {
     const { workers, backlog, settings, isClosed } = this.#host
-    const gathered = this.#gathered.filter(({ state }) => state === 'gathered')
-    this.#gathered = []
+    const gathered = this.#gathered.get(flowRunId)?.filter(({ state }) => state === 'gathered') ?? []
+    this.#gathered.delete(flowRunId)
     if (isClosed || gathered.length === 0) return
     workers.lookSoon()
     const live = Math.max(1, workers.nodes.length)
@@ -154,7 +155,7 @@ export class Offering {
 
   async #send(
     sent: Sent,
-    { flowRunId, ...first }: Pick<Assignment, 'flowRunId' | 'priority' | 'parentLease'>,
+    first: Pick<Assignment, 'flowRunId' | 'priority' | 'parentLease'>,
     { strict, isAgain }: { strict: boolean; isAgain: boolean },
   ): Promise<void> {
     const { remote, settings, address } = this.#host
@@ -169,7 +170,7 @@ export class Offering {
           priority: priorityOf(first),
           id: sent.id,
           body: packOffer({
-            flowRunId,
+            flowRunId: first.flowRunId,
             owner: address,
             strict,
             flow: wanted[0]?.server.flow(),
