@@ -1,5 +1,5 @@
 /** What bodies did outside, in a file that outlives their processes: a line each, appended by whoever does it. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface Deed {
@@ -19,6 +19,8 @@ export interface Deed {
 export class Ledger {
   readonly folder: string
   readonly #deeds: string
+  readonly #read: Deed[] = []
+  #readTo = 0
 
   constructor(folder: string) {
     this.folder = folder
@@ -37,9 +39,24 @@ export class Ledger {
     appendFileSync(this.#deeds, `${JSON.stringify(deed)}\n`)
   }
 
-  deeds(): Deed[] {
-    const lines = readFileSync(this.#deeds, 'utf8').split('\n')
-    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Deed)
+  /** All deeds until now, in the order in which they were noted. */
+  deeds(): readonly Deed[] {
+    const file = openSync(this.#deeds, 'r')
+    try {
+      const bytes = Buffer.alloc(1 << 16)
+      for (;;) {
+        const count = readSync(file, bytes, 0, bytes.length, this.#readTo)
+        if (count === 0) return this.#read
+        // Of the last line the rest may be yet to come.
+        const whole = bytes.subarray(0, count).lastIndexOf(10) + 1
+        if (whole === 0) return this.#read
+        this.#readTo += whole
+        for (const line of bytes.toString('utf8', 0, whole - 1).split('\n'))
+          this.#read.push(JSON.parse(line) as Deed)
+      }
+    } finally {
+      closeSync(file)
+    }
   }
 
   /** Lets bodies through a gate, those that wait and those that come. */

@@ -21,6 +21,8 @@ const engine = createEngine({
   node: order.node,
   transport: transportOf(order.servers, order.namespace, order.settings),
   serve: { flows: served, tasks: order.tasks },
+  limits: order.limits,
+  ...(order.suspendAfter === undefined ? undefined : { suspendAfter: order.suspendAfter as '1s' }),
 })
 engine.errors.subscribe(({ error, runId }) => say({ said: 'error', error: `${runId ?? ''} ${shown(error)}` }))
 

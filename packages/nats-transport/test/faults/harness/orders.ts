@@ -1,4 +1,5 @@
 /** What the processes of a test are told, and what they answer. */
+import type { Limit } from '@troupe/core'
 import type { Step } from './plan-tasks.ts'
 
 /** How a process begins. */
@@ -17,6 +18,9 @@ export interface NodeOrder {
   readonly skewMs: number
   /** What bodies may take after SIGTERM. */
   readonly grace: string
+  readonly limits: readonly Limit[]
+  /** Default as in production. */
+  readonly suspendAfter?: string
 }
 
 /** Of the transport, alike on all nodes of a test. */

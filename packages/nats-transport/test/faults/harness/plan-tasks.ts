@@ -26,8 +26,8 @@ export interface Item {
   readonly blockMs?: number
   /** How many attempts throw. */
   readonly failures?: number
-  /** In how many attempts the body ends its process. */
-  readonly deaths?: number
+  /** Gate: while it is shut, the body ends its process. */
+  readonly dies?: string
   /** How many bytes the value has besides. */
   readonly bytes?: number
   /** Something that goes with the arguments. */
@@ -38,8 +38,9 @@ export interface Item {
   readonly maxRecoveries?: number
   readonly onHostLost?: 'recover' | 'crash'
   readonly tags?: readonly string[]
-  /** Where its body runs: on a worker of the flow's queue, which is the default, or on the owner. */
-  readonly version?: string
+  readonly grace?: Duration
+  /** Whether the value is one that can't be encoded. */
+  readonly isStrange?: boolean
 }
 
 /** What a flow does: items side by side, one list after another, with waits between them. */
@@ -76,7 +77,7 @@ function note(what: 'began' | 'did' | 'told' | 'ended', key: string, why?: strin
 }
 
 async function body(item: Item): Promise<Done> {
-  const { key, ms, gate, holds = 1, blockMs, failures = 0, deaths = 0, bytes = 0 } = item
+  const { key, ms, gate, holds = 1, blockMs, failures = 0, dies, bytes = 0 } = item
   const { id: runId, attempt, signal } = currentTaskRun()
   note('began', key)
   // Deaf to it on purpose: what it does afterwards must be refused.
@@ -91,7 +92,7 @@ async function body(item: Item): Promise<Done> {
       why: String(signal.reason),
     })
   })
-  if (attempt <= deaths) process.abort()
+  if (dies !== undefined && here.ledger?.isOpen(dies) !== true) process.abort()
   if (blockMs !== undefined && attempt <= holds) {
     const until = performance.now() + blockMs
     while (performance.now() < until);
@@ -102,6 +103,7 @@ async function body(item: Item): Promise<Done> {
   note('did', key)
   const done = { key, node: here.node, runId, attempt, bytes }
   note('ended', key)
+  if (item.isStrange === true) return (() => done) as unknown as Done
   return bytes === 0 ? done : ({ ...done, ballast: 'x'.repeat(bytes) } as Done)
 }
 
@@ -115,18 +117,19 @@ const version = process.env['PLAN_VERSION'] ?? '1'
 
 const work = task({ name: 'work', maxRecoveries: 1_000, version }, body)
 
-function called(item: Item) {
-  const { key, retries, retryDelay, timeout, maxRecoveries, onHostLost, tags } = item
-  const options = {
-    key,
-    retries: retries ?? item.failures ?? 0,
-    ...(retryDelay === undefined ? undefined : { retryDelay }),
-    ...(timeout === undefined ? undefined : { timeout }),
-    ...(maxRecoveries === undefined ? undefined : { maxRecoveries }),
-    ...(onHostLost === undefined ? undefined : { onHostLost }),
-    ...(tags === undefined ? undefined : { tags }),
-  }
-  return work.with(options)(item)
+function called({ ...item }: Item) {
+  const { key, failures, retries = failures ?? 0, ...rest } = item
+  const given = { key, retries, ...pick(rest, optionNames) }
+  return work.with(given)(item)
+}
+
+const optionNames = ['retryDelay', 'timeout', 'maxRecoveries', 'onHostLost', 'tags', 'grace'] as const
+
+function pick<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(names.filter((name) => name in from).map((name) => [name, from[name]])) as Pick<
+    T,
+    K
+  >
 }
 
 async function steps(list: readonly Step[]): Promise<Done[]> {
@@ -156,7 +159,10 @@ const below = flow({ name: 'below', ...options() }, steps)
 /** With task runs on workers of the queue `work`. */
 export const plan = flow({ name: 'plan', ...options(new NatsTaskRunner({ queue: 'work' })) }, steps)
 
+/** The same, each task run in a message of its own: workers share them evenly. */
+export const even = flow({ name: 'even', ...options(new NatsTaskRunner({ queue: 'work', batch: 1 })) }, steps)
+
 /** With task runs on the owner. */
 export const local = flow({ name: 'local', ...options() }, steps)
 
-export const flows = { plan, local, below }
+export const flows = { plan, even, local, below }

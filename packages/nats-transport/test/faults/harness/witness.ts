@@ -41,6 +41,13 @@ export class Witness implements Witnessed {
     return this.#ends.get(runId)
   }
 
+  /** Flow runs that have not ended, and whose newest transition a node wrote. */
+  liveOn(node: string): string[] {
+    return [...this.#seen].flatMap(([id, seen]) =>
+      seen.at(-1)?.node === node && this.#ends.get(id) === undefined ? [id] : [],
+    )
+  }
+
   stop(): void {
     this.#stop()
   }

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createEngine, type Engine, type Transition } from '@troupe/core'
+import { createEngine, type Engine, type Limit, type Transition, type Transport } from '@troupe/core'
 import { audit, type Audited, type Expected, type ExpectedRun } from './audit.ts'
 import { Child } from './child.ts'
 import { Ledger, type Deed } from './ledger.ts'
@@ -29,6 +29,8 @@ export interface NodeOptions {
   readonly skewMs?: number
   readonly grace?: string
   readonly version?: string
+  readonly limits?: readonly Limit[]
+  readonly suspendAfter?: string
   readonly settings?: Settings
 }
 
@@ -54,7 +56,7 @@ export class World {
     this.streams = streams
     this.#folder = mkdtempSync(join(tmpdir(), 'troupe-faults-'))
     this.ledger = Ledger.create(this.#folder)
-    this.engine = createEngine({ transport: this.#transport(), node: 'looks-on' })
+    this.engine = createEngine({ transport: this.transport(), node: 'looks-on' })
     this.engine.errors.subscribe(({ error }) => this.errors.push(String(error)))
     this.witness = new Witness(this.engine)
   }
@@ -65,13 +67,14 @@ export class World {
     return new World(options, namespace, streams)
   }
 
-  #transport() {
+  /** As its nodes have it. */
+  transport(): Transport {
     return transportOf(this.#options.servers, this.namespace, this.#options.settings ?? {})
   }
 
   /** Starts a node. Resolves when it is connected. */
   async node(name: string, options: NodeOptions = {}): Promise<Child> {
-    const { flows = [], work = 0, via, skewMs = 0, grace = '20s', version, settings } = options
+    const { flows = [], work = 0, via, skewMs = 0, grace = '20s', version, settings, limits = [] } = options
     const order: NodeOrder = {
       node: name,
       servers: via === undefined ? this.#options.servers : [via],
@@ -82,6 +85,8 @@ export class World {
       settings: { ...this.#options.settings, ...settings },
       skewMs,
       grace,
+      limits,
+      ...(options.suspendAfter === undefined ? undefined : { suspendAfter: options.suspendAfter }),
     }
     const node = await Child.start(order, version === undefined ? {} : { PLAN_VERSION: version })
     this.nodes.push(node)
@@ -166,7 +171,7 @@ export class World {
       return await audit(
         {
           engine: this.engine,
-          transport: this.#transport(),
+          transport: this.transport(),
           streams: this.streams,
           deeds: this.ledger.deeds(),
           witnessed: this.witness,

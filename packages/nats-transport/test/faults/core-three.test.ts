@@ -1,0 +1,3 @@
+import { coreScenarios } from './core-scenarios.ts'
+
+coreScenarios('three servers')

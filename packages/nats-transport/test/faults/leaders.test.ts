@@ -1,0 +1,95 @@
+/** Leaders of streams, of consumers and of buckets that change while work goes on. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { useCluster } from '../servers/index.ts'
+import { clusterTimes } from './harness/times.ts'
+import { until } from './harness/until.ts'
+import { World } from './harness/world.ts'
+
+describe('three servers', { timeout: 150_000 }, () => {
+  const cluster = useCluster({ version: 'newest' })
+  let world: World
+  const owner = { flows: ['plan', 'even', 'local'], limits: [{ tag: 'few', concurrency: 2 }] }
+
+  beforeAll(async () => {
+    world = await World.open({ servers: cluster().urls, settings: { replicas: 3, times: clusterTimes } })
+    await world.start({
+      'owner-1': owner,
+      'owner-2': owner,
+      'worker-1': { work: 4 },
+      'worker-2': { work: 4 },
+    })
+  }, 60_000)
+  afterAll(() => world.close(), 60_000)
+
+  it('that hand over every leadership again and again while work goes on lose nothing and double nothing', async () => {
+    const lists = Array.from({ length: 30 }, (_, list) =>
+      items(`step.${list}`, 10, { ms: 5, tags: list % 5 === 0 ? ['few'] : [] }),
+    )
+    const ids = await Promise.all(
+      [0, 1].map((n) => world.run('any', { flow: 'plan', id: `steps-${n}`, steps: renamed(lists, `${n}`) })),
+    )
+    const ended = (): number => world.deeds('ended').length
+    await until('work has begun', () => ended() > 20)
+    const { nc } = world.streams
+    let changes = 0
+    for (let round = 0; round < 2; round++) {
+      for (const { config } of await world.streams.all()) {
+        if ((config.num_replicas ?? 1) === 1) continue
+        await cluster().stepDown(nc, config.name)
+        changes++
+        if (config.retention !== 'workqueue') continue
+        for await (const { name } of world.streams.jsm.consumers.list(config.name)) {
+          await cluster().stepDown(nc, config.name, name)
+          changes++
+        }
+      }
+    }
+    expect(changes).toBeGreaterThan(10)
+    expect(ended()).toBeLessThan(2 * 300)
+    for (const id of ids) expect(await world.end(id)).toBe('Completed')
+  })
+
+  it('of which the one is killed that leads the consumer of a queue deliver again within seconds', async () => {
+    const consumers: string[] = []
+    for await (const { name } of world.streams.jsm.consumers.list(`${world.namespace}_TQ`))
+      consumers.push(name)
+    const name = consumers.find((one) => one.startsWith('t-work-n')) ?? ''
+    const leader = await cluster().leader(`${world.namespace}_TQ`, name)
+    const id = await world.run('any', {
+      flow: 'even',
+      id: 'gap',
+      steps: [items('warm', 4), [{ key: 'gate', gate: 'gap' }], items('gap', 20)],
+    })
+    await world.deed('began', 'gate')
+    await leader.kill()
+    const at = Date.now()
+    world.ledger.open('gap')
+    const first = await world.deed('began', 'gap.0')
+    expect(await world.end(id)).toBe('Completed')
+    console.log(`ms from the end of a consumer's leader to the next delivery: ${first.at - at}`)
+    await leader.restart()
+    await cluster().healthy()
+  })
+
+  it('have at most as many bodies at once as a limit allows, and nothing is left at the end', async () => {
+    await world.audit()
+    let now = 0
+    let most = 0
+    for (const { what, key } of world.ledger.deeds()) {
+      const [, , list = '1'] = key.split('.')
+      if (!key.includes('step.') || Number(list) % 5 !== 0) continue
+      if (what === 'began') most = Math.max(most, ++now)
+      if (what === 'ended') now--
+    }
+    expect(most).toBeGreaterThan(0)
+    expect(most).toBeLessThanOrEqual(2)
+  })
+})
+
+function items(name: string, count: number, more: object = {}) {
+  return Array.from({ length: count }, (_, n) => ({ key: `${name}.${n}`, ...more }))
+}
+
+function renamed<T extends { readonly key: string }>(steps: readonly (readonly T[])[], name: string) {
+  return steps.map((list) => list.map((item) => ({ ...item, key: `${name}.${item.key}` })))
+}

@@ -1,0 +1,206 @@
+/** Owners that die while they wait, recover, or are cut off; several starters of one run; clocks that are wrong; versions. */
+import { describe, expect, it } from 'vitest'
+import { useServer } from '../servers/index.ts'
+import type { Child } from './harness/child.ts'
+import { entriesOf, type Entry } from './harness/audit.ts'
+import { until } from './harness/until.ts'
+import { useWorlds } from './harness/worlds.ts'
+
+const server = useServer({ version: 'newest' })
+const { world: open, proxy: way } = useWorlds(() => [server().url])
+const owner = { flows: ['plan', 'even', 'local'] }
+
+describe.concurrent('owners', { timeout: 120_000 }, () => {
+  it('that die while a sleep and the delay of a retry are pending leave both their deadlines', async () => {
+    const world = await open()
+    const first = await world.node('first', owner)
+    await world.node('worker', { work: 2 })
+    await world.run(first, {
+      flow: 'plan',
+      id: 'sleep',
+      steps: [[{ key: 'a' }], { sleep: '5s' }, [{ key: 'b' }]],
+    })
+    await world.run(first, {
+      flow: 'plan',
+      id: 'retry',
+      steps: [[{ key: 'c', failures: 1, retryDelay: '5s' }]],
+    })
+    await world.seen('retry', ({ to }) => to.name === 'AwaitingRetry', 'its delay has begun')
+    const asleep = async (): Promise<boolean> => (await entries('sleep')).some(({ kind }) => kind === 'wait')
+    const entries = (id: string): Promise<readonly Entry[]> => entriesOf(world.transport(), id)
+    await until('it sleeps', asleep)
+    await first.kill()
+    await world.node('second', owner)
+    await world.audit()
+
+    const waits = (await entries('sleep')).filter((entry) => entry.kind === 'wait')
+    expect(waits).toHaveLength(1)
+    const woken = (await entries('sleep')).find((entry) => entry.kind === 'woken')
+    expect(woken?.at).toBeGreaterThanOrEqual(waits[0]?.deadline ?? Infinity)
+    const retries = (await entries('retry')).filter((entry) => entry.kind === 'transition')
+    const delays = retries.filter(({ to }) => to === 'AwaitingRetry')
+    const again = retries.find(({ to }) => to === 'Retrying')
+    expect(delays).toHaveLength(1)
+    expect(again?.at).toBeGreaterThanOrEqual(delays[0]?.until ?? Infinity)
+    console.log(
+      `ms late: sleep ${(woken?.at ?? 0) - (waits[0]?.deadline ?? 0)}, retry ${(again?.at ?? 0) - (delays[0]?.until ?? 0)}`,
+    )
+  })
+
+  it('that die again and again, also while they take over, leave one history', async () => {
+    const world = await open()
+    const first = await world.node('owner-0', owner)
+    await world.node('worker', { work: 2 })
+    const steps = [
+      { draw: true as const },
+      ...[0, 1, 2, 3].map((n) => [{ key: `part.${n}`, gate: `part.${n}` }]),
+      { draw: true as const },
+    ]
+    await world.run(first, { flow: 'plan', id: 'often', steps })
+    let last: Child = first
+    for (const n of [0, 1, 2]) {
+      await world.deed('began', `part.${n}`)
+      const proxy = await way()
+      let killed: Promise<void> | undefined
+      let next: Child | undefined
+      // The one that takes over is killed at its first append, which is stored; of the second it does not get so far.
+      proxy.intercept = ({ to, frame }) => {
+        if (killed !== undefined) return 'drop'
+        const isAppend = to === 'server' && frame.subject === `${world.namespace}.ev.often`
+        if (next === undefined || !isAppend) return 'pass'
+        killed = next.kill()
+        return n === 1 ? 'drop' : 'pass'
+      }
+      next = await world.node(`dies-${n}`, { ...owner, via: proxy.url })
+      await last.kill()
+      await until('the one that takes over is killed', () => killed)
+      last = await world.node(`owner-${n + 1}`, owner)
+      world.ledger.open(`part.${n}`)
+    }
+    world.ledger.open('part.3')
+    const value = await world.result('often')
+    await world.audit()
+    expect(value.filter(({ runId }) => runId === '').every(({ key }) => key.length === 36)).toBe(true)
+    // Its workers lived: nothing was done twice.
+    expect(world.deeds('began').map(({ key }) => key)).toEqual(['part.0', 'part.1', 'part.2', 'part.3'])
+  })
+
+  it('that are cut off stop themselves, and whoever awaited the run there gets its end', async () => {
+    const world = await open()
+    const proxy = await way()
+    const away = await world.node('away', { ...owner, via: proxy.url })
+    await world.run(away, {
+      flow: 'local',
+      id: 'cut',
+      steps: [[{ key: 'a' }], [{ key: 'b', gate: 'b' }], [{ key: 'c' }]],
+    })
+    await world.deed('began', 'b')
+    const awaited = away.result('cut')
+    await world.node('there', owner)
+    proxy.part()
+    const began = await world.deed('began', 'b', { node: 'there', attempt: 2 })
+    const told = await world.deed('told', 'b', { node: 'away' })
+    expect(told.at).toBeLessThanOrEqual(began.at)
+    await world.end('cut')
+    world.ledger.open('b')
+    await world.deed('ended', 'b', { node: 'away' })
+    proxy.heal()
+    expect((await awaited).map(({ key, node, attempt }) => `${key} ${node} ${attempt}`)).toEqual([
+      'a away 1',
+      'b there 2',
+      'c there 1',
+    ])
+    await world.audit({ zombies: ['away'] })
+    expect(world.deeds('began', 'c').map(({ node }) => node)).toEqual(['there'])
+  })
+
+  it('with clocks ten minutes fast and slow take over from each other, early for nothing and late for nothing', async () => {
+    const world = await open()
+    const minutes = 60_000
+    const fast = await world.node('fast', { ...owner, skewMs: 10 * minutes })
+    const [lost] = await world.start({ 'worker-fast': { work: 1, skewMs: 10 * minutes } })
+    await world.run(fast, {
+      flow: 'even',
+      id: 'skewed',
+      steps: [[{ key: 'a', gate: 'a' }], { sleep: '1s' }, [{ key: 'b', failures: 1, retryDelay: '500ms' }]],
+    })
+    await world.deed('began', 'a')
+    await world.start({
+      slow: { ...owner, skewMs: -10 * minutes },
+      'worker-slow': { work: 1, skewMs: -10 * minutes },
+    })
+    await Promise.all([fast.kill(), lost?.kill()])
+    await world.deed('began', 'a', { node: 'worker-slow', attempt: 2 })
+    await world.audit({ skewed: true })
+  })
+
+  it('of several that start a run by one key, one has it, and all get its value', async () => {
+    const world = await open()
+    const nodes = await world.start({
+      'owner-1': owner,
+      'owner-2': owner,
+      'owner-3': owner,
+      worker: { work: 2 },
+    })
+    const owners = nodes.slice(0, 3)
+    const start = { flow: 'plan', steps: [[{ key: 'once' }]], idempotencyKey: 'the order' }
+    const ids = await Promise.all(
+      [...owners, ...owners].map((node, n) => node.start({ ...start, on: n < 3 ? 'here' : 'any' })),
+    )
+    expect(new Set(ids).size).toBe(1)
+    const id = ids[0] ?? ''
+    world.expect(id, { keys: ['once'] })
+    const values = await Promise.all(owners.map((node) => node.result(id)))
+    expect(new Set(values.map((value) => JSON.stringify(value))).size).toBe(1)
+    await world.audit()
+    expect(world.deeds('began')).toHaveLength(1)
+    const other = await owners[0]
+      ?.start({ ...start, steps: [[{ key: 'other' }]], on: 'any' })
+      .catch((error: unknown) => error)
+    expect(other).toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' })
+    const empty = await owners[0]?.start({ ...start, idempotencyKey: '' }).catch((error: unknown) => error)
+    expect(empty).toMatchObject({ code: 'INVALID_OPTION' })
+  })
+
+  it('whose runs end before anybody asks wake everybody that does', async () => {
+    const world = await open()
+    await world.start({ 'owner-1': owner, 'owner-2': owner })
+    const count = 150
+    const ids = await Promise.all(
+      Array.from({ length: count }, (_, n) =>
+        world.run('any', { flow: 'local', id: `quick-${n}`, steps: [] }),
+      ),
+    )
+    const values = await Promise.all(ids.map((id) => world.result(id)))
+    expect(values).toEqual(Array.from({ length: count }, () => []))
+    await world.audit()
+  })
+
+  it('and workers of another version leave work to those who have its code', async () => {
+    const world = await open()
+    const [old, oldWorker] = (await world.start({
+      old: { ...owner, version: '1' },
+      'worker-old': { work: 2, version: '1' },
+    })) as [Child, Child]
+    const young = await world.node('young', { ...owner, version: '2' })
+    await world.run(young, { flow: 'plan', id: 'new', steps: [[{ key: 'new' }]] })
+    await world.run(old, {
+      flow: 'plan',
+      id: 'old',
+      steps: [[{ key: 'old', gate: 'old' }], [{ key: 'old.late' }]],
+    })
+    await world.deed('began', 'old', { node: oldWorker.node })
+    await old.kill()
+    world.ledger.open('old')
+    await world.deed('ended', 'old')
+    // Nobody has what either of them needs: they wait, and others are not kept from work.
+    await world.run('any', { flow: 'local', id: 'beside', steps: [[{ key: 'beside' }]] })
+    expect(await world.end('beside')).toBe('Completed')
+    expect(world.deeds('began', 'new')).toEqual([])
+    expect(world.deeds('began', 'old.late')).toEqual([])
+    await world.start({ 'old-again': { ...owner, version: '1' }, 'worker-young': { work: 2, version: '2' } })
+    await world.audit()
+    expect(world.deeds('began', 'new').map(({ node }) => node)).toEqual(['worker-young'])
+    expect(world.deeds('began', 'old')).toHaveLength(1)
+  })
+})
