@@ -136,6 +136,11 @@ export class Cluster {
     await this.#worker?.drain(graceMs)
   }
 
+  /** Others count this node as gone: nothing that it took is its own any more. */
+  cutOff(): void {
+    this.#worker?.cutOff()
+  }
+
   async close(): Promise<void> {
     this.#worker?.close()
     this.#questions.close()

@@ -144,6 +144,7 @@ export class Engine implements RunHost {
   #cutOff(error: unknown): void {
     this.report(error, undefined)
     for (const run of this.#live.values()) if (run.caller === undefined) this.refused(run.ledger)
+    this.#cluster?.cutOff()
   }
 
   append(append: Append): ReturnType<Journal['append']> {

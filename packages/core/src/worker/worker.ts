@@ -326,6 +326,15 @@ export class Worker implements ItemHost {
     }
   }
 
+  /** Others count this node as gone: what it holds is theirs by now, or will be. Bodies are told; nothing is handed back. */
+  cutOff(): void {
+    const error = new UsageError('RUN_ENDED', 'the node was cut off: another attempt follows elsewhere')
+    for (const item of this.#items.values()) {
+      if (item.isUnbegun) item.drop()
+      else item.giveUp(error)
+    }
+  }
+
   #giveUpRunning(): void {
     const error = new UsageError('ENGINE_CLOSED', 'the worker was closed before the body had ended')
     for (const item of this.#items.values()) {

@@ -2,9 +2,9 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { build, type PluginBuild } from 'esbuild'
 import type { Ask, NodeOrder, Question, Refusal, Said, Start } from './orders.ts'
 import type { Done } from './plan-tasks.ts'
 
@@ -32,8 +32,17 @@ async function program(): Promise<string> {
     format: 'esm',
     target: 'node20',
     logLevel: 'warning',
+    plugins: [{ name: 'what is built', setup: takesBuilt }],
   })
   return outfile
+}
+
+/** Also what only tests import of this package is taken as it is built: its threads are found from there. */
+function takesBuilt({ onResolve }: PluginBuild): void {
+  onResolve({ filter: /\/src\/[^/]+\.ts$/ }, ({ path }) => ({
+    path: `../${basename(path, '.ts')}.js`,
+    external: true,
+  }))
 }
 
 /** A node that runs, or ran, in a process of its own. */

@@ -17,7 +17,7 @@ import type { Ledger } from './ledger.ts'
 export interface Item {
   /** Names the effect; each item of a test has its own. */
   readonly key: string
-  /** How long the body takes, in milliseconds. */
+  /** How long the body takes, in milliseconds, before all that follows. */
   readonly ms?: number
   /** Gate at which the body waits; those of attempts above `holds` (default 1) pass. */
   readonly gate?: string
@@ -93,11 +93,11 @@ async function body(item: Item): Promise<Done> {
     })
   })
   if (dies !== undefined && here.ledger?.isOpen(dies) !== true) process.abort()
+  if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms))
   if (blockMs !== undefined && attempt <= holds) {
     const until = performance.now() + blockMs
     while (performance.now() < until);
   }
-  if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms))
   if (gate !== undefined && attempt <= holds) await passed(gate)
   if (attempt <= failures) throw new RangeError(`attempt ${attempt} of ${key} fails`)
   note('did', key)

@@ -1,5 +1,4 @@
 import type { Transport } from '@troupe/core'
-import type { NatsTransportOptions } from '@troupe/nats-transport'
 import { natsTransportWith } from '../../../src/nats-transport.ts'
 import type { Settings } from './orders.ts'
 
@@ -7,7 +6,7 @@ import type { Settings } from './orders.ts'
 export function transportOf(
   servers: readonly string[],
   namespace: string,
-  { times = {}, ...settings }: Settings,
+  { times, ...settings }: Settings,
 ): Transport {
-  return natsTransportWith({ servers, namespace, ...settings } as NatsTransportOptions, times)
+  return natsTransportWith({ servers, namespace, ...(settings as object) }, times ?? {})
 }
