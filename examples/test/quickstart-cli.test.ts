@@ -30,7 +30,7 @@ afterEach(async () => {
 })
 
 describe('the quickstart', () => {
-  it('writes the same report with every runner', async () => {
+  it('writes the same report with every runner, and on three nodes of which one is killed', async () => {
     const reports = new Map<string, string>()
     for (const [options, mode] of runners) {
       const run = start('--', ...options.split(' '), '--out', 'report.html')
@@ -47,11 +47,17 @@ describe('the quickstart', () => {
       expect(await readdir(folder)).toEqual(['report.html'])
       reports.set(options, await readFile(join(folder, 'report.html'), 'utf8'))
     }
+    const many = startNode(fileURLToPath(new URL('../multi-node/main.js', main)), 'report.html')
+    expect(await many.ended()).toBe(0)
+    expect(many.stdout()).toMatch(/^node (\w+), which owns the flow run, is killed$/m)
+    expect(many.stdout()).toMatch(/^node \w+ owns the flow run, and goes on with it \(attempt 2\)$/m)
+    expect(many.stdout().match(/^read-group-\d+ ran on node \w+/gm)).toHaveLength(11)
+    reports.set('multi-node', await readFile(join(folder, 'report.html'), 'utf8'))
     const [first, ...others] = reports.values()
     expect(first).toContain('3,000,000 flights')
     // Not `toEqual`, which would print them.
-    expect(others.map((other) => other === first)).toEqual([true, true, true])
-  }, 120_000)
+    expect(others.map((other) => other === first)).toEqual([true, true, true, true])
+  }, 180_000)
 
   it('says which thread ran what', async () => {
     const run = start('--runner', 'threads', '--threads', '2')
