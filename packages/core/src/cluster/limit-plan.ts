@@ -37,6 +37,8 @@ export interface Plan {
   readonly isChanged: boolean
   /** Requests that are granted when it is written. */
   readonly granted: readonly Request[]
+  /** Those that have to wait. */
+  readonly waiting: readonly Request[]
   /** Starts that are counted with it. */
   readonly confirmed: readonly number[]
   /** Whether there is something to be had that is for others to take. */
@@ -60,7 +62,7 @@ class Planning {
   #slots = 0
   #starts = 0
   #startsInside = 0
-  #left = 0
+  readonly #waiting: Request[] = []
   #waitsInside = false
 
   constructor(known: LimitDocument, wishes: Wishes) {
@@ -85,6 +87,7 @@ class Planning {
       document,
       isChanged: this.#isChanged,
       granted: this.#granted,
+      waiting: this.#waiting,
       confirmed: this.#confirmed,
       isHeldUp,
       waitsInside: this.#waitsInside,
@@ -159,17 +162,15 @@ class Planning {
       const isInside = wish.slot ? !needsSlot : holds.has(wish.run)
       const hasStart = !needsStart || (isInside ? this.#startsInside > 0 : !startsOver && this.#starts > 0)
       if (hasSlot && hasStart) this.#grant(request, needsSlot, needsStart)
-      else if (isInside) {
-        this.#left++
-        this.#waitsInside = true
-      } else {
+      else {
+        this.#waiting.push(request)
+        if (isInside) this.#waitsInside = true
         // Nobody of the same engine overtakes.
-        this.#left++
-        if (!hasSlot) slotsOver = true
-        if (!hasStart) startsOver = true
+        else if (!hasSlot) slotsOver = true
+        if (!isInside && !hasStart) startsOver = true
       }
     }
-    return this.#left > 0 && before > 0 && freeSlots(document) > 0 && freeStarts(document, now) > 0
+    return this.#waiting.length > 0 && before > 0 && freeSlots(document) > 0 && freeStarts(document, now) > 0
   }
 
   /** Another node had the run, and its slot, before. */
@@ -202,7 +203,7 @@ class Planning {
     const { owner, waiting, skips } = this.#wishes
     const document = this.#document
     const isQueued = document.queue.includes(owner)
-    if (this.#left === 0) {
+    if (this.#waiting.length === 0) {
       if (isQueued) document.queue = document.queue.filter((other) => other !== owner)
     } else if (skips && this.#granted.length > 0) {
       const place = isQueued ? document.queue.indexOf(owner) : document.queue.length
@@ -211,8 +212,8 @@ class Planning {
       document.queue = [...others, ...late, owner]
     } else if (!isQueued || this.#granted.length > 0)
       document.queue = [...document.queue.filter((other) => other !== owner), owner]
-    if (isQueued !== this.#left > 0) this.#isChanged = true
-    const waits = this.#left === 0 ? 0 : Math.max(this.#left, waiting - this.#granted.length)
+    if (isQueued !== this.#waiting.length > 0) this.#isChanged = true
+    const waits = Math.max(this.#waiting.length, waiting - this.#granted.length)
     if (this.#own.waits > 0 !== waits > 0) this.#isChanged = true
     this.#own.waits = waits
   }

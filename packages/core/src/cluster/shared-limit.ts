@@ -135,7 +135,7 @@ export class SharedLimit {
   noticed(): void {
     this.#isStale = true
     if (this.limit === undefined || this.#wanted !== undefined) this.#kick()
-    else if (this.#asking > 0) this.#readSoon()
+    else if (this.#asking > 0 || this.#host.waiting(this) > 0) this.#readSoon()
     else this.#refreshLater()
   }
 
@@ -175,6 +175,13 @@ export class SharedLimit {
     this.#looksForGone = true
     this.#isStale = true
     this.#kick()
+  }
+
+  /** Whether a run has a slot that it got on another node. */
+  hasElsewhere(run: string): boolean {
+    const { shares = {} } = this.#known?.document ?? {}
+    const { owner } = this.#host.peers
+    return Object.entries(shares).some(([name, { holds }]) => name !== owner && holds.includes(run))
   }
 
   /** Runs that have a slot or wait for one on other nodes, as far as it is known. */
@@ -260,7 +267,7 @@ export class SharedLimit {
   }
 
   #shouldAskPeers(): boolean {
-    if (this.#looksForGone) return true
+    if (this.#looksForGone || this.#takenBack().length > 0) return true
     return this.#asking > 0 && this.#host.clock.monotonic() - this.#askedPeersAt >= lookAgainMs
   }
 
@@ -269,8 +276,10 @@ export class SharedLimit {
     this.#looksForGone = false
     this.#askedPeersAt = clock.monotonic()
     try {
-      for (const owner of await peers.gone([...Object.keys(shares), ...queue]))
-        if (!this.#goneSince.has(owner)) this.#goneSince.set(owner, clock.monotonic())
+      const gone = await peers.gone([...Object.keys(shares), ...queue])
+      // One that was cut off may be there again, and what it writes from then on is its own.
+      for (const owner of this.#goneSince.keys()) if (!gone.has(owner)) this.#goneSince.delete(owner)
+      for (const owner of gone) if (!this.#goneSince.has(owner)) this.#goneSince.set(owner, clock.monotonic())
     } catch (error) {
       this.#looksForGone = true
       throw error
@@ -281,16 +290,15 @@ export class SharedLimit {
     const { peers, clock } = this.#host
     const now = clock.monotonic()
     this.#forgetGone(known.document)
-    const gone = [...this.#goneSince].filter(([, since]) => now - since >= keptMs).map(([owner]) => owner)
     const plan = planWrite(known.document, {
       owner: peers.owner,
       now: this.#storeTime(known),
       define: this.#wanted === undefined ? undefined : { ...this.#wanted, by: peers.node },
-      gone,
+      gone: this.#takenBack(),
       leaving: new Set(this.#goneSince.keys()),
       requests: this.#requests,
       begun: this.#begun,
-      waiting: this.#asking === 0 ? 0 : Math.max(this.#asking, this.#host.waiting(this)),
+      waiting: this.#host.waiting(this),
       skips: this.#heldUpBy !== undefined && now - this.#heldUpSince >= patienceMs,
     })
     this.#waitsInside = plan.waitsInside
@@ -298,6 +306,12 @@ export class SharedLimit {
     if (by !== this.#heldUpBy) this.#heldUpSince = now
     this.#heldUpBy = by
     return plan
+  }
+
+  /** Nodes that have been gone for so long that what they had is free. */
+  #takenBack(): readonly string[] {
+    const now = this.#host.clock.monotonic()
+    return [...this.#goneSince].filter(([, since]) => now - since >= keptMs).map(([owner]) => owner)
   }
 
   #forgetGone({ shares, queue }: LimitDocument): void {
@@ -339,7 +353,7 @@ export class SharedLimit {
     if (this.#asking > 0) this.#isDue = true
   }
 
-  #grant({ granted, document }: Plan): void {
+  #grant({ granted, waiting, document }: Plan): void {
     for (const request of granted) {
       // It may have been given back while that was written.
       if (this.#requests.get(request.number) !== request || request.isGranted) this.#isDue = true
@@ -349,7 +363,7 @@ export class SharedLimit {
       }
     }
     this.#openWindow(document)
-    if (this.#asking > 0) for (const request of this.#requests.values()) request.tellWhetherItWaits()
+    for (const request of waiting) if (this.#requests.has(request.number)) request.tellToWait()
   }
 
   #openWindow(document: LimitDocument): void {

@@ -51,8 +51,8 @@ export class Request implements SlotRequest {
     this.wish.granted()
   }
 
-  tellWhetherItWaits(): void {
-    if (this.isGranted || this.#toldToWait) return
+  tellToWait(): void {
+    if (this.#toldToWait) return
     this.#toldToWait = true
     this.wish.waits()
   }

@@ -144,6 +144,8 @@ export class Limiter implements Limits {
       shared: this.#shared,
     })
     claim.enqueue()
+    // It goes on here, and has its slot from the node that it was on.
+    if (claim.needs.some(({ shared }) => shared?.hasElsewhere(claimant.id))) claim.take()
     this.#look(...claim.needs)
     claim.settleIn()
     return claim
