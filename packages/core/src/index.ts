@@ -48,6 +48,7 @@ export {
 } from './definitions/retrying.ts'
 export type { RunName } from './definitions/run-names.ts'
 export { task, type AnyTask, type Task } from './definitions/task.ts'
+export { createWorker, type WorkerOptions } from './engine/create-worker.ts'
 export { createEngine, type CloseOptions, type Engine } from './engine/create-engine.ts'
 export type { ForkOptions } from './engine/fork.ts'
 export type { ExportOptions, ImportOptions } from './engine/run-file.ts'

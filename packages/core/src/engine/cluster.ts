@@ -137,8 +137,8 @@ export class Cluster {
   }
 
   /** Others count this node as gone: nothing that it took is its own any more. */
-  cutOff(): void {
-    this.#worker?.cutOff()
+  cutOff(error: unknown): void {
+    this.#worker?.cutOff(error)
   }
 
   async close(): Promise<void> {

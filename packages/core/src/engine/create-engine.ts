@@ -111,6 +111,12 @@ export interface Engine {
    */
   release(id: string, options?: ReleaseOptions): Promise<FlowRunHandle<unknown>>
   /**
+   * Resolves when the other nodes of its transport know of it, and it has begun to serve; at once where it has none.
+   *
+   * @throws JournalError `NODE_IN_USE`, and what the transport gives where it can't connect; UsageError `ENGINE_CLOSED` (reject)
+   */
+  announced(): Promise<void>
+  /**
    * Makes a task runner ready for tasks, so that the first runs need not wait for it: threads are started, and load the
    * modules of the tasks. Resolves when they have.
    *
@@ -236,6 +242,10 @@ class EngineFace implements Engine {
       throw new UsageError('INVALID_OPTION', 'expected a task runner: engine.warm(runner, tasks)')
     }
     await this[inside].warm(runner, tasks.map(definitionOf))
+  }
+
+  announced(): Promise<void> {
+    return this[inside].announced()
   }
 
   health(): EngineHealth {

@@ -63,6 +63,8 @@ export interface EngineHealth {
   readonly leftovers: readonly string[]
   /** Journals whose newest append has not been answered, by flow run id. */
   readonly stalled: readonly string[]
+  /** What keeps task runs from beginning on other nodes, in words for people: no worker has their task, say. */
+  readonly obstacles: readonly string[]
 }
 
 const optionNames =

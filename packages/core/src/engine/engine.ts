@@ -144,7 +144,7 @@ export class Engine implements RunHost {
   #cutOff(error: unknown): void {
     this.report(error, undefined)
     for (const run of this.#live.values()) if (run.caller === undefined) this.refused(run.ledger)
-    this.#cluster?.cutOff()
+    this.#cluster?.cutOff(error)
   }
 
   append(append: Append): ReturnType<Journal['append']> {
@@ -352,6 +352,13 @@ export class Engine implements RunHost {
     return this.#lookup.list(query)
   }
 
+  /** Resolves when the other nodes know of it. */
+  async announced(): Promise<void> {
+    this.checkOpen()
+    await this.#presence.there()
+    this.checkOpen()
+  }
+
   /** Claims and goes on with every unfinished root of the journal that is not live here. */
   async recover(): Promise<Run[]> {
     this.checkOpen()
@@ -379,6 +386,7 @@ export class Engine implements RunHost {
       open: !this.closing,
       liveRuns: this.#live.size,
       ...this.bulletin.health,
+      obstacles: [...this.#pools.values()].flatMap((pool) => pool.obstacles?.() ?? []),
     }
   }
 

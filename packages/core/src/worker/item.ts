@@ -296,6 +296,16 @@ export class Item implements Startable, BodyHost {
     return true
   }
 
+  /** It is somebody else's by now, and so is its delivery. */
+  letGo(reason: unknown): void {
+    if (this.#state === 'reporting') return
+    const wasRunning = this.#state === 'running'
+    this.#isOver()
+    if (wasRunning) this.#body?.stop(reason)
+    else this.#freeSlot()
+    for (const held of [this.held, ...this.#others]) held.isOver = true
+  }
+
   #isOver(): void {
     this.#state = 'over'
     this.#host.isOver(this)

@@ -1,4 +1,4 @@
-import { TroupeError, UsageError } from '../base/errors.ts'
+import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import { uuidV4 } from '../base/ids.ts'
 import { findTask, type FoundTask } from '../definitions/registry.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -292,7 +292,7 @@ export class Worker implements ItemHost {
       known?.event(item.event)
       return
     }
-    known?.stop(new UsageError('RUN_ENDED', item.why))
+    known?.stop(new RunError('OWNERSHIP_LOST', `the body is to stop: ${item.why}`))
     this.#unwanted.add(key)
     for (const oldest of this.#unwanted) {
       if (this.#unwanted.size <= mostTries) break
@@ -326,15 +326,6 @@ export class Worker implements ItemHost {
     }
   }
 
-  /** Others count this node as gone: what it holds is theirs by now, or will be. Bodies are told; nothing is handed back. */
-  cutOff(): void {
-    const error = new UsageError('RUN_ENDED', 'the node was cut off: another attempt follows elsewhere')
-    for (const item of this.#items.values()) {
-      if (item.isUnbegun) item.drop()
-      else item.giveUp(error)
-    }
-  }
-
   #giveUpRunning(): void {
     const error = new UsageError('ENGINE_CLOSED', 'the worker was closed before the body had ended')
     for (const item of this.#items.values()) {
@@ -353,6 +344,16 @@ export class Worker implements ItemHost {
   async #flushed(): Promise<void> {
     await this.reports.idle()
     await this.courier.idle()
+  }
+
+  /**
+   * Others count this node as gone, and what it had taken as theirs: its bodies are told to stop. What has ended is reported all
+   * the same, for it may be heard before another attempt begins.
+   */
+  cutOff(error: unknown): void {
+    const message = 'this node was cut off from the others; its task runs go on elsewhere'
+    const reason = new RunError('OWNERSHIP_LOST', message, { cause: error })
+    for (const item of [...this.#items.values()]) item.letGo(reason)
   }
 
   /** Stops at once: what is not reported is for others when the transport is closed. */

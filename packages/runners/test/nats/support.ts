@@ -1,28 +1,36 @@
 import {
   createEngine,
+  flow,
   memoryTransport,
   type Engine,
   type EngineOptions,
   type MemoryTransport,
   type MemoryTransportOptions,
+  type RunHandle,
+  type StateName,
   type Station,
   type TransportHost,
 } from '@troupe/core'
-import { seededRandom } from '@troupe/core/testing'
+import { seededRandom, virtualClock, type VirtualClock } from '@troupe/core/testing'
+import { NatsTaskRunner } from '@troupe/runners'
+
+const nothing = (): void => undefined
+const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
 /** A cluster in one process, and what its nodes have of it. */
-export class TestCluster {
+export class TestCluster implements AsyncDisposable {
   readonly transport: MemoryTransport
   readonly stations = new Map<string, Station>()
   readonly hosts = new Map<string, TransportHost>()
   readonly engines = new Map<string, Engine>()
   readonly errors: unknown[] = []
   readonly #options: EngineOptions
-  #seed = 0
+  #seed: number
 
   constructor(transport: MemoryTransportOptions = {}, options: EngineOptions = {}) {
     const inner = memoryTransport(transport)
-    this.transport = Object.assign(Object.create(inner) as MemoryTransport, {
+    this.#seed = 100 * (transport.seed ?? 1)
+    this.transport = {
       name: inner.name,
       open: (host: TransportHost): Station => {
         const station = inner.open(host)
@@ -30,10 +38,10 @@ export class TestCluster {
         this.stations.set(host.node, station)
         return station
       },
-      crash: (node: string) => inner.crash(node),
-      partition: (node: string) => inner.partition(node),
-      heal: (node: string) => inner.heal(node),
-    })
+      crash: (node) => inner.crash(node),
+      partition: (node) => inner.partition(node),
+      heal: (node) => inner.heal(node),
+    }
     this.#options = options
   }
 
@@ -69,6 +77,12 @@ export class TestCluster {
     return this.transport.open({ ...host, node: 'observer' })
   }
 
+  /** A node's process is killed. */
+  crash(name: string): void {
+    this.transport.crash(name)
+    this.engines.delete(name)
+  }
+
   async close(): Promise<void> {
     await this.closeOthers(undefined)
   }
@@ -78,7 +92,65 @@ export class TestCluster {
     const others = [...this.engines.values()].filter((other) => other !== engine)
     for (const other of others.toReversed()) await other.close()
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
 }
 
-const nothing = (): void => undefined
-export const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+/** A cluster on virtual time. */
+export class VirtualCluster extends TestCluster {
+  readonly clock: VirtualClock
+
+  constructor(transport: MemoryTransportOptions = {}, clock = virtualClock()) {
+    super(transport, { clock })
+    this.clock = clock
+  }
+
+  settle<T>(promise: PromiseLike<T>): Promise<T> {
+    return this.clock.run(promise)
+  }
+
+  /** Lets time pass. */
+  pass(ms: number): Promise<void> {
+    const { clock } = this
+    return clock.run(new Promise<void>((resolve) => void clock.at(clock.now() + ms, resolve)))
+  }
+
+  /** Lets time pass until a run is in a state. */
+  reached(run: RunHandle<unknown>, name: StateName): Promise<void> {
+    return this.settle(
+      new Promise<void>((resolve, reject) => {
+        run.states.subscribe({
+          next: (state) => state.name === name && resolve(),
+          error: reject,
+          complete: () => reject(new TypeError(`${run.id} ended, and was never ${name}`)),
+        })
+      }),
+    )
+  }
+
+  /** The states that a run went through, with where it ran, as `Pending → Running w1 → Completed`. */
+  async history(engine: Engine, runId: string): Promise<string> {
+    const states: string[] = []
+    await this.settle(
+      new Promise<void>((resolve, reject) => {
+        engine.watch({ runId }).subscribe({
+          next: ({ to, host }) => states.push(to.name === 'Running' ? `${to.name} ${host ?? ''}` : to.name),
+          error: reject,
+          complete: resolve,
+        })
+      }),
+    )
+    return states.join(' → ')
+  }
+
+  override close(): Promise<void> {
+    return this.settle(super.close())
+  }
+}
+
+/** A flow on the default queue. */
+export function remoteFlow<A extends unknown[], R>(name: string, body: (...args: A) => R) {
+  return flow({ name, taskRunner: new NatsTaskRunner() }, body)
+}
