@@ -12,7 +12,7 @@ import { namesOf } from '../names.ts'
  */
 const duplicateWindowNs = 120_000 * 1e6
 
-/** How long a server may take to read its own log before it is taken to have lost it. */
+/** How long one of several servers may take to read its own log before it is taken to have lost it. */
 const catchingUpMs = 10_000
 
 /** The stream of all journals of a namespace: one subject for each flow run. */
@@ -79,8 +79,9 @@ export class JournalStream {
         this.saw(state.last_seq)
         return state.last_seq
       }
-      // A new leader may answer before it has read its own log to the end.
-      if (connected.monotonic() >= until) throw this.#break('it has lost what it had stored', state.last_seq)
+      // A new leader may answer before it has read its own log to the end. A server alone has no such moment.
+      if (connected.nc.info?.cluster === undefined || connected.monotonic() >= until)
+        throw this.#break('it has lost what it had stored', state.last_seq)
       await connected.pause(tries)
     }
   }

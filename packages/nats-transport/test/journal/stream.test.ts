@@ -1,0 +1,179 @@
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { afterEach, describe, expect, it } from 'vitest'
+import { startServer, useServer, versions } from '../servers/index.ts'
+import { cpSync, rmSync } from 'node:fs'
+import { all, append, claimed, create, nodeAt, note, wordsOf, type TestNode } from '../support.ts'
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close()
+})
+
+function node(options: Parameters<typeof nodeAt>[0]): TestNode {
+  const made = nodeAt(options)
+  closing.push(() => made.close())
+  return made
+}
+
+describe.each(versions)('the stream of journals on the %s server', (version) => {
+  const server = useServer({ version })
+  const manager = async (): Promise<JetStreamManager> => {
+    const nc = await connect({ servers: server().url })
+    closing.push(() => nc.close())
+    return jetstreamManager(nc)
+  }
+
+  it('is not updated by nodes that start with the same options', async () => {
+    const first = node({ servers: server().url })
+    await create(first.journal, 'run')
+    const jsm = await manager()
+    const nc = await connect({ servers: server().url })
+    closing.push(() => nc.close())
+    const updates: string[] = []
+    nc.subscribe('$JS.API.STREAM.UPDATE.>', { callback: (_, message) => void updates.push(message.subject) })
+    await nc.flush()
+    const second = node({ servers: server().url, namespace: first.namespace })
+    expect(await all(second.journal, 'run')).toHaveLength(2)
+    expect(updates).toEqual([])
+    const third = node({ servers: server().url, namespace: first.namespace, maxBytes: 50_000_000 })
+    expect(await all(third.journal, 'run')).toHaveLength(2)
+    await nc.flush()
+    expect(updates).toHaveLength(1)
+    expect((await jsm.streams.info(`${first.namespace}_EV`)).config.max_bytes).toBe(50_000_000)
+  })
+
+  it('is refused where it is somebody else’s', async () => {
+    const jsm = await manager()
+    await jsm.streams.add({ name: 'foreign_EV', subjects: ['something.>'] })
+    const { journal } = node({ servers: server().url, namespace: 'foreign' })
+    await expect(create(journal, 'run')).rejects.toMatchObject({
+      code: 'TRANSPORT_UNSUPPORTED',
+      message: expect.stringContaining('foreign_EV'),
+    })
+  })
+
+  it('that is deleted at run time is told, and appends are refused until nodes start again', async () => {
+    const { journal, namespace } = node({ servers: server().url })
+    await create(journal, 'run')
+    const jsm = await manager()
+    await jsm.streams.delete(`${namespace}_EV`)
+    await expect(append(journal, 'run', 2, [note('lost')])).rejects.toMatchObject({
+      code: 'JOURNAL_UNAVAILABLE',
+      details: { reason: 'stream-gone' },
+    })
+    await expect(journal.read('run', 1, 10)).rejects.toMatchObject({ code: 'JOURNAL_UNAVAILABLE' })
+    // Made again by a node that starts: what this one knows is not in it, and it must not go on as if nothing had been.
+    const another = node({ servers: server().url, namespace })
+    await create(another.journal, 'new')
+    await expect(append(journal, 'run', 2, [note('lost')])).rejects.toMatchObject({
+      code: 'JOURNAL_DAMAGED',
+      details: { reason: 'backwards' },
+    })
+    expect(await another.journal.summary('run')).toBeUndefined()
+    const again = node({ servers: server().url, namespace })
+    expect(await append(again.journal, 'new', 2, [note('x')])).toBeUndefined()
+  }, 60_000)
+
+  it('that is full takes nothing, says so, and takes it when there is room', async () => {
+    const { journal } = node({ servers: server().url, maxBytes: 1_048_576 })
+    await create(journal, 'run')
+    await create(journal, 'other')
+    let position = 2
+    let refused: unknown
+    const filler = 'x'.repeat(50_000)
+    let entries = [note(`${position} ${filler}`)]
+    for (; refused === undefined; position++) {
+      entries = [note(`${position} ${filler}`)]
+      refused = await append(journal, 'run', position, entries).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+    }
+    position--
+    expect(refused).toMatchObject({ code: 'JOURNAL_UNAVAILABLE', details: { reason: 'full' } })
+    await expect(append(journal, 'run', position, entries)).rejects.toMatchObject({
+      code: 'JOURNAL_UNAVAILABLE',
+    })
+    const jsm = await manager()
+    await jsm.streams.update(journal.stream.name, { max_bytes: 10_485_760 })
+    expect(await append(journal, 'run', position, entries)).toBeUndefined()
+    expect(await append(journal, 'run', position + 1, [note('on')])).toBeUndefined()
+    const words = wordsOf(await all(journal, 'run'))
+    expect(words.map((word) => word.split(' ')[0])).toEqual([
+      ...Array.from({ length: position - 1 }, (_, index) => `${index + 2}`),
+      'on',
+    ])
+  })
+})
+
+describe.each(versions)('a %s server that comes back with older data', (version) => {
+  it('is told, and nothing is written on from what it lost', async () => {
+    const server = await startServer({ version })
+    closing.push(() => server.stop())
+    const { journal, reports } = node({ servers: server.url })
+    const backup = `${server.folder}-backup`
+    closing.push(async () => rmSync(backup, { recursive: true, force: true }))
+    await create(journal, 'run')
+    await create(journal, 'untouched')
+    await server.kill('SIGTERM')
+    cpSync(server.storeDir, backup, { recursive: true })
+    await server.restart()
+    for (let n = 0; n < 5; n++) await append(journal, 'run', 2 + n, [note(`${n}`)])
+    await server.kill('SIGTERM')
+    rmSync(server.storeDir, { recursive: true })
+    cpSync(backup, server.storeDir, { recursive: true })
+    await server.restart()
+    const damage = { code: 'JOURNAL_DAMAGED', details: { reason: 'backwards' } }
+    await expect(append(journal, 'run', 7, [note('5')])).rejects.toMatchObject(damage)
+    await expect(append(journal, 'untouched', 2, [note('x')])).rejects.toMatchObject(damage)
+    expect(reports.at(-1)).toMatchObject(damage)
+  }, 60_000)
+})
+
+describe.each(versions)('two owners of a flow run on the %s server', (version) => {
+  const server = useServer({ version })
+
+  it('are one after the other: the one before is refused, and does not go on behind its successor’s entries', async () => {
+    const one = node({ servers: server().url })
+    const other = node({ servers: server().url, namespace: one.namespace })
+    await create(one.journal, 'run')
+    // The owner before follows the run, so that it hears of all its successor writes.
+    const told: number[] = []
+    one.journal.subscribe((_, first) => told.push(first), 'run')
+    await one.journal.summary('run')
+    const claim = { flowRunId: 'run', expected: 2, epoch: 2, entries: [claimed(2, 'node-b')] }
+    expect(await other.journal.append(claim)).toBeUndefined()
+    for (let n = 0; n < 3; n++)
+      expect(
+        await other.journal.append({ flowRunId: 'run', expected: 3 + n, epoch: 2, entries: [note(`${n}`)] }),
+      ).toBeUndefined()
+    expect(await append(one.journal, 'run', 2, [note('zombie')])).toEqual({ refused: true, position: 6 })
+    // Also where it knows the position by now.
+    expect(await append(one.journal, 'run', 6, [note('zombie')])).toEqual({ refused: true, position: 6 })
+    expect(wordsOf(await all(other.journal, 'run'))).toEqual(['0', '1', '2'])
+    expect(told).toEqual([3, 4, 5, 6])
+  })
+
+  it('may be the same one again, of a later epoch', async () => {
+    const one = node({ servers: server().url })
+    const other = node({ servers: server().url, namespace: one.namespace })
+    await create(one.journal, 'run')
+    await other.journal.append({ flowRunId: 'run', expected: 2, epoch: 2, entries: [claimed(2, 'b')] })
+    const back = { flowRunId: 'run', expected: 3, epoch: 3, entries: [claimed(3, 'a')] }
+    expect(await one.journal.append(back)).toBeUndefined()
+    expect(await append(other.journal, 'run', 4, [note('x')])).toEqual({ refused: true, position: 4 })
+    expect((await other.journal.summary('run'))?.epoch).toBe(3)
+  })
+
+  it('race for a run: one claims it', async () => {
+    const nodes = Array.from({ length: 4 }, () => node({ servers: server().url, namespace: 'race' }))
+    await create(nodes[0]?.journal ?? expect.unreachable(), 'run')
+    const answers = await Promise.all(
+      nodes.map(({ journal }, index) =>
+        journal.append({ flowRunId: 'run', expected: 2, epoch: 2, entries: [claimed(2, `${index}`)] }),
+      ),
+    )
+    expect(answers.filter((answer) => answer === undefined)).toHaveLength(1)
+  })
+})
