@@ -1,5 +1,5 @@
 import { nanos } from '@nats-io/transport-node'
-import type { Delivery, Offer, Queue, QueueName, Taking } from '@troupe/core'
+import { TroupeError, type Delivery, type Offer, type Queue, type QueueName, type Taking } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { codeOf, codes, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
@@ -67,11 +67,18 @@ export class NatsQueue implements Queue {
     const payload = body.slice()
     const connected = await this.#link.control()
     await this.#stream(connected, queue.of)
-    const stored = await store(connected, {
+    const message = {
       stream: names.stream,
       subject: subjectOf(names, priority, id),
       payload,
       id: names.messageId + tokenOf(id),
+    }
+    const stored = await store(connected, message).catch(async (error: unknown) => {
+      if (!isStreamGone(error)) throw error
+      // Somebody deleted it. It held nothing that can't be offered again.
+      this.#streams.delete(queue.of)
+      await this.#stream(connected, queue.of)
+      return store(connected, message)
     })
     return stored.kind === 'stored' && !stored.duplicate
   }
@@ -230,6 +237,10 @@ export class NatsQueue implements Queue {
     if (message === undefined) return undefined
     return textOf(message.header.get('Nats-Msg-Id').slice(names.messageId.length))
   }
+}
+
+function isStreamGone(error: unknown): boolean {
+  return TroupeError.is(error) && error.details['reason'] === 'stream-gone'
 }
 
 /** The newest message that a lane's consumer has delivered; 0 where nobody has taken from it. */

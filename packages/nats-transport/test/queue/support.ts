@@ -32,14 +32,26 @@ export const shortTimes: Partial<Times> = { ackWaitMs: 1_500, pullMs: 300, idleP
 
 export interface NodeOptions extends NatsTransportOptions {
   readonly times?: Partial<Times>
+  readonly cutOff?: (error: unknown) => void
+  readonly reported?: (error: unknown) => void
 }
 
-export function queueNodeAt({ times, ...options }: NodeOptions): QueueNode {
+export function queueNodeAt({ times, cutOff, reported, ...options }: NodeOptions): QueueNode {
   const namespace = options.namespace ?? freshNamespace()
   const reports: unknown[] = []
   const cutOffs: unknown[] = []
   const settings = settingsOf({ ...options, namespace })
-  const host: TransportHost = { ...hostOf(reports), cutOff: (error) => void cutOffs.push(error) }
+  const host: TransportHost = {
+    ...hostOf(reports),
+    report(error) {
+      reports.push(error)
+      reported?.(error)
+    },
+    cutOff(error) {
+      cutOffs.push(error)
+      cutOff?.(error)
+    },
+  }
   const link = new Link(settings, host)
   const all: Times = { ...usualTimes, ...times }
   const presence = new Presence({ settings, host, times: all })
