@@ -96,7 +96,12 @@ export interface Outside {
 }
 
 export async function outside(servers: string): Promise<Outside> {
-  const nc = await connect({ servers, noAsyncTraces: true })
+  const nc = await connect({
+    servers,
+    noAsyncTraces: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+  })
   return { nc, jsm: await jetstreamManager(nc), close: () => nc.close() }
 }
 
