@@ -5,6 +5,8 @@ import type { Mail } from './reader.ts'
 
 /** Deletions at once. */
 const atOnce = 32
+/** From one batch to the next, in milliseconds, so that most of what is confirmed goes by few purges. */
+const pauseMs = 100
 /** Subjects whose beginning is known to be deleted. */
 const mostSubjects = 10_000
 /** JetStream's refusals to delete what is not there. */
@@ -17,7 +19,7 @@ interface Batch {
 }
 
 /**
- * Deletes messages that were confirmed: what is confirmed while one batch is deleted goes with the next. Where they are the oldest of
+ * Deletes messages that were confirmed: the first at once, and what is confirmed within the next 100 ms together. Where they are the oldest of
  * their subject, with none in between that may not have been heard of, one purge takes them all.
  */
 export class Deleter {
@@ -27,6 +29,9 @@ export class Deleter {
   readonly #deleted = new Map<string, number>()
   #next: Batch | undefined
   #running: Promise<void> | undefined
+  /** Ends the pause between two batches. */
+  #goOn: (() => void) | undefined
+  #isHurried = false
 
   constructor(connected: Connected, names: MailNames) {
     this.#connected = connected
@@ -41,7 +46,10 @@ export class Deleter {
     return this.#next.done
   }
 
+  /** Resolves when all that was confirmed is deleted, or could not be. */
   async settled(): Promise<void> {
+    this.#isHurried = true
+    this.#goOn?.()
     while (this.#running !== undefined) await this.#running
   }
 
@@ -60,9 +68,22 @@ export class Deleter {
           batch.begin()
           // Whoever confirmed is told.
           await batch.done.catch(() => undefined)
+          await this.#pause()
         }
       })
       .finally(() => (this.#running = undefined))
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#isHurried) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, pauseMs).unref()
+      this.#goOn = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#goOn = undefined
   }
 
   #take(): Batch | undefined {
