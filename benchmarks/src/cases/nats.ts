@@ -5,4 +5,5 @@ import { startNats } from '../nats/server.ts'
 export const measures: Readonly<Record<string, Measure>> = {
   official: loop('official', startNats),
   light: loop('light', startNats),
+  troupe: loop('troupe', startNats),
 }

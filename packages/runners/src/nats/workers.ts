@@ -1,13 +1,14 @@
 import type { NodeInfo, RemoteHost } from '@troupe/core'
 
-/** How often the workers are looked at, in milliseconds, while there are assignments. */
+/** How often the workers are looked at, in milliseconds, while there are assignments, and as long as none is known. */
 const staleMs = 5_000
+const unknownMs = 250
 
 /** The workers of one queue, as far as this node has looked. */
 export class Workers {
   readonly #remote: RemoteHost
   readonly #queue: string
-  #infos: readonly NodeInfo[] = []
+  #serving: readonly NodeInfo[] = []
   #lookedAt = Number.NEGATIVE_INFINITY
   #looking: Promise<void> | undefined
 
@@ -18,7 +19,8 @@ export class Workers {
 
   /** Looks again, if that is long ago, and does not wait for it. */
   lookSoon(): void {
-    if (this.#remote.clock.monotonic() - this.#lookedAt < staleMs) return
+    const afterMs = this.#serving.length === 0 ? unknownMs : staleMs
+    if (this.#remote.clock.monotonic() - this.#lookedAt < afterMs) return
     // The next time it is there again.
     this.look().catch(() => undefined)
   }
@@ -30,7 +32,8 @@ export class Workers {
 
   async #look(): Promise<void> {
     this.#lookedAt = this.#remote.clock.monotonic()
-    this.#infos = await this.#remote.nodes.list()
+    const infos = await this.#remote.nodes.list()
+    this.#serving = infos.filter(({ queues }) => queues[this.#queue] !== undefined)
   }
 
   get hasLooked(): boolean {
@@ -41,13 +44,9 @@ export class Workers {
     return this.#serving.map(({ node }) => node)
   }
 
-  get #serving(): readonly NodeInfo[] {
-    return this.#infos.filter(({ queues }) => queues[this.#queue] !== undefined)
-  }
-
   /** How many task runs a node executes at once. */
   concurrencyOf(node: string): number {
-    return this.#infos.find((info) => info.node === node)?.queues[this.#queue] ?? 0
+    return this.#serving.find((info) => info.node === node)?.queues[this.#queue] ?? 0
   }
 
   /** The least of what workers execute at once, 1 where that is not known: a message is not to hold more. */
