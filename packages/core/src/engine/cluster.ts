@@ -61,6 +61,7 @@ export class Cluster {
         nodes,
         ask: (other, topic, question, withinMs) => this.remote.ask(other, topic, question, withinMs),
         answer: (topic, listener) => this.remote.answer(topic, listener),
+        hasEnded: async (flowRunId) => (await host.journal.summary(flowRunId))?.ended ?? false,
         report: (error) => host.report(error, undefined),
       },
       this.#served.queues,

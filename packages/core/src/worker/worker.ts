@@ -39,6 +39,8 @@ export interface WorkerHost {
   ask(node: string, topic: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined>
   /** See `RemoteHost.answer`. */
   answer(topic: string, listener: (question: Uint8Array) => Promise<Uint8Array>): () => void
+  /** Whether a flow run has ended, as its journal tells. */
+  hasEnded(flowRunId: string): Promise<boolean>
   /** Something went wrong that no run is told of. */
   report(error: unknown): void
 }
@@ -252,16 +254,28 @@ export class Worker implements ItemHost {
     if (this.#items.size === 0) this.#idle?.()
   }
 
-  /** Nobody answers for its flow run: others may know its owner, or one comes soon. */
+  /** Nobody answers for its flow run: it is over, or others may know its owner, or one comes soon. */
   noOwner(item: Item): void {
+    this.#host.hasEnded(item.flowRunId).then(
+      (hasEnded) => this.#ownerless(item, hasEnded),
+      (error: unknown) => {
+        this.#host.report(error)
+        this.#ownerless(item, false)
+      },
+    )
+  }
+
+  #ownerless(item: Item, hasEnded: boolean): void {
     const { held } = item
+    // It was given back meanwhile.
+    if (!item.isWaiting) return
     if (held.begun > 0) {
       this.clock.at(this.clock.now() + ownerlessMs, () => item.again())
       return
     }
     const whole = [...this.#items.values()].filter((other) => other.held === held)
     for (const other of whole) other.drop()
-    if (this.#triedAgain(held.delivery.id) < mostOwnerless) {
+    if (!hasEnded && this.#triedAgain(held.delivery.id) < mostOwnerless) {
       held.handBack(ownerlessMs)
       return
     }

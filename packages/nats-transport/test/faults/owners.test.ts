@@ -73,7 +73,7 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
       }
       next = await world.node(`dies-${n}`, { ...owner, via: proxy.url })
       await last.kill()
-      await until('the one that takes over is killed', () => killed)
+      await until('the one that takes over is killed', () => killed !== undefined)
       last = await world.node(`owner-${n + 1}`, owner)
       world.ledger.open(`part.${n}`)
     }

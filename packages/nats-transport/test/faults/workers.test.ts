@@ -136,7 +136,7 @@ describe.concurrent('workers', { timeout: 120_000 }, () => {
       boss,
       { flow: 'even', id, steps: [[{ key: 'before' }], [poison, { key: 'beside', ms: 50 }]] },
       {
-        state: 'Crashed',
+        state: 'Failed',
         keys: ['before', 'beside'],
       },
     )
