@@ -2,7 +2,14 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { Proxy, type Passing } from '../faults/harness/proxy.ts'
 import { until } from '../faults/harness/until.ts'
 import { useServer, versions } from '../servers/index.ts'
-import { outside, queueNodeAt, unacknowledged, type NodeOptions, type Outside, type QueueNode } from './support.ts'
+import {
+  outside,
+  queueNodeAt,
+  unacknowledged,
+  type NodeOptions,
+  type Outside,
+  type QueueNode,
+} from './support.ts'
 import { main, numbered, offer, Taker } from './taker.ts'
 
 const times = { ackWaitMs: 1_500, pullMs: 300, idlePullMs: 600, stalledMs: 1_000 }
@@ -82,7 +89,8 @@ describe.each(versions)('on the %s server', (version) => {
     const taker = new Taker(one, done).want(1)
     let lost = 0
     proxy.intercept = ({ frame }: Passing) => {
-      if (frame.subject.startsWith('$JS.ACK.') && frame.payload.toString() === '+ACK' && lost++ === 0) return 'drop'
+      if (frame.subject.startsWith('$JS.ACK.') && frame.payload.toString() === '+ACK' && lost++ === 0)
+        return 'drop'
       return 'pass'
     }
     await offer(one, ['a'])
@@ -137,7 +145,8 @@ describe.each(versions)('on the %s server', (version) => {
     const taker = new Taker(one, done).want(100)
     await offer(one, ['a'])
     await taker.atLeast(1)
-    for await (const { name } of from.jsm.consumers.list(stream)) await from.jsm.consumers.delete(stream, name)
+    for await (const { name } of from.jsm.consumers.list(stream))
+      await from.jsm.consumers.delete(stream, name)
     await offer(one, ['b'])
     await offer(one, ['c'], { priority: 'high' })
     await taker.atLeast(3)
