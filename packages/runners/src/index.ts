@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export { ConcurrentTaskRunner, type ConcurrentTaskRunnerOptions } from '@troupe/core'
-export { type NatsTaskRunnerOptions } from './nats/options.ts'
+export { type NatsTaskRunnerOptions, type QueueOf } from './nats/options.ts'
 export { NatsTaskRunner } from './nats/nats-task-runner.ts'
 export { SequentialTaskRunner } from './sequential-task-runner.ts'
 export { type WorkerThreadsTaskRunnerOptions } from './worker-threads/options.ts'

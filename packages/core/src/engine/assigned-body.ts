@@ -73,6 +73,10 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
     return this.run.definition.settings.priority
   }
 
+  get tags(): readonly string[] {
+    return this.run.tags
+  }
+
   get timeoutMs(): number | undefined {
     return this.run.definition.settings.timeoutMs
   }

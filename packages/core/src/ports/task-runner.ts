@@ -31,6 +31,8 @@ export interface Assignment {
     readonly origin: { readonly name: string; readonly version: string; readonly modules: readonly string[] }
   }
   readonly arguments: readonly unknown[]
+  /** Its own, and those of the runs that it is part of. */
+  readonly tags: readonly string[]
   /** Lease of the task body that submitted it, where a task's body did. */
   readonly parentLease: number | undefined
   /** Wall time at which the attempt is to be over, where it has a limit. */

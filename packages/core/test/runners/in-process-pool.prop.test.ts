@@ -54,6 +54,7 @@ class Job implements Assignment {
   readonly arguments = []
   readonly deadline = undefined
   readonly timeoutMs = undefined
+  readonly tags = []
   readonly runsOn = undefined
   readonly offer = undefined
   readonly whenSafe = (go: () => void): void => go()

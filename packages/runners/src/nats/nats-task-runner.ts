@@ -1,5 +1,6 @@
 import { UsageError, type PoolHost, type TaskPool, type TaskRunner } from '@troupe/core'
 import { NatsPool } from './nats-pool.ts'
+import { RoutedPool } from './routed-pool.ts'
 import { settingsOf, type NatsTaskRunnerOptions, type Settings } from './options.ts'
 
 /**
@@ -26,19 +27,23 @@ export class NatsTaskRunner implements TaskRunner {
     this.#settings = settingsOf(options)
   }
 
-  /** The queue that the task runs go to. */
-  get queue(): string {
-    return this.#settings.queue
+  /** The queue that the task runs go to; undefined where a function chooses it. */
+  get queue(): string | undefined {
+    const { queue, queueOf } = this.#settings
+    return queueOf === undefined ? queue : undefined
   }
 
   /** @throws UsageError `NO_TRANSPORT` where the engine is alone */
   createPool(host: PoolHost): TaskPool {
+    const { queueOf } = this.#settings
+    if (host.remote !== undefined && queueOf !== undefined)
+      return new RoutedPool(host, host.remote, { ...this.#settings, queueOf })
     if (host.remote !== undefined) return new NatsPool(host, host.remote, this.#settings)
     throw new UsageError(
       'NO_TRANSPORT',
       'NatsTaskRunner needs an engine that has a transport to other nodes: ' +
         "createEngine({ transport: natsTransport({ servers: '127.0.0.1:4222' }) })",
-      { details: { queue: this.#settings.queue } },
+      { details: { queue: this.queue } },
     )
   }
 }

@@ -2,8 +2,11 @@ import { UsageError } from '@troupe/core'
 
 /** @public */
 export interface NatsTaskRunnerOptions {
-  /** The queue that the task runs go to; workers take from it by its name, of 1 to 200 characters. Default `default`. */
-  readonly queue?: string
+  /**
+   * The queue that the task runs go to, or a function that chooses it for each of them; workers take from it by its name, of 1 to
+   * 200 characters. A task run whose queue can't be had FAILS. Default `default`.
+   */
+  readonly queue?: string | QueueOf
   /**
    * How many task runs go with one message at most, where many wait: 1 to 64. Default 16. With 1, workers share even very short
    * ones evenly.
@@ -11,9 +14,19 @@ export interface NatsTaskRunnerOptions {
   readonly batch?: number
 }
 
+/** Chooses the queue of a task run. @public */
+export type QueueOf = (task: {
+  readonly name: string
+  readonly version: string
+  /** Its own, and those of the runs that it is part of. */
+  readonly tags: readonly string[]
+}) => string
+
 /** Options with defaults filled in. */
 export interface Settings {
   readonly queue: string
+  /** Chooses it in place of `queue`. */
+  readonly queueOf?: QueueOf
   readonly batch: number
 }
 
@@ -26,11 +39,15 @@ export function settingsOf(options: NatsTaskRunnerOptions): Settings {
       throw invalid(name, `one of the options of NatsTaskRunner (${names.join(', ')})`, name)
   }
   const { queue = 'default', batch = 16 } = options
-  if (typeof queue !== 'string' || queue === '' || queue.length > 200)
-    throw invalid('queue', 'the name of a queue, of 1 to 200 characters', queue)
+  if (typeof queue !== 'function' && !isQueueName(queue))
+    throw invalid('queue', 'the name of a queue, of 1 to 200 characters, or a function that gives one', queue)
   if (!Number.isInteger(batch) || batch < 1 || batch > 64)
     throw invalid('batch', 'an integer of at least 1 and at most 64', batch)
-  return { queue, batch }
+  return typeof queue === 'function' ? { queue: '', queueOf: queue, batch } : { queue, batch }
+}
+
+export function isQueueName(queue: unknown): queue is string {
+  return typeof queue === 'string' && queue !== '' && queue.length <= 200
 }
 
 function invalid(option: string, expected: string, got: unknown): UsageError {
