@@ -28,7 +28,7 @@ describe('a NatsTaskRunner whose queue is chosen by a function', () => {
     expect(Object.fromEntries(hosts)).toEqual({ 'routed-plain': 'small', 'routed-tagged': 'large' })
   })
 
-  it.each([
+  const bad: readonly (readonly [string, () => string, RegExp])[] = [
     [
       'throws',
       () => {
@@ -37,11 +37,12 @@ describe('a NatsTaskRunner whose queue is chosen by a function', () => {
       /can't be had/,
     ],
     ['gives no name', () => '', /to give the name of a queue/],
-  ] as const)('fails a task run for which it %s, and no other', async (_, bad, message) => {
+  ]
+  it.each(bad)('fails a task run for which it %s, and no other', async (_, give, message) => {
     await using cluster = new VirtualCluster()
     cluster.worker('small', { cpu: 1 })
     const owner = cluster.node('owner')
-    const run = owner.run(routed(({ name }) => (name === 'routed-tagged' ? bad() : 'cpu')))
+    const run = owner.run(routed(({ name }) => (name === 'routed-tagged' ? give() : 'cpu')))
     await expect(cluster.settle(run)).rejects.toThrow(message)
   })
 })
