@@ -213,7 +213,9 @@ class Planning {
     } else if (!isQueued || this.#granted.length > 0)
       document.queue = [...document.queue.filter((other) => other !== owner), owner]
     if (isQueued !== this.#waiting.length > 0) this.#isChanged = true
-    const waits = Math.max(this.#waiting.length, waiting - this.#granted.length)
+    // Of those that have not asked here yet, nothing is to stay behind: it is written only with what is written anyway.
+    const isThere = this.#waiting.length + this.#own.holds.length > 0
+    const waits = isThere ? Math.max(this.#waiting.length, waiting - this.#granted.length) : 0
     if (this.#own.waits > 0 !== waits > 0) this.#isChanged = true
     this.#own.waits = waits
   }

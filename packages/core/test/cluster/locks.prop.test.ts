@@ -1,10 +1,13 @@
 import { seededRandom } from '@troupe/core/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Lock, Locks } from '../../src/cluster/locks.ts'
 import { Peers } from '../../src/cluster/peers.ts'
 import { SharedFlights } from '../../src/cluster/shared-flights.ts'
 import { LivingNodes, type LivingNode } from './living-nodes.ts'
 import { StoreOfTest, type StoreFaults } from './store-of-test.ts'
+
+// Hundreds of games in each.
+vi.setConfig({ testTimeout: 180_000 })
 
 const faulty: StoreFaults = { stored: 0.05, denied: 0.05, failed: 0.03, late: 0.02, unheard: 0.02 }
 

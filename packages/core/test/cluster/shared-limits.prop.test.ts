@@ -1,8 +1,11 @@
 import type { Limit } from '@troupe/core'
 import { seededRandom } from '@troupe/core/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { LimitsWorld } from './limits-world.ts'
 import type { StoreFaults } from './store-of-test.ts'
+
+// Hundreds of games in each: seconds, and on a machine that does much else, minutes.
+vi.setConfig({ testTimeout: 180_000 })
 
 const faultless: StoreFaults = { stored: 0, denied: 0, failed: 0, late: 0, unheard: 0 }
 const faulty: StoreFaults = { stored: 0.05, denied: 0.05, failed: 0.03, late: 0.02, unheard: 0.02 }
@@ -106,6 +109,24 @@ describe('limits of a cluster', () => {
     const { wrong, crashes } = await wrongOf(seeds(20_000, 300), { ...faulty, unheard: 0 }, 2, 4)
     expect(wrong).toEqual([])
     expect(crashes).toBeGreaterThan(300)
+  })
+
+  it.each([
+    ['one slot', { concurrency: 1 }],
+    ['ten slots', { concurrency: 10 }],
+    ['a rate', { rate: { count: 10, per: 100 } }],
+  ])('bear 8 nodes with 100 runs each at once, with %s', async (_, allowed) => {
+    const world = new LimitsWorld(5, [{ tag: 'a', ...allowed }], faultless)
+    const nodes = Array.from({ length: 8 }, (__, index) => world.start(`node-${index}`))
+    await world.lives.pass(50)
+    const { calls, writes } = world.store
+    for (const node of nodes) for (let number = 0; number < 100; number++) world.submit(node, ['a'])
+    expect(await world.play(10 * 60_000)).toEqual([])
+    expect([...world.broken, ...world.tooMany()]).toEqual([])
+    // What there has to be are two writes for each run, and three for each start, of which there are 1.5 times as many.
+    expect((world.store.writes - writes) / 800).toBeLessThan(4)
+    expect((world.store.calls - calls) / 800).toBeLessThan(22)
+    await world.close()
   })
 
   it('are given alike in two runs of a seed', async () => {
