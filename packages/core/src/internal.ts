@@ -1,5 +1,7 @@
 /** For sibling packages of Troupe only; changes without notice. */
 export { answerForGone, protocolVersion } from './remote/gone.ts'
+export { Lock, Locks, type LockHolder, type LocksHost, type TakeOptions } from './cluster/locks.ts'
+export { Peers } from './cluster/peers.ts'
 export { Fifo } from './base/fifo.ts'
 export { toMilliseconds } from './base/duration.ts'
 export { ReadyQueue } from './runners/ready-queue.ts'

@@ -64,8 +64,9 @@ export class Locks {
     this.#pauses = new Pauses(host.clock, host.random)
   }
 
-  /** Gives back what nodes had that are gone, now and whenever one is lost. */
-  start(): void {
+  /** Whoever uses locks gives back what nodes had that are gone, soon and whenever one is lost. */
+  #begin(): void {
+    if (this.#ends.length > 0) return
     this.#ends.push(
       this.#host.peers.lost(() => {
         for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.wake()
@@ -83,6 +84,7 @@ export class Locks {
     const token = `${++this.#counter} of ${peers.owner}`
     const written: Written = { format: 1, owner: peers.owner, node: peers.node, token, detail }
     await peers.ready
+    this.#begin()
     const taken = await this.#insist(async () => {
       const found = await register.get(key)
       const holder = found === undefined ? undefined : read(found)

@@ -34,8 +34,8 @@ export interface LimitsHere {
 
 /** The limits of a cluster, as one engine sees them. */
 export class SharedLimits {
-  /** Resolves when the limits of the cluster are known; undefined from then on. */
-  opening: Promise<void> | undefined
+  #hasBegun = false
+  #opening: Promise<void> | undefined
   readonly #host: SharedLimitsHost
   readonly #pauses: Pauses
   readonly #limits = new Map<string, SharedLimit>()
@@ -58,14 +58,23 @@ export class SharedLimits {
     }
   }
 
-  /**
-   * Begins to follow the limits of the cluster.
-   *
-   * @param given - Limits that the engine was made with, by key: they are set for all nodes.
-   */
+  /** @param given - Limits that the engine was made with, by key: they are set for all nodes. */
   open(here: LimitsHere, given: ReadonlyMap<string, Limit>): void {
     this.#here = here
     for (const [key, limit] of given) this.#given.set(key, limit)
+    if (given.size > 0) this.begin()
+  }
+
+  /** Resolves when the limits of the cluster are known; undefined from then on. Asking for it makes them known. */
+  get opening(): Promise<void> | undefined {
+    this.begin()
+    return this.#opening
+  }
+
+  /** Begins to follow the limits of the cluster. A node that runs nothing need not, and may not be allowed to. */
+  begin(): void {
+    if (this.#hasBegun) return
+    this.#hasBegun = true
     const { register, peers } = this.#host
     this.#ends.push(
       register.subscribe(prefix, (name) => this.#at(name).noticed()),
@@ -73,7 +82,7 @@ export class SharedLimits {
         for (const limit of this.#limits.values()) limit.lookForGone()
       }),
     )
-    this.opening = this.#load()
+    this.#opening = this.#load()
   }
 
   /** The limit of a key, such as `tag db`. */
@@ -92,6 +101,7 @@ export class SharedLimits {
 
   /** Sets a limit for all nodes, or takes it away. */
   define(key: string, limit: Limit | undefined): void {
+    this.begin()
     this.#given.delete(key)
     this.of(key).define(limit)
   }
@@ -124,7 +134,7 @@ export class SharedLimits {
         if (this.#pauses.isStopped) return
       }
     }
-    this.opening = undefined
+    this.#opening = undefined
     for (const [key, limit] of this.#given) this.#setGiven(key, limit)
     this.#given.clear()
   }

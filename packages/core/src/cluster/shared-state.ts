@@ -43,8 +43,6 @@ export class SharedState {
   /** The others know this engine: from now on it may write. */
   start(): void {
     this.#peers.arrived()
-    this.locks.start()
-    this.#flightLocks.start()
   }
 
   /** Its runs have given back what they had: that is written, if the transport answers. */

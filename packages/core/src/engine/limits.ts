@@ -16,7 +16,7 @@ export interface Limits {
   set(limit: Limit): void
   /** Takes a limit away: what waits for it alone goes on. @returns Whether there was one. @throws UsageError `INVALID_OPTION` */
   remove(target: LimitTarget): boolean
-  /** With a transport: of all nodes, as far as this one knows. */
+  /** With a transport: of all nodes, as far as this one knows; one that has run nothing begins to look when it is asked. */
   list(): readonly LimitState[]
 }
 
@@ -113,6 +113,7 @@ export class Limiter implements Limits {
   }
 
   list(): readonly LimitState[] {
+    this.#shared?.begin()
     const states: LimitState[] = []
     for (const { limit, held, waiting, staged, shared } of this.#limits.values()) {
       if (limit === undefined) continue

@@ -76,6 +76,8 @@ describe('a limit of a cluster', () => {
     const [first, second] = [cluster.start('first'), cluster.start('second')]
     await pass(cluster, 10)
     first.limits.set({ tag: 'db', concurrency: 1 })
+    // A node that has run nothing looks when it is asked.
+    expect(second.limits.list()).toEqual([])
     await pass(cluster, 10)
     expect(second.limits.list()).toEqual([{ tag: 'db', concurrency: 1, held: 0, waiting: 0 }])
     const run = second.run(works, 'x', 4, 1_000)

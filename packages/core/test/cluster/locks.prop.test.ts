@@ -37,7 +37,6 @@ class LocksWorld {
     peers.arrived()
     const register = this.store.line(clock)
     const locks = new Locks('locks.', { register, peers, clock, random, report: () => undefined })
-    locks.start()
     const member = { life, locks }
     this.#members.push(member)
     return member
