@@ -67,3 +67,13 @@ export const parent = task('remote/parent', async (name: string): Promise<string
   traceOf(name).push(`${attempt} ends`)
   return [drawn, child.id]
 })
+
+/** Submits so many others, and gives their values. */
+export const parentOf = task(
+  'remote/parent-of',
+  async (name: string, first: number, count: number): Promise<number[]> => {
+    const values: number[] = []
+    for (let n = 0; n < count; n++) values.push(await slow(name, first + n, 300))
+    return values
+  },
+)
