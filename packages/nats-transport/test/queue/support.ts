@@ -95,7 +95,7 @@ export interface Outside {
   close(): Promise<void>
 }
 
-export async function outside(servers: string): Promise<Outside> {
+export async function outside(servers: string | string[]): Promise<Outside> {
   const nc = await connect({
     servers,
     noAsyncTraces: true,
