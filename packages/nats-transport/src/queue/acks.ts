@@ -2,7 +2,11 @@ import type { Connected } from '../connection/connected.ts'
 
 /** How long an acknowledgement is kept, at least: a killed server forgets those of its last 100 ms. */
 const keepMs = 1_000
-/** When those from before a reconnect are repeated once more: nobody takes them while a consumer's leader is elected. */
+/** In a cluster, where nobody takes any while a consumer has no leader, and nobody says so: until the next pull is missed. */
+const keepInClusterMs = 8_000
+/** At most so many are kept. */
+const mostKept = 20_000
+/** When those from before a reconnect are repeated once more: a leader may be elected first. */
 const electedMs = 10_000
 
 interface Sent {
@@ -11,26 +15,46 @@ interface Sent {
 }
 
 /**
- * Acknowledges without waiting for an answer. What is published while the connection is gone is dropped without a word, and
- * what was published last may have been; so the newest are kept, and repeated when the connection is back.
+ * Acknowledges without waiting for an answer. What is published while the connection is gone, or while a consumer has no leader, is
+ * dropped without a word. So the newest are kept, and repeated when the connection or the consumer is back.
  */
 export class Acks {
   readonly #connected: Connected
+  readonly #end: () => void
   #recent: Sent[] = []
   #older: Sent[] = []
+  /** Those that are repeated once more. */
+  #again: Sent[] = []
   #timer: NodeJS.Timeout | undefined
-  #repeat: NodeJS.Timeout | undefined
-  readonly #end: () => void
+  #repeating: NodeJS.Timeout | undefined
 
   constructor(connected: Connected) {
     this.#connected = connected
-    this.#end = connected.onReconnect(() => this.#reconnected())
+    this.#end = connected.onReconnect(() => this.repeat())
   }
 
   send(subject: string, payload: Uint8Array): void {
     this.#publish({ subject, payload })
     this.#recent.push({ subject, payload })
-    this.#timer ??= setInterval(() => this.#forget(), keepMs).unref()
+    if (this.#recent.length >= mostKept / 2) this.#forget()
+    const { info } = this.#connected.nc
+    this.#timer ??= setInterval(
+      () => this.#forget(),
+      info?.cluster === undefined ? keepMs : keepInClusterMs,
+    ).unref()
+  }
+
+  /** Says everything once more that was said of late: it may not have been heard. */
+  repeat(): void {
+    const kept = [...this.#older, ...this.#recent]
+    if (kept.length === 0) return
+    for (const sent of kept) this.#publish(sent)
+    this.#again = kept
+    this.#repeating ??= setTimeout(() => {
+      this.#repeating = undefined
+      for (const sent of this.#again) this.#publish(sent)
+      this.#again = []
+    }, electedMs).unref()
   }
 
   /** Resolves when the server has got all. */
@@ -41,7 +65,7 @@ export class Acks {
   close(): void {
     this.#end()
     clearInterval(this.#timer)
-    clearTimeout(this.#repeat)
+    clearTimeout(this.#repeating)
   }
 
   #publish({ subject, payload }: Sent): void {
@@ -56,15 +80,5 @@ export class Acks {
     if (this.#older.length > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
-  }
-
-  #reconnected(): void {
-    const kept = [...this.#older, ...this.#recent]
-    if (kept.length === 0) return
-    for (const sent of kept) this.#publish(sent)
-    clearTimeout(this.#repeat)
-    this.#repeat = setTimeout(() => {
-      for (const sent of kept) this.#publish(sent)
-    }, electedMs).unref()
   }
 }

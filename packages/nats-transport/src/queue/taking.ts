@@ -54,6 +54,8 @@ export class QueueTaking implements Taking {
   #repeatedUntil = -Infinity
   #isSharing = false
   #refusals = 0
+  /** Lanes whose consumer has no leader, as far as is known. */
+  readonly #silenced = new Set<Lane>()
   #isEnsuring = false
   #retry: NodeJS.Timeout | undefined
   #timer: NodeJS.Timeout | undefined
@@ -166,8 +168,9 @@ export class QueueTaking implements Taking {
     const now = monotonic()
     const { deliveries, pending } = deliveryFacts(reply)
     const { lane, token } = laneOf(names, message.subject)
-    this.#lanes[lane]?.delivered(pending, now)
-    this.#refusals = 0
+    const from = this.#lanes[lane]
+    from?.delivered(pending, now)
+    this.#answered(from)
     if (this.#open <= 0 || this.#stopping !== undefined || away()) {
       this.#acks?.send(reply, handedBack)
       return
@@ -201,15 +204,22 @@ export class QueueTaking implements Taking {
     if (code === 100) return
     const left = message.headers?.get('Nats-Pending-Messages') ?? ''
     if (code === 404 || code === 408) {
-      this.#refusals = 0
+      this.#answered(asked)
       asked.ended(left === '' ? Number(batch) : Number(left), this.#host.monotonic())
       this.#shareSoon()
       return
     }
     // 409 and 503: the consumer was deleted, has another leader, or has none.
     asked.forget()
+    this.#silenced.add(asked)
     if (code === 409 && description.includes('Deleted')) this.#suspectAll()
     this.#ensureLater()
+  }
+
+  /** The lane's consumer has a leader. */
+  #answered(lane: Lane | undefined): void {
+    this.#refusals = 0
+    if (lane !== undefined && this.#silenced.delete(lane)) this.#acks?.repeat()
   }
 
   #shareSoon(): void {
@@ -253,9 +263,9 @@ export class QueueTaking implements Taking {
     const connected = this.#connected
     if (connected?.up !== true) return
     const now = this.#host.monotonic()
-    let isSilent = false
-    for (const lane of this.#lanes) isSilent = lane.overdue(now) > 0 || isSilent
-    if (isSilent) {
+    const silent = this.#lanes.filter((lane) => lane.overdue(now) > 0)
+    for (const lane of silent) this.#silenced.add(lane)
+    if (silent.length > 0) {
       // The consumer is gone, or its leader is: old servers don't say so.
       this.#void()
       this.#ensureLater()
