@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest'
 import { useServer } from '../servers/index.ts'
 import type { Child } from './harness/child.ts'
-import { entriesOf, type Entry } from './harness/audit.ts'
 import { until } from './harness/until.ts'
 import { useWorlds } from './harness/worlds.ts'
 
@@ -26,18 +25,18 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
       steps: [[{ key: 'c', failures: 1, retryDelay: '5s' }]],
     })
     await world.seen('retry', ({ to }) => to.name === 'AwaitingRetry', 'its delay has begun')
-    const asleep = async (): Promise<boolean> => (await entries('sleep')).some(({ kind }) => kind === 'wait')
-    const entries = (id: string): Promise<readonly Entry[]> => entriesOf(world.transport(), id)
+    const asleep = async (): Promise<boolean> =>
+      (await world.entries('sleep')).some(({ kind }) => kind === 'wait')
     await until('it sleeps', asleep)
     await first.kill()
     await world.node('second', owner)
     await world.audit()
 
-    const waits = (await entries('sleep')).filter((entry) => entry.kind === 'wait')
+    const waits = (await world.entries('sleep')).filter((entry) => entry.kind === 'wait')
     expect(waits).toHaveLength(1)
-    const woken = (await entries('sleep')).find((entry) => entry.kind === 'woken')
+    const woken = (await world.entries('sleep')).find((entry) => entry.kind === 'woken')
     expect(woken?.at).toBeGreaterThanOrEqual(waits[0]?.deadline ?? Infinity)
-    const retries = (await entries('retry')).filter((entry) => entry.kind === 'transition')
+    const retries = (await world.entries('retry')).filter((entry) => entry.kind === 'transition')
     const delays = retries.filter(({ to }) => to === 'AwaitingRetry')
     const again = retries.find(({ to }) => to === 'Retrying')
     expect(delays).toHaveLength(1)

@@ -26,7 +26,7 @@ export interface ExpectedRun {
 
 interface Sources {
   readonly engine: Engine
-  readonly transport: Transport
+  readonly station: Station
   readonly streams: Streams
   readonly deeds: readonly Deed[]
   readonly witnessed: Witnessed
@@ -47,29 +47,24 @@ const toleranceMs = 50
 /** @throws RangeError that lists all that is wrong */
 export async function audit(sources: Sources, expected: Expected): Promise<Audited> {
   const wrong: string[] = []
-  const { engine, transport, streams, witnessed } = sources
-  const station = openStation(transport)
-  try {
-    const summaries = await allOf(station.journal)
-    const roots = new Map<string, Transition[]>()
-    for (const summary of summaries)
-      roots.set(summary.flowRunId, await checkJournal(summary, { engine, station, wrong }))
-    checkExpected(summaries, expected, wrong)
-    await checkWitness(roots, witnessed, wrong)
-    const accepted = await valuesOf(engine, summaries, wrong)
-    const again = checkDeeds(sources, { expected, roots, accepted, wrong })
-    await checkRests({ station, streams, summaries, wrong })
-    if (wrong.length > 0)
-      throw new RangeError(`${wrong.length} things are wrong:\n${wrong.slice(0, 30).join('\n')}`)
-    const transitions = [...roots.values()].flat()
-    return {
-      flowRuns: summaries.length,
-      taskRuns: transitions.filter(({ kind, seq }) => kind === 'task' && seq === 1).length,
-      again,
-      recoveries: transitions.filter(({ to }) => to.name === 'Recovering').length,
-    }
-  } finally {
-    await station.close()
+  const { engine, station, streams, witnessed } = sources
+  const summaries = await allOf(station.journal)
+  const roots = new Map<string, Transition[]>()
+  for (const summary of summaries)
+    roots.set(summary.flowRunId, await checkJournal(summary, { engine, station, wrong }))
+  checkExpected(summaries, expected, wrong)
+  await checkWitness(roots, witnessed, wrong)
+  const accepted = await valuesOf(engine, summaries, wrong)
+  const again = checkDeeds(sources, { expected, roots, accepted, wrong })
+  await checkRests({ station, streams, summaries, wrong })
+  if (wrong.length > 0)
+    throw new RangeError(`${wrong.length} things are wrong:\n${wrong.slice(0, 30).join('\n')}`)
+  const transitions = [...roots.values()].flat()
+  return {
+    flowRuns: summaries.length,
+    taskRuns: transitions.filter(({ kind, seq }) => kind === 'task' && seq === 1).length,
+    again,
+    recoveries: transitions.filter(({ to }) => to.name === 'Recovering').length,
   }
 }
 
@@ -234,18 +229,6 @@ async function checkRests({
 async function isRest(station: Station, key: string): Promise<boolean> {
   return (await station.register.get(key)) === undefined
 }
-
-/** The journal of a flow run. */
-export async function entriesOf(transport: Transport, flowRunId: string): Promise<readonly Entry[]> {
-  const station = openStation(transport)
-  try {
-    return await station.journal.read(flowRunId, 1, 1_000_000)
-  } finally {
-    await station.close()
-  }
-}
-
-export type Entry = Awaited<ReturnType<Journal['read']>>[number]
 
 async function allOf(journal: Journal): Promise<JournalSummary[]> {
   const all: JournalSummary[] = []

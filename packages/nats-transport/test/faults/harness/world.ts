@@ -2,8 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createEngine, type Engine, type Limit, type Transition, type Transport } from '@troupe/core'
-import { audit, type Audited, type Expected, type ExpectedRun } from './audit.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  createEngine,
+  type Engine,
+  type Limit,
+  type Station,
+  type Transition,
+  type Transport,
+} from '@troupe/core'
+import { audit, openStation, type Audited, type Expected, type ExpectedRun } from './audit.ts'
 import { Child } from './child.ts'
 import { Ledger, type Deed } from './ledger.ts'
 import type { NodeOrder, Settings, Start } from './orders.ts'
@@ -36,12 +44,17 @@ export interface NodeOptions {
 
 let worlds = 0
 
+/** How long a flow run may take, in milliseconds: then something has been lost. */
+const longestMs = 30_000
+
 export class World {
   readonly namespace: string
   readonly ledger: Ledger
   readonly engine: Engine
   readonly witness: Witness
   readonly streams: Streams
+  /** What a node would have of the transport. */
+  readonly station: Station
   readonly nodes: Child[] = []
   /** What the engine of the test itself was told. */
   readonly errors: string[] = []
@@ -56,9 +69,10 @@ export class World {
     this.streams = streams
     this.#folder = mkdtempSync(join(tmpdir(), 'troupe-faults-'))
     this.ledger = Ledger.create(this.#folder)
-    this.engine = createEngine({ transport: this.transport(), node: 'looks-on' })
+    this.engine = createEngine({ transport: this.#transport(), node: 'looks-on' })
     this.engine.errors.subscribe(({ error }) => this.errors.push(String(error)))
     this.witness = new Witness(this.engine)
+    this.station = openStation(this.#transport())
   }
 
   static async open(options: WorldOptions): Promise<World> {
@@ -67,8 +81,7 @@ export class World {
     return new World(options, namespace, streams)
   }
 
-  /** As its nodes have it. */
-  transport(): Transport {
+  #transport(): Transport {
     return transportOf(this.#options.servers, this.namespace, this.#options.settings ?? {})
   }
 
@@ -90,6 +103,9 @@ export class World {
     }
     const node = await Child.start(order, version === undefined ? {} : { PLAN_VERSION: version })
     this.nodes.push(node)
+    await until(`node ${name} is known`, async () =>
+      (await this.station.nodes.list()).some((one) => one.node === name),
+    )
     return node
   }
 
@@ -120,12 +136,23 @@ export class World {
 
   /** What a flow run came to, as this process learns it. */
   async result(id: string): Promise<readonly Done[]> {
+    await this.end(id)
     return (await this.#handle(id)).result() as Promise<readonly Done[]>
   }
 
   /** The terminal state of a flow run. */
   async end(id: string): Promise<string> {
-    return (await (await this.#handle(id)).wait()).name
+    const run = await this.#handle(id)
+    const late = new AbortController()
+    const tooLate = delay(longestMs, undefined, { signal: late.signal }).then(() => {
+      throw new RangeError(`flow run ${id} has not ended within ${longestMs} ms\n${this.story()}`)
+    })
+    try {
+      return (await Promise.race([run.wait(), tooLate])).name
+    } finally {
+      tooLate.catch(() => undefined)
+      late.abort()
+    }
   }
 
   #handle(id: string) {
@@ -163,15 +190,12 @@ export class World {
   /** Waits for the end of all flow runs, and judges. */
   async audit(options: Omit<Expected, 'runs'> = {}): Promise<Audited> {
     try {
-      for (const [id, { state = 'Completed' }] of this.#expected) {
-        const end = await this.end(id)
-        if (end !== state) throw new RangeError(`flow run ${id} ended ${end}, and not ${state}`)
-      }
+      for (const id of this.#expected.keys()) await this.end(id)
       if (this.witness.failure !== undefined) throw this.witness.failure as Error
       return await audit(
         {
           engine: this.engine,
-          transport: this.transport(),
+          station: this.station,
           streams: this.streams,
           deeds: this.ledger.deeds(),
           witnessed: this.witness,
@@ -181,6 +205,11 @@ export class World {
     } catch (error) {
       throw new RangeError(`${(error as Error).message}\n${this.story()}`, { cause: error })
     }
+  }
+
+  /** The journal of a flow run. */
+  entries(flowRunId: string): ReturnType<Station['journal']['read']> {
+    return this.station.journal.read(flowRunId, 1, 1_000_000)
   }
 
   /** What can be told of it, for those who look for the reason of a failure. */
@@ -209,6 +238,7 @@ export class World {
     await Promise.all(this.nodes.filter(({ running }) => running).map((node) => node.kill()))
     this.witness.stop()
     await this.engine.close()
+    await this.station.close()
     await this.streams.delete()
     await this.streams.close()
     rmSync(this.#folder, { recursive: true, force: true })
