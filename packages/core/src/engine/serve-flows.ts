@@ -1,3 +1,4 @@
+import { CodecError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal, JournalSummary } from '../ports/journal.ts'
@@ -10,6 +11,9 @@ import type { Run } from './run.ts'
 const claimedAtOnce = 16
 const laterMs = 1_000
 const page = 1_000
+/** How often what can't be read is tried, and how many of those are remembered. */
+const mostUnreadable = 5
+const mostRemembered = 10_000
 
 export interface FlowServerHost {
   readonly node: string
@@ -40,6 +44,8 @@ export class FlowServer {
   readonly #takings = new Map<string, Taking>()
   /** Claims that are under way. */
   readonly #claims = new Set<Promise<void>>()
+  /** How often deliveries could not be read, by their ids. */
+  readonly #unreadable = new Map<string, number>()
   #stopped = false
   #stopHearing: (() => void) | undefined
 
@@ -92,8 +98,36 @@ export class FlowServer {
       else if (await this.#belongsElsewhere(summary)) delivery.handBack(laterMs)
       else await this.#goOn(flowRunId, delivery)
     } catch (error) {
+      this.#failed(delivery, error)
+    }
+  }
+
+  /** What can't be read here may be read elsewhere, but not for ever: it is offered again by whoever finds it in its journal. */
+  #failed(delivery: Delivery, error: unknown): void {
+    if (!(error instanceof CodecError)) {
       this.#host.report(error, undefined)
       delivery.handBack(laterMs)
+      return
+    }
+    const { id } = delivery
+    const tries = (this.#unreadable.get(id) ?? 0) + 1
+    this.#unreadable.delete(id)
+    if (tries < mostUnreadable) {
+      if (tries === 1) this.#host.report(error, undefined)
+      this.#remember(id, tries)
+      delivery.handBack(laterMs)
+      return
+    }
+    const message = `${id} was taken from its queue for good: it could not be read in ${tries} tries`
+    this.#host.report(new CodecError('MALFORMED_PAYLOAD', message, { cause: error }), undefined)
+    delivery.done()
+  }
+
+  #remember(id: string, tries: number): void {
+    this.#unreadable.set(id, tries)
+    for (const oldest of this.#unreadable.keys()) {
+      if (this.#unreadable.size <= mostRemembered) break
+      this.#unreadable.delete(oldest)
     }
   }
 

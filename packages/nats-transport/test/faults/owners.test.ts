@@ -84,6 +84,25 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
     expect(world.deeds('began').map(({ key }) => key)).toEqual(['part.0', 'part.1', 'part.2', 'part.3'])
   })
 
+  it('that are killed and at once there again under their name leave nothing lying', async () => {
+    const world = await open()
+    const [first] = (await world.start({ same: owner, other: owner, worker: { work: 4 } })) as [Child]
+    const count = 6
+    const ids = Array.from({ length: count }, (_, n) => `same-${n}`)
+    for (const id of ids)
+      await world.run(first, {
+        flow: 'plan',
+        id,
+        steps: [[{ key: `${id}.a` }], [{ key: `${id}.b`, gate: 'b' }]],
+      })
+    await until('all have a part', () => world.deeds('ended').length === count)
+    await first.kill()
+    await world.node('same', owner)
+    world.ledger.open('b')
+    await world.audit()
+    expect(world.deeds('began').filter(({ key }) => key.endsWith('.a'))).toHaveLength(count)
+  })
+
   it('that are cut off stop themselves, and whoever awaited the run there gets its end', async () => {
     const world = await open()
     const proxy = await way()
