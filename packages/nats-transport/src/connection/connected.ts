@@ -1,5 +1,5 @@
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
-import type { NatsConnection, Status } from '@nats-io/transport-node'
+import { errors, type NatsConnection, type Status } from '@nats-io/transport-node'
 import { JournalError, type TransportHost } from '@troupe/core'
 import type { Settings } from '../options.ts'
 import { isForbidden, isPassing, troubleWith, unavailable } from './errors.ts'
@@ -187,6 +187,12 @@ export class Connected {
     }
   }
 
+  /** Whether whoever asked for what was refused is told of it. */
+  #isTold(error: Error): boolean {
+    if (!(error instanceof errors.PermissionViolationError) || error.operation !== 'publish') return false
+    return error.subject.startsWith('$JS.API.') || this.publisher.forbidden(error.subject)
+  }
+
   #told(status: Status): void {
     if (status.type === 'disconnect') {
       this.#up = false
@@ -199,7 +205,7 @@ export class Connected {
       this.#up = true
       for (const settle of this.#waiting) settle()
       for (const listener of this.#reconnected) listener()
-    } else if (status.type === 'error' && !this.#closing) {
+    } else if (status.type === 'error' && !this.#closing && !this.#isTold(status.error)) {
       this.#host.report(troubleWith('the server refused a message', this.where, status.error))
     }
   }

@@ -25,10 +25,14 @@ export function codeOf(error: unknown): number | undefined {
   return error instanceof JetStreamApiError ? error.code : undefined
 }
 
+/** What is said of what the server does not let this user do. */
+export const notAllowed =
+  'the user of this connection may not do it; see the permissions of its role in docs/nats-server.md'
+
 /** Whether the server does not let this user do what was asked. */
 export function isForbidden(error: unknown): boolean {
   if (error instanceof errors.PermissionViolationError) return true
-  return error instanceof Error && error.cause instanceof errors.PermissionViolationError
+  return error instanceof Error && error.cause !== undefined && isForbidden(error.cause)
 }
 
 /** Whether it may work a moment later: the connection is gone, a server is starting, or its group elects a leader. */
@@ -64,11 +68,10 @@ export function unavailable(
 export function troubleWith(what: string, servers: string, cause: unknown): TroupeError {
   if (TroupeError.is(cause)) return cause
   if (isForbidden(cause)) {
-    return new JournalError(
-      'TRANSPORT_UNAVAILABLE',
-      `${what}: the user of this connection may not do it; see the permissions of its role in docs/nats.md`,
-      { cause, details: { servers, reason: 'permissions' } },
-    )
+    return new JournalError('TRANSPORT_UNAVAILABLE', `${what}: ${notAllowed}`, {
+      cause,
+      details: { servers, reason: 'permissions' },
+    })
   }
   const said = cause instanceof Error ? cause.message : String(cause)
   return new JournalError('TRANSPORT_UNAVAILABLE', `${what} at ${servers}: ${said}`, {

@@ -1,6 +1,7 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { CodecError, JournalError, TroupeError } from '@troupe/core'
 import { headersOf } from './headers.ts'
+import { notAllowed } from './errors.ts'
 
 /** What came of a publish. */
 export type Outcome =
@@ -18,6 +19,7 @@ export interface Refusal {
 }
 
 interface Waiting {
+  readonly subject: string
   readonly resolve: (outcome: Outcome) => void
   /** Monotonic time. */
   readonly deadline: number
@@ -100,6 +102,19 @@ export class Publisher {
     })
   }
 
+  /** The server lets this user publish nothing to a subject: no answer comes. @returns Whether somebody waited for one */
+  forbidden(subject: string): boolean {
+    let found = false
+    for (const [token, waiting] of this.#waiting) {
+      if (waiting.subject !== subject) continue
+      found = true
+      this.#waiting.delete(token)
+      waiting.resolve({ kind: 'refused', refusal: { status: 403, code: 0, description: notAllowed } })
+    }
+    this.#next()
+    return found
+  }
+
   /** The connection was lost: no answer comes to what is in flight. */
   disconnected(): void {
     for (const { resolve } of this.#waiting.values()) resolve({ kind: 'unanswered', why: 'disconnected' })
@@ -132,6 +147,7 @@ export class Publisher {
     const headers = lines === '' ? undefined : headersOf(lines)
     this.#connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers })
     this.#waiting.set(token, {
+      subject,
       resolve,
       deadline: this.#options.monotonic() + this.#options.timeoutMs,
     })

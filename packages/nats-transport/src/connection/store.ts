@@ -136,7 +136,12 @@ class Repeated {
     throw new JournalError(
       'TRANSPORT_UNAVAILABLE',
       `the server at ${this.#connected.where} refused a message on ${this.#message.subject}: ${refusal.description}`,
-      { details: { reason: refusal.code, subject: this.#message.subject } },
+      {
+        details: {
+          reason: refusal.status === 403 ? 'permissions' : refusal.code,
+          subject: this.#message.subject,
+        },
+      },
     )
   }
 

@@ -1,4 +1,5 @@
 import type { ConsumerConfig, StreamConfig, StreamInfo } from '@nats-io/jetstream'
+import { errors } from '@nats-io/transport-node'
 import { JournalError } from '@troupe/core'
 import type { Connected } from './connected.ts'
 import { codeOf, codes, isForbidden, troubleWith } from './errors.ts'
@@ -34,6 +35,8 @@ export async function ensureStream(
         try {
           return await jsm.streams.add({ ...wanted })
         } catch (error) {
+          // An owner makes it, which may be about to start: it is asked for again.
+          if (isForbidden(error)) throw new errors.TimeoutError({ cause: error })
           // Another node made it in the meantime.
           if (codeOf(error) !== codes.streamNameInUse) throw error
           return jsm.streams.info(wanted.name)

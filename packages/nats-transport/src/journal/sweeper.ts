@@ -99,9 +99,9 @@ export class Sweeper {
       await this.sweep()
     } catch (error) {
       if (this.#ended) return false
-      this.#parts.link.host.report(error)
       // Who may not do it leaves it to others.
-      return !(TroupeError.is(error) && error.details['reason'] === 'permissions')
+      if (TroupeError.is(error) && error.details['reason'] === 'permissions') return false
+      this.#parts.link.host.report(error)
     }
     return true
   }

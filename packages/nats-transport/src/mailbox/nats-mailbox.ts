@@ -1,7 +1,7 @@
 import { nanos } from '@nats-io/transport-node'
 import type { Mailbox, MailMessage } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
-import { codeOf, codes, troubleWith } from '../connection/errors.ts'
+import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
 import { lastOf, store } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
@@ -218,10 +218,14 @@ export class NatsMailbox implements Required<Mailbox> {
       return connected
     })
     // Calls wait for it: who asks what there is hears of what comes after that.
-    this.#ready = opening
+    this.#ready = opening.catch((error: unknown) =>
+      isForbidden(error) ? this.#begin() : Promise.reject(error),
+    )
+    this.#ready.catch(() => undefined)
     opening.catch((error: unknown) => {
       this.#ready = undefined
-      if (this.#link.closed) return
+      // A worker may send and not read. Nobody writes to it.
+      if (this.#link.closed || isForbidden(error)) return
       this.#link.host.report(error)
       const timer = setTimeout(() => {
         if (this.#listeners.has(token) && !this.#feeds.has(token)) this.#open(token)
@@ -286,6 +290,8 @@ export class NatsMailbox implements Required<Mailbox> {
       return found !== null
     } catch (error) {
       if (codeOf(error) === codes.messageNotFound) return false
+      // Who may not read can't know. It was there some minutes ago.
+      if (isForbidden(error)) return true
       throw troubleWith(what, connected.where, error)
     }
   }

@@ -85,10 +85,19 @@ const deeds: readonly Deed[] = [
     subscribe: ['troupe.live.ev.>', 'troupe.live.ev.run1'],
     may: ['owner', 'client', 'watcher'],
   },
-  { what: 'follow mailboxes', subscribe: ['troupe.live.mb.>', 'troupe.live.mb.n1.>'], may: ['owner'] },
+  {
+    what: 'follow mailboxes',
+    subscribe: ['troupe.live.mb.>', 'troupe.live.mb.n1.>'],
+    may: ['owner', 'client'],
+  },
   {
     what: 'read a mailbox',
-    publish: ['$JS.API.STREAM.MSG.GET.troupe_MB', '$JS.API.CONSUMER.CREATE.troupe_MB.c'],
+    publish: ['$JS.API.STREAM.MSG.GET.troupe_MB'],
+    may: ['owner', 'client'],
+  },
+  {
+    what: 'read all mailboxes at once',
+    publish: ['$JS.API.CONSUMER.CREATE.troupe_MB.c'],
     may: ['owner'],
   },
   {
@@ -127,8 +136,16 @@ const deeds: readonly Deed[] = [
     subscribe: ['troupe.node.n1.ping', 'troupe.node.n1.ask'],
     may: everybody,
   },
-  { what: 'say that a node is gone', publish: ['troupe.node.lost'], may: everybody },
-  { what: 'hear that a node is gone', subscribe: ['troupe.node.lost'], may: everybody },
+  {
+    what: 'say that a node is there or gone',
+    publish: ['troupe.node.here', 'troupe.node.lost'],
+    may: everybody,
+  },
+  {
+    what: 'hear that a node is there or gone',
+    subscribe: ['troupe.node.here', 'troupe.node.lost'],
+    may: everybody,
+  },
   ...roles.map((role) => ({
     what: `hear the answers to a ${role}`,
     subscribe: [`_INBOX_${role}.>`],
@@ -142,7 +159,19 @@ const deeds: readonly Deed[] = [
     publish: [...onStreams('STREAM.CREATE'), ...onStreams('STREAM.UPDATE')],
     may: ['owner'],
   },
-  { what: 'empty streams', publish: onStreams('STREAM.PURGE'), may: ['owner'] },
+  {
+    what: 'empty streams',
+    publish: onStreams(
+      'STREAM.PURGE',
+      streams.filter((name) => name !== 'troupe_MB'),
+    ),
+    may: ['owner'],
+  },
+  {
+    what: 'take messages out of mailboxes',
+    publish: [...onStreams('STREAM.PURGE', ['troupe_MB']), ...onStreams('STREAM.MSG.DELETE', ['troupe_MB'])],
+    may: ['owner', 'client'],
+  },
   {
     what: 'take an offer back',
     publish: onStreams('STREAM.MSG.DELETE', ['troupe_TQ', 'troupe_FQ']),
