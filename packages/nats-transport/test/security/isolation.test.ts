@@ -2,7 +2,9 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, credsAuthenticator } from '@nats-io/transport-node'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { natsTransport } from '../../src/index.ts'
 import { startServer, versions } from '../servers/index.ts'
+import { hostOf } from '../support.ts'
 import { operate } from './jwt.ts'
 import { Configuration, Member, permissionsOf, roles, Secured } from './support.ts'
 
@@ -136,6 +138,28 @@ describe.each(versions)('on the %s server', { timeout: 180_000 }, (version) => {
       'Authorization Violation',
     )
     expect(secured.seed('owner')).toMatch(/^SU/)
+  })
+
+  it('a node connects with credentials, and is told where they are of somebody else', async () => {
+    const { config, creds } = operate(permissionsOf(configuration, 'owner'))
+    configuration.write('nats.conf', `${configuration.read('nats.conf')}\n${config}`)
+    const configFile = configuration.path('nats.conf')
+    const server = await startServer({ version, configFile, jetstream: 'configured' })
+    ends.push(() => server.stop())
+    const options = { servers: server.url, inboxPrefix: '_INBOX_owner' }
+    const station = natsTransport({ ...options, auth: { creds } }).open(hostOf())
+    ends.push(() => station.close())
+    expect(await station.journal.list({ limit: 1 })).toEqual([])
+
+    const strange = operate(permissionsOf(configuration, 'owner')).creds
+    const stranger = natsTransport({ ...options, auth: { creds: strange }, connectTimeout: '2s' }).open(
+      hostOf(),
+    )
+    ends.push(() => stranger.close())
+    await expect(stranger.journal.list({ limit: 1 })).rejects.toMatchObject({
+      code: 'TRANSPORT_UNAVAILABLE',
+      message: expect.stringMatching(/authorization/i) as string,
+    })
   })
 
   it.each(roles)('credentials of an operator’s account carry the permissions of a role: %s', async (role) => {

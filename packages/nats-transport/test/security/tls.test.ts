@@ -2,8 +2,10 @@
 import { connect } from '@nats-io/transport-node'
 import type { NatsConnection, TlsOptions } from '@nats-io/transport-node'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { natsTransport } from '../../src/index.ts'
 import { startServer, versions } from '../servers/index.ts'
 import type { NatsServer } from '../servers/index.ts'
+import { hostOf } from '../support.ts'
 import { makeCertificates } from './certificates.ts'
 import { Configuration } from './support.ts'
 
@@ -56,5 +58,22 @@ describe.each(versions)('on the %s server', { timeout: 180_000 }, (version) => {
     await expect(connect({ servers: server?.url ?? '', reconnect: false })).rejects.toThrow(
       /unable to verify the first certificate|UNABLE_TO_VERIFY_LEAF_SIGNATURE/,
     )
+  })
+
+  it('a node has the authority’s certificate as text or as a file, or is told what is wrong', async () => {
+    const nc = await dial({ ca })
+    await nc.close()
+    const servers = server?.url ?? ''
+    for (const tls of [{ ca }, { caFile: configuration.path('certs/ca.pem') }]) {
+      const station = natsTransport({ servers, tls }).open(hostOf())
+      expect(await station.nodes.list()).toEqual([])
+      await station.close()
+    }
+    const stranger = natsTransport({ servers, connectTimeout: '2s' }).open(hostOf())
+    await expect(stranger.journal.summary('none')).rejects.toMatchObject({
+      code: 'TRANSPORT_UNAVAILABLE',
+      message: expect.stringContaining('certificate') as string,
+    })
+    await stranger.close()
   })
 })
