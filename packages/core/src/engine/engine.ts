@@ -16,7 +16,7 @@ import { memoryJournal } from '../ports/memory-journal.ts'
 import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
-import type { Station, Transport } from '../ports/transport.ts'
+import type { Station } from '../ports/transport.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { within } from '../runs/deadline.ts'
 import type { Target } from '../runs/current-body.ts'
@@ -46,6 +46,7 @@ import { liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import type { Attempt } from './attempt.ts'
 import { checkServe } from './serve-options.ts'
+import { transportHost } from './transport-host.ts'
 import { Steering } from './steering.ts'
 import { submit } from './submit.ts'
 import { byReference, encoded, type ValueStore } from './value-store.ts'
@@ -75,6 +76,8 @@ export class Engine implements RunHost {
   /** For what follows runs. */
   readonly #followed: Journal
   readonly #cluster: Cluster | undefined
+  /** Whether the others know of it. */
+  isThere = false
   freshTurn = 0
   closing = false
   /** Why it was closed, where it could not be open. */
@@ -102,7 +105,7 @@ export class Engine implements RunHost {
     this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
     this.bulletin = new Bulletin(this.logger, this.clock)
     const served = checkServe(options.serve)
-    const station = this.#open(options.transport)
+    const station = options.transport?.open(transportHost(this, (error) => this.#cutOff(error)))
     this.#station = station
     this.#ownsJournal = options.journal === undefined && station === undefined
     this.journal = options.journal ?? station?.journal ?? memoryJournal()
@@ -125,19 +128,12 @@ export class Engine implements RunHost {
     this.results = new ResultCache(kept, deadlocks, cache === undefined ? shared?.flights : undefined)
     this.#presence.announce(
       this.#cluster?.info,
-      () => this.#cluster?.start(),
+      () => {
+        this.isThere = true
+        this.#cluster?.start()
+      },
       (error) => void this.#refused(error),
     )
-  }
-
-  #open(transport: Transport | undefined): Station | undefined {
-    return transport?.open({
-      node: this.node,
-      clock: this.clock,
-      random: this.random,
-      report: (error) => this.report(error, undefined),
-      cutOff: (error) => this.#cutOff(error),
-    })
   }
 
   /** Others count this node as gone: what runs here may go on elsewhere by now. */
@@ -202,7 +198,7 @@ export class Engine implements RunHost {
   }
 
   stalled(ledger: Ledger, error: unknown): void {
-    this.bulletin.stalled(ledger, error)
+    if (this.refusal === undefined) this.bulletin.stalled(ledger, error)
   }
 
   /** Another writer was there before: this engine lets go of the run, and follows it. */

@@ -22,6 +22,8 @@ export class NatsNodes implements ClusterNodes {
 
   async announce(node: string, info: NodeInfo = { node, flows: [], queues: {} }): Promise<void> {
     this.#link.assertOpen()
+    // Where there is no server, the node learns of it here, and at once.
+    await this.#link.control()
     await this.#presence.announce(node, info)
   }
 
