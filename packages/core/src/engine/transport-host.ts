@@ -36,7 +36,7 @@ interface Host extends Omit<TransportHost, 'report' | 'cutOff'> {
   readonly closing: boolean
   /** Whether the others know of the node. */
   readonly isThere: boolean
-  report(error: unknown, run: undefined): void
+  report(error: unknown, run: undefined, what: string): void
 }
 
 /** The engine as its transport sees it. */
@@ -49,7 +49,8 @@ export function transportHost(host: Host, cutOff: (error: unknown) => void): Tra
     random,
     report(error) {
       // What keeps it from being there at all is told by that.
-      if (host.isThere && !host.closing && complaints.isNew(error)) host.report(error, undefined)
+      if (host.isThere && !host.closing && complaints.isNew(error))
+        host.report(error, undefined, 'trouble with the transport')
     },
     cutOff,
   }
