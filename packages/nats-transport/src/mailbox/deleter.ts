@@ -1,5 +1,6 @@
 import type { Connected } from '../connection/connected.ts'
 import { codeOf, troubleWith } from '../connection/errors.ts'
+import { messageOf } from '../connection/store.ts'
 import type { MailNames } from './names.ts'
 import type { Mail } from './reader.ts'
 
@@ -7,6 +8,8 @@ import type { Mail } from './reader.ts'
 const atOnce = 32
 /** From one batch to the next, in milliseconds, so that most of what is confirmed goes by few purges. */
 const pauseMs = 100
+/** So few are deleted one by one. */
+const fewMessages = 4
 /** Subjects whose beginning is known to be deleted. */
 const mostSubjects = 10_000
 /** JetStream's refusals to delete what is not there. */
@@ -28,7 +31,8 @@ export class Deleter {
   /** By subject: up to where everything was deleted. */
   readonly #deleted = new Map<string, number>()
   #next: Batch | undefined
-  #running: Promise<void> | undefined
+  #isRunning = false
+  #last: Promise<void> | undefined
   /** Ends the pause between two batches. */
   #goOn: (() => void) | undefined
   #isHurried = false
@@ -41,16 +45,18 @@ export class Deleter {
   /** Resolves when they are forgotten. @throws JournalError `TRANSPORT_UNAVAILABLE`, `ENGINE_CLOSED` */
   delete(mail: Mail): Promise<void> {
     this.#next ??= this.#newBatch()
+    const { done } = this.#next
     this.#next.mail.push(mail)
-    if (this.#running === undefined) this.#run()
-    return this.#next.done
+    if (!this.#isRunning) void this.#run()
+    return done
   }
 
   /** Resolves when all that was confirmed is deleted, or could not be. */
   async settled(): Promise<void> {
     this.#isHurried = true
     this.#goOn?.()
-    while (this.#running !== undefined) await this.#running
+    // Whoever confirmed is told of failures.
+    while (this.#last !== undefined) await this.#last.catch(() => undefined)
   }
 
   #newBatch(): Batch {
@@ -60,18 +66,18 @@ export class Deleter {
     return { mail, done, begin }
   }
 
-  #run(): void {
+  async #run(): Promise<void> {
+    this.#isRunning = true
     // What is confirmed in this turn of the event loop goes together.
-    this.#running = new Promise<void>((resolve) => void setImmediate(resolve))
-      .then(async () => {
-        for (let batch = this.#take(); batch !== undefined; batch = this.#take()) {
-          batch.begin()
-          // Whoever confirmed is told.
-          await batch.done.catch(() => undefined)
-          await this.#pause()
-        }
-      })
-      .finally(() => (this.#running = undefined))
+    await new Promise<void>((resolve) => void setImmediate(resolve))
+    for (let batch = this.#take(); batch !== undefined; batch = this.#take()) {
+      this.#last = batch.done
+      batch.begin()
+      await batch.done.catch(() => undefined)
+      await this.#pause()
+    }
+    this.#isRunning = false
+    this.#last = undefined
   }
 
   async #pause(): Promise<void> {
@@ -111,22 +117,27 @@ export class Deleter {
 
   #callsFor(subject: string, list: readonly Mail[]): (() => Promise<void>)[] {
     const sorted = list.toSorted((a, b) => a.seq - b.seq)
-    let upTo = this.#deleted.get(subject) ?? 0
-    let count = 0
-    for (const { previous, seq } of sorted) {
-      if (previous > upTo) break
-      upTo = seq
-      count++
-    }
-    const rest = sorted.slice(count > 1 ? count : 0)
-    const calls = rest.map(
+    const [first] = sorted
+    if (first === undefined) return []
+    const gap = sorted.findIndex(({ previous }, index) => index > 0 && previous !== sorted[index - 1]?.seq)
+    const chain = gap === -1 ? sorted : sorted.slice(0, gap)
+    const rest = sorted.slice(chain.length).map(
       ({ seq }) =>
         () =>
           this.#deleteOne(seq),
     )
-    if (count > 1) calls.push(() => this.#purge(subject, upTo))
-    if (count > 0) this.#remember(subject, upTo)
-    return calls
+    const isOldest = first.previous <= (this.#deleted.get(subject) ?? 0)
+    if (isOldest) this.#remember(subject, chain.at(-1)?.seq ?? 0)
+    if (isOldest && chain.length > 1) return [() => this.#purge(subject, chain), ...rest]
+    if (chain.length >= fewMessages) return [() => this.#purgeIfOldest(subject, chain), ...rest]
+    return [
+      ...chain.map(
+        ({ seq }) =>
+          () =>
+            this.#deleteOne(seq),
+      ),
+      ...rest,
+    ]
   }
 
   #remember(subject: string, upTo: number): void {
@@ -139,9 +150,17 @@ export class Deleter {
     }
   }
 
-  async #purge(subject: string, upTo: number): Promise<void> {
+  async #purge(subject: string, chain: readonly Mail[]): Promise<void> {
     const { jsm } = this.#connected
-    await this.#ask(() => jsm.streams.purge(this.#names.stream, { filter: subject, seq: upTo + 1 }))
+    const seq = (chain.at(-1)?.seq ?? 0) + 1
+    await this.#ask(() => jsm.streams.purge(this.#names.stream, { filter: subject, seq }))
+  }
+
+  /** Asks first whether the chain's first is the oldest of its subject. */
+  async #purgeIfOldest(subject: string, chain: readonly Mail[]): Promise<void> {
+    const oldest = await messageOf(this.#connected, this.#names.stream, { seq: 1, next_by_subj: subject })
+    if (oldest?.seq === chain[0]?.seq) await this.#purge(subject, chain)
+    else for (const { seq } of chain) await this.#deleteOne(seq)
   }
 
   async #deleteOne(seq: number): Promise<void> {

@@ -3,7 +3,7 @@ import type { Mailbox, MailMessage } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
-import { lastOf, store } from '../connection/store.ts'
+import { messageOf, store } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
 import { subjectsOf } from '../queue/subjects.ts'
 import type { Presence } from '../thread/link.ts'
@@ -20,7 +20,7 @@ import {
   ownerToken,
   type MailNames,
 } from './names.ts'
-import { readMail, type Mail } from './reader.ts'
+import { newestOf, readMail, type Mail } from './reader.ts'
 
 /** For how long a message that was received is known again. */
 const windowMs = 300_000
@@ -205,9 +205,9 @@ export class NatsMailbox implements Required<Mailbox> {
   /** Begins to hear; what is asked after it is answered after that. */
   #open(token: string | undefined): void {
     const opening = this.#connected().then(async (connected) => {
-      const newest = await lastOf(connected, this.#names.stream, `${this.#names.prefix}>`)
+      const newest = await newestOf(connected, this.#names.stream)
       if (!this.#listeners.has(token) || this.#link.closed) return connected
-      const feed = new Feed(connected, newest?.seq ?? 0, {
+      const feed = new Feed(connected, newest, {
         names: this.#names,
         owner: token,
         checkMs: this.#times.mailCheckMs,
@@ -300,7 +300,7 @@ export class NatsMailbox implements Required<Mailbox> {
     const token = subject.slice(this.#names.prefix.length).split('.')[1]
     const flowRunId = token === undefined ? undefined : textOf(token)
     if (flowRunId !== undefined) return flowRunId
-    const message = await lastOf(connected, this.#names.stream, subject)
+    const message = await messageOf(connected, this.#names.stream, { seq: 1, next_by_subj: subject })
     return message === undefined ? undefined : addressOf(message.header.get('Nats-Msg-Id')).flowRunId
   }
 }

@@ -1,6 +1,6 @@
 import type { MailMessage } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
-import { lastOf, messageOf } from '../connection/store.ts'
+import { messageOf } from '../connection/store.ts'
 import { addressOf, ownerOf, type MailNames } from './names.ts'
 
 /** A message, and where it is. */
@@ -23,15 +23,12 @@ export async function readMail(
   filter: string,
   after = 0,
 ): Promise<Mail[]> {
-  const newest = await lastOf(connected, names.stream, filter)
   const mail: Mail[] = []
-  if (newest === undefined || newest.seq <= after) return mail
   const previous = new Map<string, number>()
-  for (let seq = after + 1; seq <= newest.seq;) {
-    const query = { seq, next_by_subj: filter }
-    const found = seq === newest.seq ? newest : await messageOf(connected, names.stream, query)
-    // The rest was confirmed meanwhile.
-    if (found === undefined || found.seq > newest.seq) break
+  for (let seq = after + 1; ;) {
+    // Not up to the newest one: old servers don't find that when the newest of before was deleted.
+    const found = await messageOf(connected, names.stream, { seq, next_by_subj: filter })
+    if (found === undefined) return mail
     const { subject } = found
     mail.push({
       message: mailOf(names, subject, found.header.get('Nats-Msg-Id'), found.data),
@@ -42,11 +39,16 @@ export async function readMail(
     previous.set(subject, found.seq)
     seq = found.seq + 1
   }
-  return mail
+}
+
+/** The newest sequence that a stream has given to a message, also where that is not there any more. */
+export async function newestOf(connected: Connected, stream: string): Promise<number> {
+  const what = `can't read the stream ${stream}`
+  return (await connected.patiently(what, () => connected.jsm.streams.info(stream))).state.last_seq
 }
 
 /** Greater than any sequence: nothing is known of what comes before. */
-const unknownPrevious = Number.MAX_SAFE_INTEGER
+export const unknownPrevious = Number.MAX_SAFE_INTEGER
 
 export function mailOf(names: MailNames, subject: string, messageId: string, data: Uint8Array): MailMessage {
   const owner = ownerOf(names, subject)
