@@ -22,8 +22,8 @@ interface Batch {
 }
 
 /**
- * Deletes messages that were confirmed: the first at once, and what is confirmed within the next 100 ms together. Where they are the oldest of
- * their subject, with none in between that may not have been heard of, one purge takes them all.
+ * Deletes messages that were confirmed: the first at once, and what is confirmed within the next 100 ms together. Where they are the
+ * oldest of their subject, with none in between that may not have been heard of, one purge takes them all.
  */
 export class Deleter {
   readonly #connected: Connected
@@ -32,7 +32,7 @@ export class Deleter {
   readonly #deleted = new Map<string, number>()
   #next: Batch | undefined
   #isRunning = false
-  #last: Promise<void> | undefined
+  #running: Promise<void> | undefined
   /** Ends the pause between two batches. */
   #goOn: (() => void) | undefined
   #isHurried = false
@@ -47,7 +47,7 @@ export class Deleter {
     this.#next ??= this.#newBatch()
     const { done } = this.#next
     this.#next.mail.push(mail)
-    if (!this.#isRunning) void this.#run()
+    if (!this.#isRunning) this.#running = this.#run()
     return done
   }
 
@@ -55,8 +55,7 @@ export class Deleter {
   async settled(): Promise<void> {
     this.#isHurried = true
     this.#goOn?.()
-    // Whoever confirmed is told of failures.
-    while (this.#last !== undefined) await this.#last.catch(() => undefined)
+    await this.#running
   }
 
   #newBatch(): Batch {
@@ -71,13 +70,13 @@ export class Deleter {
     // What is confirmed in this turn of the event loop goes together.
     await new Promise<void>((resolve) => void setImmediate(resolve))
     for (let batch = this.#take(); batch !== undefined; batch = this.#take()) {
-      this.#last = batch.done
       batch.begin()
+      // Whoever confirmed is told.
       await batch.done.catch(() => undefined)
       await this.#pause()
     }
+    // In the same turn as the look that found nothing: what comes next begins anew.
     this.#isRunning = false
-    this.#last = undefined
   }
 
   async #pause(): Promise<void> {
