@@ -60,7 +60,7 @@ const deeds: readonly Deed[] = [
   },
   { what: 'withdraw an offer', may: ['owner'], do: ({ queue }, id) => queue.withdraw(numbers, id) },
   { what: 'write the register', may: ['owner'], do: ({ register }, id) => register.put(id, bytes, 0) },
-  { what: 'read the register', may: ['owner'], do: ({ register }) => register.get('first') },
+  { what: 'read the register', may: roles, do: ({ register }) => register.get('first') },
   {
     what: 'write the cache',
     may: ['owner'],

@@ -101,9 +101,15 @@ const deeds: readonly Deed[] = [
     may: ['owner'],
   },
   {
-    what: 'read the register and the cache',
+    what: 'read the register',
+    publish: ['$JS.API.STREAM.MSG.GET.KV_troupe_reg'],
+    may: everybody,
+  },
+  { what: 'follow the register', subscribe: ['troupe.live.reg.>'], may: everybody },
+  {
+    what: 'read the cache',
     publish: [
-      '$JS.API.STREAM.MSG.GET.KV_troupe_reg',
+      '$JS.API.STREAM.MSG.GET.KV_troupe_cache',
       '$JS.API.DIRECT.GET.KV_troupe_cache.$KV.troupe_cache.k',
     ],
     may: ['owner'],
@@ -156,8 +162,19 @@ const deeds: readonly Deed[] = [
   // Streams.
   {
     what: 'make or change streams',
-    publish: [...onStreams('STREAM.CREATE'), ...onStreams('STREAM.UPDATE')],
+    publish: [
+      ...onStreams(
+        'STREAM.CREATE',
+        streams.filter((name) => name !== 'OBJ_troupe_blob'),
+      ),
+      ...onStreams('STREAM.UPDATE'),
+    ],
     may: ['owner'],
+  },
+  {
+    what: 'make the store of large values',
+    publish: ['$JS.API.STREAM.CREATE.OBJ_troupe_blob'],
+    may: ['owner', 'worker', 'client'],
   },
   {
     what: 'empty streams',
