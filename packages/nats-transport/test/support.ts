@@ -11,7 +11,7 @@ export function freshNamespace(): string {
   return `t${randomUUID().replaceAll('-', '').slice(0, 12)}`
 }
 
-const machineClock: Clock = {
+export const machineClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   at(deadline, fn) {

@@ -2,6 +2,7 @@ import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManage
 import { errors, type NatsConnection, type Status } from '@nats-io/transport-node'
 import { JournalError, type TransportHost } from '@troupe/core'
 import type { Settings } from '../options.ts'
+import { hangUp } from './dial.ts'
 import { isForbidden, isPassing, troubleWith, unavailable } from './errors.ts'
 import { Publisher } from './publisher.ts'
 
@@ -90,7 +91,7 @@ export class Connected {
       const server = await factsOf(nc, jsm, { where, host })
       return new Connected(nc, { ...parts, jsm, server })
     } catch (error) {
-      await nc.close()
+      await hangUp(nc)
       throw error
     }
   }
@@ -172,7 +173,7 @@ export class Connected {
     this.publisher.close()
     for (const settle of this.#waiting) settle()
     this.#reconnected.clear()
-    if (!this.nc.isClosed()) await this.nc.close()
+    if (!this.nc.isClosed()) await hangUp(this.nc)
   }
 
   async #watch(statuses: AsyncIterable<Status>): Promise<void> {

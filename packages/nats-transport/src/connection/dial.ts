@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import {
   connect,
   credsAuthenticator,
@@ -62,6 +63,28 @@ export function dial(options: DialOptions, name: string): Promise<NatsConnection
     ...(tls === undefined ? undefined : { tls: { ...tls } }),
     ...authOf(auth),
   })
+}
+
+/**
+ * Closes a connection.
+ *
+ * The client takes all listeners off a socket before it destroys it, also the one for errors. Where the server has just ended the
+ * connection, and something was written since, the error of that write comes afterwards, nobody listens, and Node ends the process.
+ * So one listener stays.
+ */
+export async function hangUp(connection: NatsConnection): Promise<void> {
+  const { protocol } = connection as NatsConnection & {
+    readonly protocol?: { readonly transport?: { readonly socket?: EventEmitter } }
+  }
+  const socket = protocol?.transport?.socket
+  if (socket !== undefined) {
+    const { removeAllListeners } = socket
+    socket.removeAllListeners = (...names) => {
+      removeAllListeners.apply(socket, names)
+      return socket.on('error', () => undefined)
+    }
+  }
+  await connection.close()
 }
 
 function authOf(auth: NatsAuth | undefined): ConnectionOptions {

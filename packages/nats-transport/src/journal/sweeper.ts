@@ -88,7 +88,7 @@ export class Sweeper {
       await journal.delete(flowRunId)
       runs++
     }
-    await this.#forgetMarks(now)
+    await this.forgetMarks(now)
     const cached = await cache.expire(link.host.clock.now())
     return { runs, blobs: await this.#forgetOrphans(cached) }
   }
@@ -119,9 +119,15 @@ export class Sweeper {
       .map(({ flowRunId }) => flowRunId)
   }
 
-  async #forgetMarks(now: number): Promise<void> {
+  /**
+   * Clears what is left of journals and keys that were forgotten long ago.
+   *
+   * @param now - By the clock of the server.
+   */
+  async forgetMarks(now: number): Promise<void> {
     const { journal, register, link } = this.#parts
     const connected = await link.bulk()
+    await journal.summaries.update()
     for (const { flowRunId, seq, time } of journal.summaries.forgotten()) {
       if (now - time < marksMs) continue
       const what = `can't clear the journal of ${flowRunId}`

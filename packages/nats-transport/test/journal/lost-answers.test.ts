@@ -1,28 +1,45 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { useCluster, useServer, versions } from '../servers/index.ts'
-import { Wire } from '../faults/wire.ts'
+import { Proxy } from '../faults/harness/proxy.ts'
 import { all, append, claimed, create, nodeAt, note, root, wordsOf, type TestNode } from '../support.ts'
 
 /** All four kinds of server answer a repeated message in their own way: nats.md, 3.2. */
 describe.each(versions)('an append whose answer is lost, on the %s server', (version) => {
   describe('alone', () => {
     const server = useServer({ version })
-    cases(() => server().port, 1)
+    cases(() => server().url, 1)
   })
   describe('of three', () => {
     const cluster = useCluster({ version })
-    cases(() => cluster().servers[0]?.port ?? 0, 3)
+    cases(() => cluster().servers[0]?.url ?? '', 3)
   })
 })
 
-function cases(port: () => number, replicas: number): void {
-  let wire: Wire
+/** Loses so many answers to publishes, yes or no. Resolves when they are lost. */
+function loseAnswers(proxy: Proxy, count: number): Promise<void> {
+  return new Promise((resolve) => {
+    let left = count
+    proxy.intercept = ({ to, frame }) => {
+      if (left === 0 || to === 'server') return 'pass'
+      const text = frame.payload.toString()
+      // Both name the stream, and a sequence.
+      const isAnswer = text.includes('"stream":') && text.includes('"seq":') && !text.includes('"config":')
+      if (!isAnswer) return 'pass'
+      left--
+      if (left === 0) resolve()
+      return 'drop'
+    }
+  })
+}
+
+function cases(url: () => string, replicas: number): void {
+  let wire: Proxy
   let node: TestNode
   let observer: TestNode
   beforeAll(async () => {
-    wire = await Wire.to(port())
+    wire = await Proxy.open(url())
     node = nodeAt({ servers: wire.url, replicas })
-    observer = nodeAt({ servers: `127.0.0.1:${port()}`, namespace: node.namespace, replicas })
+    observer = nodeAt({ servers: url(), namespace: node.namespace, replicas })
   }, 60_000)
   afterAll(async () => {
     await node.close()
@@ -32,7 +49,7 @@ function cases(port: () => number, replicas: number): void {
 
   it('creates a journal once', async () => {
     await node.journal.summary('warm')
-    const lost = wire.loseAnswers(1)
+    const lost = loseAnswers(wire, 1)
     await create(node.journal, 'created')
     await lost
     expect(await all(observer.journal, 'created')).toMatchObject([{ kind: 'claimed' }, { kind: 'submitted' }])
@@ -41,7 +58,7 @@ function cases(port: () => number, replicas: number): void {
 
   it('adds to a journal once, however many answers are lost', async () => {
     await create(node.journal, 'added')
-    const lost = wire.loseAnswers(2)
+    const lost = loseAnswers(wire, 2)
     expect(await append(node.journal, 'added', 2, [note('once')])).toBeUndefined()
     await lost
     expect(await append(node.journal, 'added', 3, [note('then')])).toBeUndefined()
@@ -50,7 +67,7 @@ function cases(port: () => number, replicas: number): void {
 
   it('is refused where another writer was there first', async () => {
     await create(node.journal, 'raced')
-    const lost = wire.loseAnswers(1)
+    const lost = loseAnswers(wire, 1)
     // Another owner takes over between the append and its repetition.
     const late = append(node.journal, 'raced', 2, [note('stored')])
     await lost
@@ -73,11 +90,11 @@ function cases(port: () => number, replicas: number): void {
     await create(node.journal, 'followed')
     const told: string[] = []
     const end = node.journal.subscribe(
-      (_, first, entries) => told.push(`${first} ${wordsOf(entries)}`),
+      (_, first, entries) => told.push(`${first} ${wordsOf(entries).join()}`),
       'followed',
     )
     await node.journal.summary('followed')
-    const lost = wire.loseAnswers(1)
+    const lost = loseAnswers(wire, 1)
     await append(node.journal, 'followed', 2, [note('a')])
     await lost
     await append(node.journal, 'followed', 3, [note('b')])

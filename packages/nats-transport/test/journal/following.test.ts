@@ -1,0 +1,237 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { Proxy, type Passing } from '../faults/harness/proxy.ts'
+import { useServer, versions } from '../servers/index.ts'
+import { append, create, moved, nodeAt, note, wordsOf, type TestNode } from '../support.ts'
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close()
+})
+
+function node(servers: string, options: Omit<Parameters<typeof nodeAt>[0], 'servers'> = {}): TestNode {
+  const made = nodeAt({ servers, ...options })
+  closing.push(() => made.close())
+  return made
+}
+
+async function proxyTo(url: string): Promise<Proxy> {
+  const proxy = await Proxy.open(url)
+  closing.push(() => proxy.close())
+  return proxy
+}
+
+/** What is told of some runs, as `run@position words`. */
+function follow({ journal }: TestNode, flowRunId?: string): Followed {
+  const told: string[] = []
+  let look = (): void => undefined
+  const end = journal.subscribe((run, first, entries) => {
+    told.push(`${run}@${first} ${wordsOf(entries).join()}`)
+    look()
+  }, flowRunId)
+  return {
+    told,
+    end,
+    reached: (what) =>
+      new Promise((resolve) => {
+        look = () => {
+          if (typeof what === 'number' ? told.length >= what : told.includes(what)) resolve()
+        }
+        look()
+      }),
+  }
+}
+
+interface Followed {
+  readonly told: string[]
+  readonly end: () => void
+  /** Resolves when so many came, or a line. */
+  reached(what: number | string): Promise<void>
+}
+
+/** Appends notes to a run that has its root, one by one. @returns What is told of them. */
+async function write({ journal }: TestNode, run: string, from: number, count: number): Promise<string[]> {
+  const lines: string[] = []
+  for (let position = from; position < from + count; position++) {
+    expect(await append(journal, run, position - 1, [note(`n${position}`)])).toBeUndefined()
+    lines.push(`${run}@${position} n${position}`)
+  }
+  return lines
+}
+
+const isNews = ({ to, frame }: Passing): boolean => to === 'client' && frame.subject.includes('.live.ev.')
+
+describe.each(versions)('those who follow, on the %s server', (version) => {
+  const server = useServer({ version })
+
+  it.each([
+    ['one flow run', 'run'],
+    ['all flow runs', undefined],
+  ])('%s: are told what they missed, in order and once, where messages to them are lost', async (_, of) => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url)
+    const writer = node(server().url, { namespace: follower.namespace })
+    await create(writer.journal, 'run')
+    const followed = follow(follower, of)
+    await follower.journal.summary('run')
+    let seen = 0
+    // Every third one arrives; in the end one does.
+    proxy.intercept = (passing) => (isNews(passing) && ++seen % 3 !== 0 ? 'drop' : 'pass')
+    const lines = await write(writer, 'run', 3, 60)
+    proxy.intercept = () => 'pass'
+    lines.push(...(await write(writer, 'run', 63, 1)))
+    await followed.reached(lines.length)
+    expect(proxy.disturbed).toBeGreaterThanOrEqual(40)
+    expect(followed.told).toEqual(lines)
+  })
+
+  it.each([
+    ['one flow run', 'run'],
+    ['all flow runs', undefined],
+  ])(
+    '%s: are told after a reconnect what came in the meantime, though nothing comes any more',
+    async (_, of) => {
+      const proxy = await proxyTo(server().url)
+      const follower = node(proxy.url)
+      const writer = node(server().url, { namespace: follower.namespace })
+      await create(writer.journal, 'run')
+      const followed = follow(follower, of)
+      await follower.journal.summary('run')
+      const lines = await write(writer, 'run', 3, 5)
+      await followed.reached(5)
+      proxy.cut()
+      lines.push(...(await write(writer, 'run', 8, 700)))
+      proxy.heal()
+      await followed.reached(lines.length)
+      expect(followed.told).toEqual(lines)
+    },
+  )
+
+  it('have one subscription for each flow run, however many they are, and none when the last has left', async () => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url)
+    await create(follower.journal, 'run')
+    const said: string[] = []
+    proxy.intercept = ({ to, frame }) => {
+      const text = frame.raw.toString()
+      if (to === 'server' && frame.op === 'SUB' && text.includes('.live.ev.')) said.push('sub')
+      if (to === 'server' && frame.op === 'UNSUB') said.push('unsub')
+      return 'pass'
+    }
+    const followers = Array.from({ length: 5 }, () => follow(follower, 'run'))
+    await follower.journal.summary('run')
+    await write(follower, 'run', 3, 1)
+    expect(followers.map(({ told }) => told)).toEqual(followers.map(() => ['run@3 n3']))
+    for (const { end } of followers.slice(1)) end()
+    await write(follower, 'run', 4, 1)
+    expect(followers.map(({ told }) => told.length)).toEqual([2, 1, 1, 1, 1])
+    expect(said).toEqual(['sub'])
+    followers[0]?.end()
+    await follower.journal.summary('run')
+    expect(said).toEqual(['sub', 'unsub'])
+  })
+
+  it('let go of what they can’t take at once, and read it in its turn', async () => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url, { largeValue: 1_000 })
+    const writer = node(server().url, { namespace: follower.namespace, largeValue: 1_000 })
+    await create(writer.journal, 'run')
+    const followed = follow(follower, 'run')
+    await follower.journal.summary('run')
+    // A large value takes long to come; more than is kept waits behind it.
+    const isChunk = ({ to, frame }: Passing): boolean =>
+      to === 'client' && frame.payload.includes('"nuid"') === false && frame.payload.length > 6_000
+    let [isHeld, release] = [false, (): void => undefined]
+    proxy.intercept = (passing) => {
+      if (isHeld || !isChunk(passing)) return 'pass'
+      isHeld = true
+      proxy.part()
+      release()
+      return 'pass'
+    }
+    const held = new Promise<void>((resolve) => (release = resolve))
+    const value = new Uint8Array(8_000).fill(7)
+    await append(writer.journal, 'run', 2, [moved('Running', { value })])
+    await held
+    const lines = ['run@3 ', ...(await write(writer, 'run', 4, 1_500))]
+    proxy.heal()
+    await followed.reached(lines.length)
+    expect(followed.told).toEqual(lines)
+  })
+
+  it('are told in the order of commits, whichever node commits', async () => {
+    const one = node(server().url)
+    const other = node(server().url, { namespace: one.namespace })
+    await create(one.journal, 'a')
+    await create(other.journal, 'b')
+    const followed = [follow(one), follow(other)]
+    await one.journal.summary('a')
+    await other.journal.summary('a')
+    const lines: string[] = []
+    for (let n = 0; n < 30; n++) {
+      lines.push(...(await write(one, 'a', 3 + n, 1)))
+      lines.push(...(await write(other, 'b', 3 + n, 1)))
+    }
+    for (const { told, reached } of followed) {
+      await reached(lines.length)
+      expect(told).toEqual(lines)
+    }
+  })
+
+  it('miss nothing between what they read and what they are told', async () => {
+    const follower = node(server().url)
+    const writer = node(server().url, { namespace: follower.namespace })
+    await create(writer.journal, 'run')
+    for (let round = 0; round < 10; round++) {
+      const writing = write(writer, 'run', 3 + round * 10, 10)
+      const followed = follow(follower, 'run')
+      const read = await follower.journal.read('run', 1, 10_000)
+      await writing
+      const end = 2 + (round + 1) * 10
+      const missing = end - read.length
+      if (missing > 0) await followed.reached(`run@${end} n${end}`)
+      const positions = followed.told.map((line) => Number(line.split(/[@ ]/)[1]))
+      // What is told begins at the latest behind what was read, and goes to the end.
+      expect(positions.filter((position) => position > read.length)).toEqual(
+        Array.from({ length: missing }, (_, index) => read.length + 1 + index),
+      )
+      followed.end()
+    }
+  })
+
+  it('are told of a journal that was forgotten and made anew', async () => {
+    const follower = node(server().url)
+    const writer = node(server().url, { namespace: follower.namespace })
+    await create(writer.journal, 'run')
+    const followed = [follow(follower, 'run'), follow(follower)]
+    await follower.journal.summary('run')
+    await write(writer, 'run', 3, 2)
+    await writer.journal.delete('run')
+    await create(writer.journal, 'run')
+    await write(writer, 'run', 3, 1)
+    for (const { told, reached } of followed) {
+      await reached(4)
+      expect(told).toEqual(['run@3 n3', 'run@4 n4', 'run@1 ', 'run@3 n3'])
+    }
+  })
+
+  it('are told of an end that they did not decide: a listener that throws disturbs no other', async () => {
+    const follower = node(server().url)
+    const thrown: unknown[] = []
+    const hear = (error: unknown): void => void thrown.push(error)
+    const others = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    process.on('uncaughtException', hear)
+    try {
+      follower.journal.subscribe(() => {
+        throw new TypeError('listener')
+      })
+      const followed = follow(follower)
+      await create(follower.journal, 'run')
+      expect(followed.told).toEqual(['run@1 '])
+    } finally {
+      process.off('uncaughtException', hear)
+      for (const other of others) process.on('uncaughtException', other)
+    }
+    expect(thrown).toEqual([new TypeError('listener')])
+  })
+})
