@@ -78,11 +78,8 @@ export async function hangUp(connection: NatsConnection): Promise<void> {
   }
   const socket = protocol?.transport?.socket
   if (socket !== undefined) {
-    const { removeAllListeners } = socket
-    socket.removeAllListeners = (...names) => {
-      removeAllListeners.apply(socket, names)
-      return socket.on('error', () => undefined)
-    }
+    const removeAll = socket.removeAllListeners.bind(socket)
+    socket.removeAllListeners = (...names) => removeAll(...names).on('error', () => undefined)
   }
   await connection.close()
 }

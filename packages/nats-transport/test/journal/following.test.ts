@@ -171,9 +171,9 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
       lines.push(...(await write(one, 'a', 3 + n, 1)))
       lines.push(...(await write(other, 'b', 3 + n, 1)))
     }
-    for (const { told, reached } of followed) {
-      await reached(lines.length)
-      expect(told).toEqual(lines)
+    for (const follower of followed) {
+      await follower.reached(lines.length)
+      expect(follower.told).toEqual(lines)
     }
   })
 
@@ -208,9 +208,9 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
     await writer.journal.delete('run')
     await create(writer.journal, 'run')
     await write(writer, 'run', 3, 1)
-    for (const { told, reached } of followed) {
-      await reached(4)
-      expect(told).toEqual(['run@3 n3', 'run@4 n4', 'run@1 ', 'run@3 n3'])
+    for (const one of followed) {
+      await one.reached(4)
+      expect(one.told).toEqual(['run@3 n3', 'run@4 n4', 'run@1 ', 'run@3 n3'])
     }
   })
 

@@ -27,7 +27,8 @@ describe.each(versions)('a long journal on the %s server', (version) => {
       if (record > records / 2)
         for (const other of others) appends.push(append(writer.journal, other, positions, [note('x')]))
       if (record > records / 2) positions++
-      expect(await Promise.all(appends)).toEqual(appends.map(() => undefined))
+      const refused = (await Promise.all(appends)).filter((answer) => answer !== undefined)
+      if (refused.length > 0) throw new TypeError(`record ${record} was refused`)
       words.push(...batch)
     }
     await writer.close()
