@@ -22,8 +22,8 @@ export class Shared {
     this.blobs = new BlobStore(this.link)
     this.journal = new NatsJournal(this.link, {
       blobs: this.blobs,
-      // Who only watches cleans up nothing.
-      appended: () => this.sweeper.start(),
+      // Who only starts and watches flow runs cleans up nothing.
+      claimed: () => this.sweeper.start(),
       ...(forget === undefined ? undefined : { forget }),
     })
     this.register = new NatsRegister(this.link)

@@ -33,15 +33,15 @@ export class NatsJournal implements Journal {
   /** By flow run; the empty text for all of them. */
   readonly #feeds = new Map<string, Feed>()
   #closed = false
-  readonly #appended: () => void
+  #claimed: (() => void) | undefined
   readonly #forgetting: (flowRunId: string) => Promise<void>
 
   constructor(
     link: Link,
     parts: {
       readonly blobs: BlobStore
-      /** Called after each append. */
-      readonly appended?: () => void
+      /** Called when this node owns a flow run for the first time. */
+      readonly claimed?: () => void
       /** Called with each flow run that is forgotten, so that what others keep of it goes, too. */
       readonly forget?: (flowRunId: string) => Promise<void>
     },
@@ -50,7 +50,7 @@ export class NatsJournal implements Journal {
     const { clock, random } = host
     this.#link = link
     this.#blobs = parts.blobs
-    this.#appended = parts.appended ?? (() => undefined)
+    this.#claimed = parts.claimed
     this.#forgetting = parts.forget ?? (async () => undefined)
     this.stream = new JournalStream(link)
     this.summaries = new Summaries(this.stream)
@@ -153,7 +153,13 @@ export class NatsJournal implements Journal {
   #committed(commit: OwnCommit): void {
     const { flowRunId, first, seq } = commit
     this.#marks.add(flowRunId, first, seq)
-    this.#appended()
+    if (
+      this.#claimed !== undefined &&
+      commit.entries.some((entry) => entry.kind === 'claimed' && entry.node !== '')
+    ) {
+      this.#claimed()
+      this.#claimed = undefined
+    }
     this.#feeds.get('')?.committed(commit)
     this.#feeds.get(flowRunId)?.committed(commit)
   }
