@@ -68,6 +68,11 @@ export class Handover {
     return this.#queue.size === 0 && !this.#scheduled
   }
 
+  /** Whether the next value is handed over in one of the next turns. */
+  get isHanding(): boolean {
+    return this.#scheduled
+  }
+
   /** The first recorded end that nobody has asked for, in the words of the journal. */
   get stalledAt(): string | undefined {
     const first = this.#queue.peek()

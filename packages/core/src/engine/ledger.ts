@@ -41,6 +41,11 @@ export interface LedgerHost {
 const firstPauseMs = 10
 const longestPauseMs = 5_000
 
+/** For how many entries, and turns, an append waits at most. */
+const mostGathered = 128
+
+const never = (): boolean => false
+
 /**
  * The writing end of one journal: gathers entries, appends them in groups, one append in flight, and only then lets
  * out what they say. An entry gets its position by the order of `record`.
@@ -68,6 +73,10 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   readonly #waits: { readonly position: number; readonly go: () => void }[] = []
   /** What to call before the next append is made of what was recorded. */
   #beforeWriting: (() => void)[] = []
+  /** Turns for which the next append has waited for what comes. */
+  #waited = 0
+  /** Whether the body is being handed values, one a turn: it may be about to submit more. */
+  isFed: () => boolean = never
   #pauseMs = firstPauseMs
 
   /**
@@ -172,6 +181,12 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
       this.#scheduled = false
       return
     }
+    if (this.#isGathering()) {
+      this.#waited++
+      this.host.clock.turn(this.#flush)
+      return
+    }
+    this.#waited = 0
     this.#callBeforeWriting()
     const entries = this.#entries
     const subjects = this.#subjects
@@ -179,6 +194,12 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     this.#subjects = []
     this.#inFlight = entries.length
     this.#append({ flowRunId: this.flowRunId, expected: this.position, epoch: this.epoch, entries }, subjects)
+  }
+
+  /** Runs that go to other nodes go together, and so do their submissions. */
+  #isGathering(): boolean {
+    const isFull = this.#entries.length >= mostGathered || this.#waited >= mostGathered
+    return this.#beforeWriting.length > 0 && !isFull && this.isFed()
   }
 
   #callBeforeWriting(): void {
