@@ -107,14 +107,7 @@ export class Attempt extends AssignedBody {
 
   /** What the body sees, in which order. */
   get handover(): Handover {
-    return (this.#handover ??= this.#newHandover())
-  }
-
-  #newHandover(): Handover {
-    const handover = new Handover(this.host, (expected) => this.#isStalled(expected))
-    const { index, ledger } = this.run
-    if (index === 0) ledger.isFed = () => handover.isHanding
-    return handover
+    return (this.#handover ??= new Handover(this.host, (expected) => this.#isStalled(expected)))
   }
 
   /** While its flow run is paused nothing is expected of a body. */

@@ -4,6 +4,8 @@ import type { Attempt } from './attempt.ts'
 /** A flow's body holds no slot: it begins in a turn of its own. */
 export function runFlowBody(attempt: Attempt): void {
   if (!attempt.begin()) return
+  const { run, handover } = attempt
+  if (run.index === 0) run.ledger.isFed = () => handover.isHanding
   runBody(attempt, (result) => attempt.settle(result))
 }
 
