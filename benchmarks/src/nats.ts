@@ -83,6 +83,53 @@ function elsewhere(options: Options, title: string, where: Partial<Params>): Gro
   }
 }
 
+function transitions({ quick }: Options): Group {
+  const names = ['call → Pending', 'return → Completed']
+  return {
+    title: 'transitions: to a subscriber on another process',
+    cases: [
+      {
+        label: 'troupe',
+        measure: 'nats-transitions/paced',
+        params: { n: quick ? 100 : 1_000, subscribers: 1, warmupMs: 0, windowMs: 0 },
+      },
+    ],
+    shown: names.flatMap((name) => [`${name} p50 µs`, `${name} p99 µs`]),
+    figures: names.map((name) => ({
+      label: `${name}, p99 µs`,
+      formula: (read) => read('troupe', `${name} p99 µs`),
+      target: { atMost: 10_000 },
+    })),
+  }
+}
+
+function waiting({ quick }: Options): Group {
+  const params = {
+    n: quick ? 500 : 10_000,
+    subscribers: 0,
+    warmupMs: 0,
+    windowMs: quick ? 1_000 : 10_000,
+  }
+  return {
+    title: 'waiting flow runs',
+    cases: [
+      { label: 'bodies kept', measure: 'nats-waiting/held', params },
+      { label: 'suspended', measure: 'nats-waiting/suspended', params },
+    ],
+    shown: [
+      'messages/s',
+      'owner B/run',
+      'server B/run',
+      'owner rss MB',
+      'server MB',
+      'owner cpu %',
+      'server cpu %',
+      'started/s',
+    ],
+    figures: [],
+  }
+}
+
 /** Task runs and waiting flow runs on several processes that meet at nats-server, beside BullMQ on Redis. */
 export const nats: Benchmark = {
   name: 'nats',
@@ -101,52 +148,7 @@ export const nats: Benchmark = {
     ...[1, 20, 200, 1_000].map((inFlight) => loops(options, inFlight)),
     elsewhere(options, 'three servers, three replicas: 200 in flight', { servers: 3 }),
     elsewhere(options, 'sync_interval: always: 200 in flight', { sync: true }),
-    {
-      title: 'transitions: to a subscriber on another process',
-      cases: [
-        {
-          label: 'troupe',
-          measure: 'nats/transitions',
-          params: { n: options.quick ? 100 : 1_000, subscribers: 1, warmupMs: 0, windowMs: 0 },
-        },
-      ],
-      shown: [
-        'submitted → there p50 µs',
-        'submitted → there p99 µs',
-        'completed → there p50 µs',
-        'completed → there p99 µs',
-      ],
-      figures: ['submitted', 'completed'].map((name) => ({
-        label: `${name} → there, p99 µs`,
-        formula: (read) => read('troupe', `${name} → there p99 µs`),
-        target: { atMost: 10_000 },
-      })),
-    },
-    {
-      title: 'waiting flow runs',
-      cases: [
-        {
-          label: 'troupe',
-          measure: 'nats/waiting',
-          params: {
-            n: options.quick ? 500 : 10_000,
-            subscribers: 0,
-            warmupMs: 0,
-            windowMs: options.quick ? 1_000 : 10_000,
-          },
-        },
-      ],
-      shown: [
-        'messages/s',
-        'B/run',
-        'owner B/run',
-        'owner MB',
-        'server MB',
-        'server cpu %',
-        'owner cpu %',
-        'started/s',
-      ],
-      figures: [],
-    },
+    transitions(options),
+    waiting(options),
   ],
 }

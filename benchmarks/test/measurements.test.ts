@@ -10,7 +10,8 @@ const cases = new Map<string, Case>()
 for (const { groups } of benchmarks) {
   for (const one of groups(readOptions(['--quick'])).flatMap((group) => group.cases)) {
     if (one.measure.startsWith('peers/')) continue
-    const params = { n: 100, subscribers: Math.min(one.params.subscribers, 1), warmupMs: 0, windowMs: 0 }
+    const { subscribers, inFlight = 1 } = one.params
+    const params = { n: 100, subscribers: Math.min(subscribers, 1), warmupMs: 0, windowMs: 0, inFlight }
     cases.set(one.measure, { ...one, params })
   }
 }

@@ -15,6 +15,8 @@ type ModuleName =
   | 'sqlite'
   | 'peers'
   | 'nats'
+  | 'nats-transitions'
+  | 'nats-waiting'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -28,6 +30,8 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   sqlite: () => import('../cases/sqlite.ts'),
   peers: () => import('../cases/peers.ts'),
   nats: () => import('../cases/nats.ts'),
+  'nats-transitions': () => import('../cases/nats-transitions.ts'),
+  'nats-waiting': () => import('../cases/nats-waiting.ts'),
 }
 
 /** `<module>/<measurement>`. */

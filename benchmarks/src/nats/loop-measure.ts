@@ -3,7 +3,7 @@ import { percentiles } from '../lib/percentiles.ts'
 import { throughput } from '../lib/throughput.ts'
 import { kinds, type Kind } from './kinds.ts'
 import type { Server } from './loop.ts'
-import { startWorker, type WorkerProcess } from './worker-process.ts'
+import { startBeside, type Beside } from './beside.ts'
 
 /**
  * Task runs of one owner, this process, on one worker, a process of its own, by way of a server. What they cost is taken
@@ -15,7 +15,7 @@ export const loop =
     const server = await start(params)
     try {
       const owner = await kinds[kind].owner(server)
-      const worker = await startWorker(kind, server)
+      const worker = await startBeside('worker', server, kind)
       const times: number[] = []
       let before: Readonly<Record<string, number>> = {}
       let after = before
@@ -43,8 +43,8 @@ export const loop =
     }
   }
 
-const spent = async (server: Server, worker: WorkerProcess): Promise<Readonly<Record<string, number>>> => ({
+const spent = async (server: Server, worker: Beside): Promise<Readonly<Record<string, number>>> => ({
   ...(await server.counted()),
   'server cpu µs/run': server.cpuMs() * 1e3,
-  'worker cpu µs/run': (await worker.cpuMs()) * 1e3,
+  'worker cpu µs/run': Number(await worker.ask()) * 1e3,
 })

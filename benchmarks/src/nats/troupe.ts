@@ -1,4 +1,4 @@
-import { createEngine, flow, task, type Engine } from '@troupe/core'
+import { createEngine, createWorker, flow, task, type Engine } from '@troupe/core'
 import { natsTransport } from '@troupe/nats-transport'
 import { NatsTaskRunner } from '@troupe/runners'
 import { expectEqual } from '../lib/measure.ts'
@@ -52,6 +52,14 @@ export const troupeOwner: StartOwner = async (place) => {
 
 /** Executes what comes to the queue. */
 export const troupeWorker: StartWorker = async (place) => {
-  const engine = createEngine({ ...transportTo(place), serve: { tasks: { [queue]: concurrency } } })
-  failOnErrors(engine)
+  failOnErrors(await createWorker({ ...transportTo(place), queues: { [queue]: concurrency } }))
 }
+
+/** The flow whose transitions are timed. */
+export const timedFlow = 'timed'
+
+/** A transition at a watcher: run id, name of the state, and when, by `wallTime`. */
+export type Seen = readonly [runId: string, state: string, at: number]
+
+/** Milliseconds since 1970, finer than a millisecond; the same on all processes of a machine. */
+export const wallTime = (): number => performance.timeOrigin + performance.now()
