@@ -39,6 +39,9 @@ export function patientJournal(journal: Journal, host: Host): Journal {
   }
 }
 
-function isPassing(error: unknown): boolean {
-  return TroupeError.is(error, 'JOURNAL_UNAVAILABLE') || TroupeError.is(error, 'TRANSPORT_UNAVAILABLE')
+/** Whether it may be another time: not where this user may never do it. */
+export function isPassing(error: unknown): boolean {
+  const isUnavailable =
+    TroupeError.is(error, 'JOURNAL_UNAVAILABLE') || TroupeError.is(error, 'TRANSPORT_UNAVAILABLE')
+  return isUnavailable && !['permissions', 'authorization'].includes(String(error.details['reason']))
 }

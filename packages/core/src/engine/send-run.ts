@@ -6,6 +6,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Append, Journal } from '../ports/journal.ts'
 import type { Random } from '../ports/random.ts'
 import type { Station } from '../ports/transport.ts'
+import { isPassing } from './patient-journal.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import { findDependencies } from './dependencies.ts'
 import { Elsewhere, type ElsewhereHost } from './elsewhere.ts'
@@ -89,7 +90,7 @@ async function appended(host: SendHost, append: Append): Promise<Awaited<ReturnT
     try {
       return await host.append(append)
     } catch (error) {
-      if (host.closed) throw error
+      if (host.closed || !isPassing(error)) throw error
       host.report(error, undefined)
       await deadlineAfter(host.clock, pauseMs).done
     }
