@@ -279,7 +279,12 @@ export class NatsPool implements TaskPool {
       this.lostToTakeover(placed)
       return
     }
-    if (!this.#begins(placed, node) || result === undefined) return
+    if (!this.#begins(placed, node)) return
+    if (result === undefined) {
+      // A report that waited in the mailbox may be older than the end of its worker.
+      if (!this.workers.nodes.includes(node)) this.#takeover.check([placed])
+      return
+    }
     const { clock } = this.remote
     this.durations.took(placed.assignment.task.name, clock.monotonic() - placed.begunAt)
     this.#forget(placed)
