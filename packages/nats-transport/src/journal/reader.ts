@@ -77,8 +77,10 @@ export class JournalReader {
     const start = await this.#seek(run, from)
     let [{ position, seq }, read] = [start, 0]
     while (position < until && position < run.lastFirst) {
+      // All that there can be, or about as many as hold the rest of the page.
       const perRecord = read === 0 ? usualEntries : (position - start.position) / read
-      const wanted = Math.ceil((Math.min(until, run.lastFirst) - position) / perRecord) + 1
+      const wanted =
+        until > run.lastFirst ? run.lastFirst - position : Math.ceil((until - position) / perRecord) + 1
       for (const record of await this.#next(run, { position, seq }, Math.min(wanted, mostRecords))) {
         const { first, count } = placeOf(record.headers, nameOf(run))
         if (first !== position || position >= until) break
