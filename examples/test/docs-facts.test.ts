@@ -52,6 +52,16 @@ describe('the documentation', () => {
     expect(of('engines')).toEqual(engine.toSorted())
   })
 
+  it('has every option of natsTransport in its table, and no other', () => {
+    const [, options = ''] =
+      /export interface NatsTransportOptions \{(.*?)\n\}/s.exec(read('packages/nats-transport/src/options.ts')) ?? []
+    const names = [...options.matchAll(/readonly (\w+)\?:/g)].map(([, name = '']) => name)
+    const [, table = ''] = /\n## Options\n(.*?)\n## /s.exec(read('docs/nats.md')) ?? []
+    const rows = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name)
+    expect(names.length).toBeGreaterThan(10)
+    expect(rows.toSorted()).toEqual(names.toSorted())
+  })
+
   it.each([
     ['docs/options.md', /^\| `(\w+)` \| `WorkerThreadsTaskRunner` \|/gm],
     ['docs/threads.md', /^\| `(\w+)` \|/gm],
