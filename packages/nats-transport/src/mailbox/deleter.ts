@@ -1,20 +1,15 @@
 import type { Connected } from '../connection/connected.ts'
-import { codeOf, troubleWith } from '../connection/errors.ts'
+import { troubleWith } from '../connection/errors.ts'
 import { messageOf } from '../connection/store.ts'
 import type { MailNames } from './names.ts'
 import type { Mail } from './reader.ts'
 
-/** Deletions at once. */
+/** Subjects at once. */
 const atOnce = 32
 /** From one batch to the next, in milliseconds, so that most of what is confirmed goes by few purges. */
 const pauseMs = 100
-/** So few are deleted one by one. */
-const fewMessages = 4
 /** Subjects whose beginning is known to be deleted. */
 const mostSubjects = 10_000
-/** JetStream's refusals to delete what is not there. */
-const notThere: readonly (number | undefined)[] = [10_043, 10_057, 10_037]
-
 interface Batch {
   readonly mail: Mail[]
   readonly done: Promise<void>
@@ -22,14 +17,17 @@ interface Batch {
 }
 
 /**
- * Deletes messages that were confirmed: the first at once, and what is confirmed within the next 100 ms together. Where they are the
- * oldest of their subject, with none in between that may not have been heard of, one purge takes them all.
+ * Deletes messages that were confirmed: the first at once, and what is confirmed within the next 100 ms together. On each subject they
+ * are deleted from the oldest on, by one purge for as many as follow each other, and what is confirmed before an older one waits for that: servers of
+ * 2.9 lose the other messages of a subject from their sight when its newest is deleted before them.
  */
 export class Deleter {
   readonly #connected: Connected
   readonly #names: MailNames
   /** By subject: up to where everything was deleted. */
   readonly #deleted = new Map<string, number>()
+  /** By subject and sequence: what is confirmed and still there. */
+  readonly #waiting = new Map<string, Map<number, Mail>>()
   #next: Batch | undefined
   #isRunning = false
   #running: Promise<void> | undefined
@@ -42,13 +40,24 @@ export class Deleter {
     this.#names = names
   }
 
-  /** Resolves when they are forgotten. @throws JournalError `TRANSPORT_UNAVAILABLE`, `ENGINE_CLOSED` */
+  /** Resolves when it is forgotten, or will be with older ones. @throws JournalError `TRANSPORT_UNAVAILABLE`, `ENGINE_CLOSED` */
   delete(mail: Mail): Promise<void> {
     this.#next ??= this.#newBatch()
     const { done } = this.#next
     this.#next.mail.push(mail)
     if (!this.#isRunning) this.#running = this.#run()
     return done
+  }
+
+  /** Whether a message was confirmed, though it is still there. */
+  has({ subject, seq }: Mail): boolean {
+    return this.#waiting.get(subject)?.has(seq) === true
+  }
+
+  /** All messages of a flow run are deleted, or will be. */
+  forget(subjectPart: string): void {
+    for (const subject of this.#waiting.keys())
+      if (subject.includes(subjectPart)) this.#waiting.delete(subject)
   }
 
   /** Resolves when all that was confirmed is deleted, or could not be. */
@@ -98,45 +107,48 @@ export class Deleter {
   }
 
   async #deleteAll(all: readonly Mail[]): Promise<void> {
-    const bySubject = new Map<string, Mail[]>()
-    for (const mail of all) {
-      const list = bySubject.get(mail.subject)
-      if (list === undefined) bySubject.set(mail.subject, [mail])
-      else list.push(mail)
-    }
-    const calls = [...bySubject].flatMap(([subject, list]) => this.#callsFor(subject, list))
+    for (const mail of all) this.#waitingOn(mail.subject).set(mail.seq, mail)
+    const subjects = [...new Set(all.map(({ subject }) => subject))]
     const results = await Promise.allSettled(
-      Array.from({ length: Math.min(atOnce, calls.length) }, async () => {
-        for (let call = calls.pop(); call !== undefined; call = calls.pop()) await call()
+      Array.from({ length: Math.min(atOnce, subjects.length) }, async () => {
+        for (let subject = subjects.pop(); subject !== undefined; subject = subjects.pop())
+          await this.#deleteOldest(subject)
       }),
     )
     const failed = results.find(({ status }) => status === 'rejected')
     if (failed?.status === 'rejected') throw failed.reason
   }
 
-  #callsFor(subject: string, list: readonly Mail[]): (() => Promise<void>)[] {
-    const sorted = list.toSorted((a, b) => a.seq - b.seq)
-    const [first] = sorted
-    if (first === undefined) return []
-    const gap = sorted.findIndex(({ previous }, index) => index > 0 && previous !== sorted[index - 1]?.seq)
-    const chain = gap === -1 ? sorted : sorted.slice(0, gap)
-    const rest = sorted.slice(chain.length).map(
-      ({ seq }) =>
-        () =>
-          this.#deleteOne(seq),
-    )
-    const isOldest = first.previous <= (this.#deleted.get(subject) ?? 0)
-    if (isOldest) this.#remember(subject, chain.at(-1)?.seq ?? 0)
-    if (isOldest && chain.length > 1) return [() => this.#purge(subject, chain), ...rest]
-    if (chain.length >= fewMessages) return [() => this.#purgeIfOldest(subject, chain), ...rest]
-    return [
-      ...chain.map(
-        ({ seq }) =>
-          () =>
-            this.#deleteOne(seq),
-      ),
-      ...rest,
-    ]
+  #waitingOn(subject: string): Map<number, Mail> {
+    let waiting = this.#waiting.get(subject)
+    if (waiting === undefined) this.#waiting.set(subject, (waiting = new Map()))
+    return waiting
+  }
+
+  /** Deletes what waits on a subject, as far as nothing older is there. */
+  async #deleteOldest(subject: string): Promise<void> {
+    const waiting = this.#waitingOn(subject)
+    const sorted = [...waiting.values()].toSorted((a, b) => a.seq - b.seq)
+    for (let [first] = sorted; first !== undefined; [first] = sorted) {
+      if (first.previous > (this.#deleted.get(subject) ?? 0)) {
+        const query = { seq: 1, next_by_subj: subject }
+        const oldest = await messageOf(this.#connected, this.#names.stream, query)
+        if (oldest !== undefined && oldest.seq < first.seq) return
+        if (oldest?.seq !== first.seq) {
+          // Somebody else has deleted it.
+          sorted.shift()
+          waiting.delete(first.seq)
+          continue
+        }
+      }
+      const gap = sorted.findIndex(({ previous }, index) => index > 0 && previous !== sorted[index - 1]?.seq)
+      const chain = sorted.splice(0, gap === -1 ? sorted.length : gap)
+      const upTo = chain.at(-1)?.seq ?? first.seq
+      await this.#purge(subject, upTo)
+      this.#remember(subject, upTo)
+      for (const { seq } of chain) waiting.delete(seq)
+    }
+    this.#waiting.delete(subject)
   }
 
   #remember(subject: string, upTo: number): void {
@@ -149,30 +161,14 @@ export class Deleter {
     }
   }
 
-  async #purge(subject: string, chain: readonly Mail[]): Promise<void> {
+  async #purge(subject: string, upTo: number): Promise<void> {
     const { jsm } = this.#connected
-    const seq = (chain.at(-1)?.seq ?? 0) + 1
-    await this.#ask(() => jsm.streams.purge(this.#names.stream, { filter: subject, seq }))
-  }
-
-  /** Asks first whether the chain's first is the oldest of its subject. */
-  async #purgeIfOldest(subject: string, chain: readonly Mail[]): Promise<void> {
-    const oldest = await messageOf(this.#connected, this.#names.stream, { seq: 1, next_by_subj: subject })
-    if (oldest?.seq === chain[0]?.seq) await this.#purge(subject, chain)
-    else for (const { seq } of chain) await this.#deleteOne(seq)
-  }
-
-  async #deleteOne(seq: number): Promise<void> {
-    const { jsm } = this.#connected
-    await this.#ask(() => jsm.streams.deleteMessage(this.#names.stream, seq, false))
-  }
-
-  async #ask(call: () => Promise<unknown>): Promise<void> {
     const what = `can't confirm messages in ${this.#names.stream}`
     try {
-      await this.#connected.patiently(what, call)
+      await this.#connected.patiently(what, () =>
+        jsm.streams.purge(this.#names.stream, { filter: subject, seq: upTo + 1 }),
+      )
     } catch (error) {
-      if (notThere.includes(codeOf(error))) return
       throw troubleWith(what, this.#connected.where, error)
     }
   }

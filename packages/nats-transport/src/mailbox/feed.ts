@@ -1,7 +1,7 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Connected } from '../connection/connected.ts'
 import type { MailNames } from './names.ts'
-import { mailOf, newestOf, readMail, unknownPrevious, type Mail } from './reader.ts'
+import { mailOf, newestOf, readMail, type Mail } from './reader.ts'
 
 /** For how long what is sent to a node that is gone is heard by all. */
 const lostForMs = 600_000
@@ -96,16 +96,13 @@ export class Feed {
     if (headers === undefined) return
     const { names } = this.#parts
     const subject = headers.get('Nats-Subject')
-    const previous = Number(headers.get('Nats-Last-Sequence'))
-    // Old servers say so as well where the newest message of before was deleted.
-    const isFirst = previous === 0 && this.#connected.server.level > 0
     const mail: Mail = {
       message: mailOf(names, subject, headers.get('Nats-Msg-Id'), news.data),
       seq: Number(headers.get('Nats-Sequence')),
       subject,
-      previous: previous === 0 && !isFirst ? unknownPrevious : previous,
+      previous: Number(headers.get('Nats-Last-Sequence')),
     }
-    if (previous > this.#complete && !this.#seen.has(previous)) this.check()
+    if (mail.previous > this.#complete && !this.#seen.has(mail.previous)) this.check()
     if (this.#held === undefined) this.#tell(mail)
     else this.#held.push(mail)
   }

@@ -88,8 +88,9 @@ export class NatsMailbox implements Required<Mailbox> {
     this.#link.assertOpen()
     const mail = await this.#read(await this.#connected(), flowRunId)
     const found = new Map<string, MailMessage>()
-    for (const { message, seq } of mail) {
-      if (!this.#confirming.has(seq) && !found.has(message.id)) found.set(message.id, message)
+    for (const one of mail) {
+      const { message } = one
+      if (!this.#isConfirmed(one) && !found.has(message.id)) found.set(message.id, message)
     }
     return [...found.values()]
   }
@@ -148,6 +149,7 @@ export class NatsMailbox implements Required<Mailbox> {
       throw troubleWith(what, connected.where, error)
     }
     this.#touched.delete(flowRunId)
+    this.#deleter?.forget(`.${flowRunToken(flowRunId)}.`)
   }
 
   async addressees(limit: number): Promise<readonly string[]> {
@@ -206,6 +208,8 @@ export class NatsMailbox implements Required<Mailbox> {
   #open(token: string | undefined): void {
     const opening = this.#connected().then(async (connected) => {
       const newest = await newestOf(connected, this.#names.stream)
+      // Who may not read learns it here.
+      await readMail(connected, this.#names, `${this.#names.prefix}>`, newest)
       if (!this.#listeners.has(token) || this.#link.closed) return connected
       const feed = new Feed(connected, newest, {
         names: this.#names,
@@ -254,7 +258,7 @@ export class NatsMailbox implements Required<Mailbox> {
   #know(mail: Mail): void {
     const { flowRunId, id } = mail.message
     this.#touch(flowRunId)
-    if (this.#confirming.has(mail.seq)) return
+    if (this.#isConfirmed(mail)) return
     let messages = this.#known.get(flowRunId)
     if (messages === undefined) this.#known.set(flowRunId, (messages = new Map()))
     if (this.#known.size > mostKnown) {
@@ -267,6 +271,10 @@ export class NatsMailbox implements Required<Mailbox> {
     const entry = { ...mail, message: { ...mail.message, body: nothing } }
     if (same === undefined) messages.set(id, [entry])
     else if (!same.some(({ seq }) => seq === mail.seq)) same.push(entry)
+  }
+
+  #isConfirmed(mail: Mail): boolean {
+    return this.#confirming.has(mail.seq) || this.#deleter?.has(mail) === true
   }
 
   #unknow(flowRunId: string, id: string): void {

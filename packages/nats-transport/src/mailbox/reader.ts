@@ -48,7 +48,7 @@ export async function newestOf(connected: Connected, stream: string): Promise<nu
 }
 
 /** Greater than any sequence: nothing is known of what comes before. */
-export const unknownPrevious = Number.MAX_SAFE_INTEGER
+const unknownPrevious = Number.MAX_SAFE_INTEGER
 
 export function mailOf(names: MailNames, subject: string, messageId: string, data: Uint8Array): MailMessage {
   const owner = ownerOf(names, subject)

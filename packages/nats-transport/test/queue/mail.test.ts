@@ -131,8 +131,13 @@ describe.each(versions)('on the %s server', (version) => {
     await send(sender, ['three'])
     await until('both are confirmed', () => confirmed.length === 2)
     await Promise.all(confirmed)
-    expect((await sender.mailbox.pending('run')).map(({ id }) => id)).toEqual(['two'])
+    const left = (await sender.mailbox.pending('run')).map(({ id }) => id)
+    // What was confirmed before an older one goes with that.
+    expect(left).toEqual(['two', 'three'])
+    expect((await owner.mailbox.pending('run')).map(({ id }) => id)).toEqual(['two'])
     await until('the second has come', () => told.includes('two'))
+    await owner.mailbox.confirm('run', 'two')
+    expect(await sender.mailbox.pending('run')).toEqual([])
   })
 
   it('finds the older messages when the newest is confirmed first', async () => {
