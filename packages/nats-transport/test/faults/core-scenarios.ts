@@ -161,6 +161,9 @@ function scenarios(servers: Servers, version: string): void {
       const runs = await Promise.all(started)
       for (const id of runs) expect(await world.end(id)).toBe('Completed')
       const began = world.deeds('began').filter(({ key }) => key.startsWith('roll.'))
+      const first = new Set<string>()
+      const twice = began.filter(({ key }) => first.size === first.add(key).size)
+      expect(twice).toEqual([])
       expect(began).toHaveLength(runs.length * 4 * 6)
       console.log(`${place}: ms to drain: ${times.join(', ')}`)
     },

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { build, type PluginBuild } from 'esbuild'
 import type { Ask, NodeOrder, Question, Refusal, Said, Start } from './orders.ts'
 import type { Done } from './plan-tasks.ts'
+import { within } from './until.ts'
 
 /** Where programs are built: in this package, so that they find what it depends on. */
 const folder = fileURLToPath(new URL(`../../../dist/faults-${process.pid}/`, import.meta.url))
@@ -83,12 +84,13 @@ export class Child {
     })
     alive.add(process_)
     const child = new Child(process_, order)
-    await new Promise<void>((resolve, reject) => {
+    const ready = new Promise<void>((resolve, reject) => {
       process_.on('message', (said: Said) => {
         if (said.said === 'ready') resolve()
       })
       void child.#ended.then(() => reject(new RangeError(child.#whyItEnded())))
     })
+    await within(`node ${order.node} is ready`, ready)
     child.#isReady = true
     return child
   }
@@ -123,13 +125,14 @@ export class Child {
 
   ask(ask: Ask): Promise<unknown> {
     const number = ++this.#asked
-    return new Promise((resolve, reject) => {
+    const answer = new Promise((resolve, reject) => {
       this.#answers.set(number, { resolve, reject })
       const question: Question = { ...ask, number }
       this.#process.send(question, (error) => {
         if (error !== null) reject(error)
       })
     })
+    return within(`${this.node} answers ${JSON.stringify(ask)}`, answer, 90_000)
   }
 
   /** @returns Id of the flow run. */
@@ -148,7 +151,7 @@ export class Child {
   }
 
   ended(): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }> {
-    return this.#ended
+    return within(`${this.node} ends`, this.#ended)
   }
 }
 

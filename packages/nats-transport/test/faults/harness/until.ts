@@ -18,3 +18,17 @@ export async function until<T>(
     await delay(10)
   }
 }
+
+/** The same as `promise`, for so long. @throws RangeError where it takes longer */
+export async function within<T>(what: string, promise: PromiseLike<T>, withinMs = 60_000): Promise<T> {
+  const over = new AbortController()
+  const late = delay(withinMs, undefined, { signal: over.signal }).then(() => {
+    throw new RangeError(`waited ${withinMs} ms in vain: ${what}`)
+  })
+  late.catch(() => undefined)
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    over.abort()
+  }
+}

@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   createEngine,
   type Engine,
@@ -18,7 +17,7 @@ import type { NodeOrder, Settings, Start } from './orders.ts'
 import type { Done, Item, Step } from './plan-tasks.ts'
 import { Streams } from './streams.ts'
 import { transportOf } from './transport.ts'
-import { until } from './until.ts'
+import { until, within } from './until.ts'
 import { Witness } from './witness.ts'
 
 export interface WorldOptions {
@@ -127,7 +126,8 @@ export class World {
     const id = start.id ?? `run-${++this.#names}`
     this.expect(id, { keys: keysOf(start.steps), ...expected })
     if (on !== 'any') return on.start({ ...start, id })
-    return (await this.engine.run({ flow: start.flow, id }, start.steps)).id
+    const started = this.engine.run({ flow: start.flow, id }, start.steps)
+    return (await within(`${id} is started`, started)).id
   }
 
   expect(id: string, expected: ExpectedRun): void {
@@ -143,15 +143,10 @@ export class World {
   /** The terminal state of a flow run. */
   async end(id: string): Promise<string> {
     const run = await this.#handle(id)
-    const late = new AbortController()
-    const tooLate = delay(longestMs, undefined, { signal: late.signal }).then(() => {
-      throw new RangeError(`flow run ${id} has not ended within ${longestMs} ms\n${this.story()}`)
-    })
     try {
-      return (await Promise.race([run.wait(), tooLate])).name
-    } finally {
-      tooLate.catch(() => undefined)
-      late.abort()
+      return (await within(`flow run ${id} ends`, run.wait(), longestMs)).name
+    } catch (error) {
+      throw new RangeError(`${(error as Error).message}\n${this.story()}`, { cause: error })
     }
   }
 
@@ -214,22 +209,23 @@ export class World {
 
   /** What can be told of it, for those who look for the reason of a failure. */
   story(): string {
-    const lines = [`the test itself heard: ${this.errors.slice(-10).join('; ')}`]
+    const lines = [`the test itself heard: ${told(this.errors)}`]
     for (const { node, running, errors, output } of this.nodes)
-      lines.push(
-        `${node} ${running ? 'runs' : 'has ended'}: ${errors.slice(-10).join('; ')} ${output.slice(-2_000)}`,
-      )
-    for (const id of this.#expected.keys()) {
-      const seen = this.witness.of(id).slice(-12)
-      lines.push(
-        `${id}: ${seen.map(({ runName, to, attempt, node }) => `${runName} ${to.name} ${attempt} ${node}`).join(', ')}`,
-      )
+      lines.push(`${node} ${running ? 'runs' : 'has ended'}: ${told(errors)} ${output.slice(-600)}`)
+    const isOver = (id: string): boolean => this.witness.endOf(id) !== undefined
+    const open = [...this.#expected.keys()].filter((id) => !isOver(id))
+    lines.push(`${this.#expected.size - open.length} flow runs have ended, ${open.length} have not`)
+    const keys = new Set(open.slice(0, 5).flatMap((id) => this.#expected.get(id)?.keys ?? []))
+    for (const id of open.slice(0, 5)) {
+      const seen = this.witness.of(id).slice(-40)
+      const states = seen.map(({ runName, to, attempt, node }) => `${runName} ${to.name} ${attempt} ${node}`)
+      lines.push(`${id}: ${states.join(', ')}`)
     }
+    const deeds = this.ledger.deeds().filter(({ key }) => keys.has(key))
     lines.push(
-      ...this.ledger
-        .deeds()
+      ...deeds
         .slice(-20)
-        .map((deed) => JSON.stringify(deed)),
+        .map(({ what, key, attempt, node, at }) => `${at} ${node} ${what} ${key} ${attempt}`),
     )
     return lines.join('\n')
   }
@@ -243,6 +239,13 @@ export class World {
     await this.streams.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** Errors, each once, with how often they came. */
+function told(errors: readonly string[]): string {
+  const counts = new Map<string, number>()
+  for (const error of errors) counts.set(error, (counts.get(error) ?? 0) + 1)
+  return [...counts].map(([error, count]) => `${count} × ${error.slice(0, 200)}`).join('; ')
 }
 
 /** The keys of all items. */
