@@ -5,6 +5,8 @@ import { kinds, type Kind } from './kinds.ts'
 import type { Server } from './loop.ts'
 import { startBeside, type Beside } from './beside.ts'
 
+const warmupInFlight = 100
+
 /**
  * Task runs of one owner, this process, on one worker, a process of its own, by way of a server. What they cost is taken
  * over the window that is measured.
@@ -19,10 +21,16 @@ export const loop =
       const times: number[] = []
       let before: Readonly<Record<string, number>> = {}
       let after = before
+      let isWarm = params.warmupMs === 0
       const readings = await throughput(
         () => ({
-          work: (n) => owner.work(n, params.inFlight ?? 1, times),
+          work: async (n) => {
+            // Many at once warm the code up in less time.
+            if (!isWarm) await owner.work(n, warmupInFlight, times)
+            await owner.work(n, params.inFlight ?? 1, times)
+          },
           ready: async () => {
+            isWarm = true
             times.length = 0
             before = await spent(server, worker)
           },
