@@ -54,7 +54,9 @@ describe('the documentation', () => {
 
   it('has every option of natsTransport in its table, and no other', () => {
     const [, options = ''] =
-      /export interface NatsTransportOptions \{(.*?)\n\}/s.exec(read('packages/nats-transport/src/options.ts')) ?? []
+      /export interface NatsTransportOptions \{(.*?)\n\}/s.exec(
+        read('packages/nats-transport/src/options.ts'),
+      ) ?? []
     const names = [...options.matchAll(/readonly (\w+)\?:/g)].map(([, name = '']) => name)
     const [, table = ''] = /\n## Options\n(.*?)\n## /s.exec(read('docs/nats.md')) ?? []
     const rows = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name)
@@ -118,7 +120,9 @@ describe('the documentation', () => {
     const files = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|md|json))`/g)].map(
       ([, file = '']) => file,
     )
-    const sources = ['core', 'runners', 'sqlite-journal'].map((name) => `packages/${name}/src/`)
+    const sources = ['core', 'runners', 'sqlite-journal', 'nats-transport', 'nats-server'].map(
+      (name) => `packages/${name}/src/`,
+    )
     const homes = ['', 'packages/core/', ...sources, dirname(path)]
     const missing = files.filter((file) => !homes.some((home) => existsSync(join(root, home, file))))
     expect(missing).toEqual([])

@@ -6,7 +6,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 
-import { beforeAll, describe, expect, it } from 'vitest'
+import { startServer, type NatsServer } from '@troupe/nats-server'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pages, programsOf, root, type Program } from './docs-pages.ts'
 import { expectedOutput } from './support.ts'
 
@@ -54,7 +55,9 @@ async function compile(): Promise<string> {
 /** What it prints. Each runs in a thread with globals of its own, so that none sees the engine of another. */
 async function run(program: Program): Promise<string> {
   const file = pathToFileURL(`${folder}${nameOf(program)}.js`)
-  const worker = new Worker(file, { stdout: true, stderr: true, execArgv: [] })
+  // Programs that need a nats-server find one there, as their readers would.
+  const env = needsServer(program) ? { ...process.env, NATS_URL: server?.url } : process.env
+  const worker = new Worker(file, { stdout: true, stderr: true, execArgv: [], env })
   const ended = new Promise<void>((resolve, reject) => {
     worker.once('error', reject)
     worker.once('exit', () => resolve())
@@ -64,11 +67,17 @@ async function run(program: Program): Promise<string> {
   return stdout
 }
 
+const needsServer = ({ source }: Program): boolean => source.includes("process.env['NATS_URL']")
+
 let problems = ''
+let server: NatsServer | undefined
 
 beforeAll(async () => {
   problems = await compile()
-}, 60_000)
+  if (programs.some(needsServer)) server = await startServer()
+}, 180_000)
+
+afterAll(() => server?.stop())
 
 describe('the programs in the documentation', () => {
   it('compile', () => {
