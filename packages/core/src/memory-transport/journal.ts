@@ -97,8 +97,10 @@ export function stationMailbox(wire: Wire, shared: Required<Mailbox>): Mailbox {
     subscribe: (listener, owner) =>
       wire.listen(listener, (tell) => {
         const told = (message: MailMessage): void => {
-          if (world.happens(lose)) return
-          wire.downLate(() => tell(message))
+          const down = (): void => wire.downLate(() => tell(message), 'waits')
+          // Whoever listens looks for what it missed, now and then.
+          if (world.happens(lose)) world.after(world.settings.leaseMs, down)
+          else down()
         }
         return shared.subscribe((message) => {
           if (owner !== undefined && message.owner !== undefined && message.owner !== owner) return

@@ -97,8 +97,9 @@ class Cluster implements MemoryTransport {
         if (wire.state !== 'cut' || wire.cuts !== cuts) return
         this.#lost.set(wire, this.#members.namesOf(wire))
         this.#members.lose(wire)
+        this.#queues.lost(wire, Math.max(leaseMs - lostAfterMs, 0))
         const message = `node ${node} was cut off from the others, and is taken for lost`
-        wire.host.cutOff(new JournalError('JOURNAL_UNAVAILABLE', message, { details: { node } }))
+        wire.host.cutOff(new JournalError('TRANSPORT_UNAVAILABLE', message, { details: { node } }))
       })
     }
   }

@@ -9,7 +9,7 @@ import { inWords } from '../base/words.ts'
  * @public
  */
 export interface MemoryFaults {
-  /** A listener of a mailbox is not told of a message; a delivery comes only after its lease; a question or an answer never. */
+  /** A listener of a mailbox hears of a message, and a taker of a delivery, only after the time of a lease; a question or an answer is lost. */
   readonly lose?: number
   /** A listener of a mailbox is told twice; a delivery goes to two takers, or twice to one; a lost node is told of twice. */
   readonly double?: number

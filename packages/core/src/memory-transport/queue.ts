@@ -32,6 +32,14 @@ interface Taker {
   isStopped: boolean
 }
 
+/** A delivery on its way. */
+interface Coming {
+  readonly item: Item
+  readonly taker: Taker
+  readonly number: number
+  readonly repeated: boolean
+}
+
 class OneQueue {
   readonly items = new Map<string, Item>()
   readonly ready = new Heap<Item>((a, b) => a.rank < b.rank || (a.rank === b.rank && a.order < b.order))
@@ -81,6 +89,11 @@ export class Queues {
     const { cuts } = wire
     const isBack = (): boolean => wire.state === 'up' || wire.cuts !== cuts
     for (const queue of this.#queues.values()) this.#expire(queue, { wire, leaseMs, isBack })
+  }
+
+  /** It was cut off for so long that it had to let go of what it held. */
+  lost(wire: Wire, leaseMs: number): void {
+    for (const queue of this.#queues.values()) this.#expire(queue, { wire, leaseMs, isBack: () => false })
   }
 
   /** A node that was cut off is back: what it still wants is there for it. */
@@ -177,39 +190,37 @@ export class Queues {
       lost()
       return
     }
-    this.#bring(queue, { item, taker, number, lost })
-    if (!world.happens(faults.double)) return
-    const other = queue.takers[world.choose(queue.takers.length)]
-    if (other === undefined || other.credits === 0) return
-    other.credits--
-    this.#bring(queue, { item, taker: other, number, lost: () => void other.credits++ })
-  }
-
-  #bring(
-    queue: OneQueue,
-    { item, taker, number, lost }: { item: Item; taker: Taker; number: number; lost: () => void },
-  ): void {
-    const { wire } = taker
-    const arrive = (): void => {
-      if (wire.state === 'closed') return
-      const delivery = this.#delivery(queue, { item, taker, number })
-      if (taker.isStopped) {
-        delivery.handBack()
-        return
-      }
-      taker.arrived.add(item)
-      taker.listener(delivery)
+    const other = world.happens(faults.double) ? queue.takers[world.choose(queue.takers.length)] : undefined
+    if (other === undefined || other.credits === 0) {
+      taker.wire.downLate(() => this.#arrive(queue, { item, taker, number, repeated: number > 1 }), lost)
+      return
     }
-    wire.downLate(arrive, lost)
+    // The one that is not marked comes first.
+    other.credits--
+    taker.wire.down(() => this.#arrive(queue, { item, taker, number, repeated: number > 1 }), lost)
+    const again = (): void => this.#arrive(queue, { item, taker: other, number, repeated: true })
+    other.wire.downLate(again, () => void other.credits++)
   }
 
-  #delivery(
-    queue: OneQueue,
-    { item, taker, number }: { item: Item; taker: Taker; number: number },
-  ): Delivery {
+  #arrive(queue: OneQueue, coming: Coming): void {
+    const { item, taker } = coming
+    if (taker.wire.state === 'closed') return
+    const delivery = this.#delivery(queue, coming)
+    if (taker.isStopped) {
+      delivery.handBack()
+      return
+    }
+    taker.arrived.add(item)
+    taker.listener(delivery)
+  }
+
+  #delivery(queue: OneQueue, { item, taker, number, repeated }: Coming): Delivery {
     let isOver = false
+    const { world } = taker.wire
+    // Nobody keeps it any more.
+    const expire = (): void => (item.deliveries === number ? this.#back(queue, item) : undefined)
     const once = (fn: () => void): void => {
-      if (!isOver) taker.wire.up(fn)
+      if (!isOver) taker.wire.up(fn, () => void world.after(world.settings.leaseMs, expire))
       isOver = true
       taker.arrived.delete(item)
     }
@@ -217,7 +228,6 @@ export class Queues {
       // It may be another's by now.
       if (item.deliveries !== number || item.holder !== taker || item.isOver) return
       item.holder = undefined
-      const { world } = taker.wire
       const back = (): void => (item.deliveries === number ? this.#back(queue, item) : undefined)
       if (delayMs > 0) world.after(delayMs, back)
       else back()
@@ -225,7 +235,7 @@ export class Queues {
     return {
       id: item.id,
       body: item.body.slice(),
-      repeated: number > 1,
+      repeated,
       done: () => once(() => over(queue, item)),
       handBack: (delayMs = 0) => once(() => handBack(delayMs)),
     }

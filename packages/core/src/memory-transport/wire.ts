@@ -5,7 +5,7 @@ import type { TransportHost } from '../ports/transport.ts'
 import type { World } from './world.ts'
 
 /** How long a call waits that does not get through, in milliseconds. */
-const patienceMs = 5_000
+const patienceMs = 30_000
 
 /** How a node and the rest of the world hear of each other: after a turn, unless it is cut off, dead or closed. */
 export class Wire {
@@ -59,9 +59,9 @@ export class Wire {
     return Promise.reject(new JournalError('ENGINE_CLOSED', 'the transport was closed'))
   }
 
-  /** To the world, in a later turn; where the wire is cut it is lost, or waits. */
-  up(fn: () => void, lost?: 'waits'): void {
-    this.#pass(fn, lost === 'waits' ? () => this.#waiting.push(fn) : () => undefined)
+  /** To the world, in a later turn. @param lost - See `down`. */
+  up(fn: () => void, lost: 'waits' | (() => void) = () => undefined): void {
+    this.#pass(fn, lost === 'waits' ? () => this.#waiting.push(fn) : lost)
   }
 
   /** A subscription of the node, which it ends, or which ends with the wire. @param start - Gets a listener that falls silent then. */
@@ -149,6 +149,6 @@ export class Wire {
 
   #unavailable(): JournalError {
     const message = `node ${this.host.node} got no answer: the connection was lost`
-    return new JournalError('JOURNAL_UNAVAILABLE', message, { details: { node: this.host.node } })
+    return new JournalError('TRANSPORT_UNAVAILABLE', message, { details: { node: this.host.node } })
   }
 }

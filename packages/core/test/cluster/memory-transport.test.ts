@@ -142,18 +142,19 @@ describe('faults of a memory transport', () => {
     expect(await settle(a.queue.offer(offerOf('a')))).toBe(true)
   })
 
-  it('keep listeners of a mailbox from messages, and tell twice, and never touch what is stored', async () => {
-    const told = async (faults: MemoryFaults): Promise<string[]> => {
+  it('keep listeners of a mailbox from messages for a while, and tell twice, and never touch what is stored', async () => {
+    const told = async (faults: MemoryFaults, ms = 10_000): Promise<string[]> => {
       const world = cluster(faults)
       const { a, b, settle } = world
       const ids: string[] = []
       b.mailbox.subscribe(({ id }) => ids.push(id))
       for (let index = 0; index < 50; index++) await settle(a.mailbox.send(letterOf(`m${index}`)))
-      await pass(world, 10_000)
+      await pass(world, ms)
       expect(await settle(b.mailbox.pending('run'))).toHaveLength(50)
       return ids
     }
-    expect(await told({ lose: 1 })).toEqual([])
+    expect(await told({ lose: 1 }, 4_900)).toEqual([])
+    expect(await told({ lose: 1 }, 5_100)).toHaveLength(50)
     expect(await told({ double: 1 })).toHaveLength(100)
     const delayed = await told({ delay: 0.5 })
     expect(delayed).toHaveLength(50)
@@ -182,7 +183,7 @@ describe('faults of a memory transport', () => {
     const append = { flowRunId: 'run', expected: 0, epoch: 1, entries: [claimed, submitted] }
     for (let time = 0; time < 2; time++)
       await expect(settle(Promise.resolve(a.journal.append(append)))).rejects.toMatchObject({
-        code: 'JOURNAL_UNAVAILABLE',
+        code: 'TRANSPORT_UNAVAILABLE',
       })
     expect(await settle(a.journal.read('run', 1, 10))).toHaveLength(2)
   })
@@ -216,7 +217,7 @@ describe('a node that is cut off', () => {
     await pass(world, 200)
     expect(lost).toEqual(['a'])
     expect(notes.cuts).toHaveLength(1)
-    expect(TroupeError.is(notes.cuts[0], 'JOURNAL_UNAVAILABLE')).toBe(true)
+    expect(TroupeError.is(notes.cuts[0], 'TRANSPORT_UNAVAILABLE')).toBe(true)
     expect(await settle(b.nodes.gone(['a', 'b']))).toEqual(['a'])
     transport.heal('a')
     expect(await settle(b.nodes.gone(['a', 'b']))).toEqual([])
@@ -243,7 +244,7 @@ describe('a node that is cut off', () => {
     const { transport, a, b, settle } = world
     transport.partition('a')
     const sent = settle(a.mailbox.send(letterOf('m')))
-    await expect(sent).rejects.toMatchObject({ code: 'JOURNAL_UNAVAILABLE' })
+    await expect(sent).rejects.toMatchObject({ code: 'TRANSPORT_UNAVAILABLE' })
     expect(await settle(b.mailbox.pending('run'))).toEqual([])
     transport.heal('a')
     await pass(world, 1)
@@ -252,7 +253,7 @@ describe('a node that is cut off', () => {
     expect(await settle(a.mailbox.pending('run'))).toHaveLength(2)
   })
 
-  it('hears later of commits and registers, and never of messages and questions', async () => {
+  it('hears later of commits, registers and messages, and never of questions', async () => {
     const world = cluster()
     const { transport, a, b, settle } = world
     const told: string[] = []
@@ -270,7 +271,7 @@ describe('a node that is cut off', () => {
     expect(told).toEqual([])
     transport.heal('a')
     await pass(world, 1)
-    expect(told).toEqual(['commit run', 'register key'])
+    expect(told).toEqual(['commit run', 'register key', 'message m'])
   })
 
   it('keeps what it took for the time of its lease, and no longer', async () => {
@@ -284,7 +285,7 @@ describe('a node that is cut off', () => {
     const theirs: Delivery[] = []
     b.queue.take(main, (delivery) => theirs.push(delivery)).want(5)
     transport.partition('a')
-    await pass(world, 4_000)
+    await pass(world, 1_000)
     transport.heal('a')
     await pass(world, 10_000)
     expect(theirs).toEqual([])
@@ -303,6 +304,42 @@ describe('a node that is cut off', () => {
     for (const delivery of theirs) delivery.done()
     await pass(world, 1)
     expect((await settle(b.queue.pending(main, 5))).count).toBe(0)
+  })
+
+  it('loses what it took when it was lost for the others, though it is healed before the lease is over', async () => {
+    const world = cluster()
+    const { transport, a, b, settle } = world
+    await settle(a.queue.offer(offerOf('x')))
+    const mine: Delivery[] = []
+    a.queue.take(main, (delivery) => mine.push(delivery)).want(1)
+    await pass(world, 1)
+    transport.partition('a')
+    await pass(world, 2_000)
+    transport.heal('a')
+    const theirs: Delivery[] = []
+    b.queue.take(main, (delivery) => theirs.push(delivery)).want(1)
+    await pass(world, 2_000)
+    expect(theirs).toEqual([])
+    await pass(world, 1_100)
+    expect(theirs.map(({ id, repeated }) => [id, repeated])).toEqual([['x', true]])
+  })
+
+  it('gives back work of which its word was lost, when its lease is over', async () => {
+    const world = cluster()
+    const { transport, a, settle } = world
+    await settle(a.queue.offer(offerOf('x')))
+    const got: Delivery[] = []
+    a.queue.take(main, (delivery) => got.push(delivery)).want(2)
+    await pass(world, 1)
+    transport.partition('a')
+    got[0]?.done()
+    await pass(world, 100)
+    transport.heal('a')
+    await pass(world, 5_000)
+    expect(got.map(({ id, repeated }) => [id, repeated])).toEqual([
+      ['x', false],
+      ['x', true],
+    ])
   })
 
   it('takes work again when it is healed, as much as it wanted', async () => {
