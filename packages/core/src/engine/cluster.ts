@@ -3,6 +3,7 @@ import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
 import type { Mail } from './mail.ts'
+import { giveUpFormer } from './former-runs.ts'
 import { Questions } from './questions.ts'
 import { remoteHost } from './remote-host.ts'
 import type { SendOrder } from './send-order.ts'
@@ -74,6 +75,7 @@ export class Cluster {
     this.shared.start()
     this.#flows.start()
     this.#worker?.start()
+    void giveUpFormer(this.#host, this.#station.queue)
     if (this.#served.flows.length > 0) this.#reconcile()
   }
 
@@ -91,6 +93,7 @@ export class Cluster {
 
   /** Does again what a lost message left undone, and takes away what was left behind. */
   async #repair(): Promise<void> {
+    await giveUpFormer(this.#host, this.#station.queue)
     await this.#flows.offerOwnerless()
     const nodes = await this.#station.nodes.list()
     const tasks = new Set(nodes.flatMap(({ queues }) => Object.keys(queues)))
@@ -140,6 +143,8 @@ export class Cluster {
   /** Others count this node as gone: nothing that it took is its own any more. */
   cutOff(error: unknown): void {
     this.#worker?.cutOff(error)
+    // Where it is there again before another has them.
+    void giveUpFormer(this.#host, this.#station.queue)
   }
 
   async close(): Promise<void> {

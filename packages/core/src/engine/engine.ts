@@ -201,6 +201,10 @@ export class Engine implements RunHost {
     if (this.refusal === undefined) this.bulletin.stalled(ledger, error)
   }
 
+  goesOn(ledger: Ledger): void {
+    this.bulletin.answered(ledger)
+  }
+
   /** Another writer was there before: this engine lets go of the run, and follows it. */
   refused(ledger: Ledger): void {
     const root = this.#roots.get(ledger)
@@ -427,11 +431,17 @@ export class Engine implements RunHost {
     this.mail.close()
     for (const stop of this.#closers) stop()
     this.hub.complete()
-    this.bulletin.close()
     await this.#cluster?.close()
-    await this.#presence.withdraw()
+    await this.#presence.withdraw().catch((error: unknown) => this.#notWithdrawn(error))
     await this.#station?.close()
+    this.bulletin.close()
     if (this.#ownsJournal) await this.journal.close()
+  }
+
+  /** Others of a cluster notice by themselves; where there is none, nobody would. */
+  #notWithdrawn(error: unknown): void {
+    if (this.#station === undefined) throw error
+    this.report(error, undefined)
   }
 
   /** What was recorded is to reach the journal, unless the journal does not answer. */

@@ -35,6 +35,8 @@ export interface LedgerHost {
   refused(ledger: Ledger, position: number): void
   /** An append was not answered, or answered with an error; it is repeated. */
   stalled(ledger: Ledger, error: unknown): void
+  /** Such an append was answered after all, or is not waited for any more. */
+  goesOn(ledger: Ledger): void
 }
 
 /** How long to wait before an append that failed is repeated: doubling from 10 ms to 5 s. */
@@ -78,6 +80,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   /** Whether the body is being handed values, one a turn: it may be about to submit more. */
   isFed: () => boolean = never
   #pauseMs = firstPauseMs
+  #isStalled = false
 
   /**
    * @param held - Whether to write nothing before `release`.
@@ -162,9 +165,15 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     this.#entries = []
     this.#subjects = []
     this.#inFlight = 0
+    this.#goOn()
     // Those who wait look again, and see that the run has left.
     for (const go of this.#beforeWriting.splice(0)) go()
     for (const { go } of this.#waits.splice(0)) go()
+  }
+
+  #goOn(): void {
+    if (this.#isStalled) this.host.goesOn(this)
+    this.#isStalled = false
   }
 
   /** In a turn of its own, so that all that happens in this one goes with one append. */
@@ -244,6 +253,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   /** The same entries at the same position: where the first try was stored after all, the journal knows them. */
   #repeat(append: Append, subjects: readonly (CommitSubject | undefined)[], error: unknown): void {
     if (this.#lost) return
+    this.#isStalled = true
     this.host.stalled(this, error)
     const { clock } = this.host
     clock.at(clock.now() + this.#pauseMs, () => {
@@ -254,6 +264,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
 
   #committed(entries: readonly Entry[], subjects: readonly (CommitSubject | undefined)[]): void {
     this.#pauseMs = firstPauseMs
+    this.#goOn()
     const first = this.position + 1
     this.position += entries.length
     this.#inFlight = 0

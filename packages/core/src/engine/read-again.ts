@@ -16,14 +16,23 @@ export async function readAgain(run: Run): Promise<RecordedRun | undefined> {
 /** All that the journal of a run says when all of that is safe; undefined where the run ended or left. */
 export async function historyOf(run: Run): Promise<History | undefined> {
   const { host, ledger } = run
+  let isStalled = false
+  const goesOn = (): void => (isStalled ? host.goesOn(ledger) : undefined)
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     await new Promise<void>((resolve) => ledger.whenSafe(resolve))
     try {
       const history = await readHistory(host.journal, ledger.flowRunId)
-      if (history?.runs[run.index] !== undefined) return history
+      if (history?.runs[run.index] !== undefined) {
+        goesOn()
+        return history
+      }
       throw new JournalError('RUN_NOT_FOUND', `the journal has no run ${run.id}`)
     } catch (error) {
-      if (run.ended || ledger.lost) return undefined
+      if (run.ended || ledger.lost) {
+        goesOn()
+        return undefined
+      }
+      isStalled = true
       host.stalled(ledger, error)
       await deadlineAfter(host.clock, pauseMs).done
     }

@@ -78,7 +78,7 @@ async function create(host: SendHost, station: Station, creation: Creation): Pro
     const there = await readSubmitted(host.ends, flowRunId)
     if (there.name !== name || there.parametersHash !== parametersHash) throw conflictError(flowRunId, name)
   }
-  const summary = await host.journal.summary(flowRunId)
+  const summary = await host.ends.journal.summary(flowRunId)
   if (summary?.node !== '' || summary.ended) return
   // It is in the journal: where the offer is lost, the nodes that serve the flow find it there.
   await offerRun(station.queue, summary).catch((error: unknown) => host.report(error, undefined))

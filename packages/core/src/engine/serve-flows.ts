@@ -166,9 +166,9 @@ export class FlowServer {
   async offerOwnerless(): Promise<void> {
     const there = new Set((await this.#nodes.list()).map(({ node }) => node))
     const gone = new Map<string, boolean>()
-    await this.#offerAll(async ({ flowRunId, node }) => {
+    await this.#offerAll(async ({ node }) => {
       if (node === '') return true
-      if (node === this.#host.node) return this.#host.rootOf(flowRunId) === undefined
+      if (node === this.#host.node) return false
       if (there.has(node)) return false
       if (!gone.has(node)) gone.set(node, (await this.#nodes.gone([node])).length > 0)
       return gone.get(node) === true
