@@ -1,14 +1,17 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'vitest/config'
-import { mutants } from './mutants.ts'
+import { mutants as mutantsOfClusters } from '../../../runners/test/simulation/mutants.ts'
+import { mutants as mutantsOfRaces } from './mutants.ts'
 
-const source = fileURLToPath(new URL('../../src/', import.meta.url))
+const packages = fileURLToPath(new URL('../../../', import.meta.url))
+const sources = ['core/src/', 'runners/src/'].map((folder) => `${packages}${folder}`)
+const mutants = [...mutantsOfRaces, ...mutantsOfClusters]
 const query = /\?mutant=([\w-]+)$/
 
 /**
  * Lets tests import a copy of the engine with a fault in it: `import('@troupe/core?mutant=late-result')`. The query goes on to
- * all modules below packages/core/src that the copy imports, so that it shares none of them with the engine as it is.
+ * all modules of core and runners that the copy imports, so that it shares none of them with the engine as it is.
  */
 export function mutantPlugin(): Plugin {
   return {
@@ -19,7 +22,7 @@ export function mutantPlugin(): Plugin {
       if (name === undefined) return undefined
       const from = importer?.replace(query, '')
       const resolved = await this.resolve(id.replace(query, ''), from, { skipSelf: true })
-      return resolved?.id.startsWith(source) === true
+      return resolved !== null && sources.some((source) => resolved.id.startsWith(source))
         ? { ...resolved, id: `${resolved.id}?mutant=${name}` }
         : resolved
     },
@@ -27,7 +30,7 @@ export function mutantPlugin(): Plugin {
       const name = query.exec(id)?.[1]
       if (name === undefined) return undefined
       const path = id.replace(query, '')
-      return mutate(name, path.slice(source.length), await readFile(path, 'utf8'))
+      return mutate(name, path.slice(packages.length), await readFile(path, 'utf8'))
     },
   }
 }

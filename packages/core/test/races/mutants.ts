@@ -3,7 +3,7 @@ export interface Mutant {
   readonly name: string
   /** What goes wrong. */
   readonly fault: string
-  /** Below packages/core/src. */
+  /** Below packages. */
   readonly file: string
   /** Text that stands in the file exactly once. */
   readonly find: string
@@ -20,7 +20,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'late-result',
     fault: 'what the body of an attempt that is over finds ends the attempt after it',
-    file: 'engine/attempt.ts',
+    file: 'core/src/engine/attempt.ts',
     find: `    if (this.result !== undefined) return
     this.result = result
     if (this.over) return
@@ -34,7 +34,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'late-result-within-the-end',
     fault: 'what a body finds after its time limit counts while its runs end',
-    file: 'engine/attempt.ts',
+    file: 'core/src/engine/attempt.ts',
     find: `    if (this.result !== undefined) return
     this.result = result
 `,
@@ -47,7 +47,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'slot-given-twice',
     fault: 'a run that is tried again at once gives its slot to another, and goes on with it',
-    file: 'engine/run.ts',
+    file: 'core/src/engine/run.ts',
     find: `if (terminal || to === 'AwaitingRetry')`,
     replace: `if (to === 'Retrying') this.held?.release()
     if (terminal || to === 'AwaitingRetry')`,
@@ -56,7 +56,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'cancel-lost-at-the-grant',
     fault: 'a run that has been given its slots, and has not begun, does not hear of its cancel',
-    file: 'engine/cancel-run.ts',
+    file: 'core/src/engine/cancel-run.ts',
     find: `if (run.ended || run.stateName === 'Cancelling') return`,
     replace: `if (run.ended || run.stateName === 'Cancelling') return
   if (run.stateName === 'AwaitingConcurrencySlot' && run.held?.hasSlots) return`,
@@ -65,7 +65,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'slot-lost-at-the-grant',
     fault: 'a run that is cancelled between the grant of its slots and its beginning keeps them',
-    file: 'engine/admission.ts',
+    file: 'core/src/engine/admission.ts',
     find: `    this.#claim?.release()`,
     replace: `    if (this.#claim?.granted !== true || this.#attempt.begun) this.#claim?.release()`,
     foundBy: 'nothing is held in the end',
@@ -73,7 +73,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'retry-after-cancel',
     fault: 'a run that waits to be tried again does not hear of its cancel',
-    file: 'machines/run-machine.ts',
+    file: 'core/src/machines/run-machine.ts',
     find: `  awaitSlot: 'AwaitingConcurrencySlot',
   cancel: 'Cancelled',
 `,
@@ -84,7 +84,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'skipped-seq',
     fault: 'a number is left out where a run is cancelled in a retry',
-    file: 'engine/run.ts',
+    file: 'core/src/engine/run.ts',
     find: `    this.seq++
 `,
     replace: `    this.seq += to === 'Cancelling' && context.tries > 0 ? 2 : 1
@@ -94,7 +94,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'wait-limit-goes-on',
     fault: 'the limit of the wait for slots goes on when the body has begun',
-    file: 'engine/admission.ts',
+    file: 'core/src/engine/admission.ts',
     find: `  begun(): void {
     this.#stopWait()
 `,
@@ -105,7 +105,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'end-before-children',
     fault: 'a run ends, or is tried again, while runs of its body are live',
-    file: 'engine/attempt.ts',
+    file: 'core/src/engine/attempt.ts',
     find: `    if (this.#live.size > 0) return
     if (this.run.stateName === 'Paused' && !this.#isInputLate) return`,
     replace: `    if (this.run.stateName === 'Paused' && !this.#isInputLate) return`,
