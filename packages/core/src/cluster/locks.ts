@@ -85,19 +85,27 @@ export class Locks {
     const written: Written = { format: 1, owner: peers.owner, node: peers.node, token, detail }
     await peers.ready
     this.#begin()
-    const taken = await this.#insist(async () => {
+    let isUncertain = false
+    return this.#insist(async () => {
       const found = await register.get(key)
       const holder = found === undefined ? undefined : read(found)
       // It was stored, and the answer was lost.
       if (holder?.token === token && found !== undefined) return new Lock(this, name, { token, written })
-      if (holder !== undefined && !takesFrom(holder)) {
+      if (found !== undefined && holder !== undefined && !takesFrom(holder)) {
         const gone = await peers.gone([holder.owner])
-        if (!gone.has(holder.owner)) return holder
+        if (!gone.has(holder.owner)) {
+          if (!isUncertain) return holder
+          // A write that was not answered may still come, when this one has been given back: not after one that is answered.
+          await register.put(key, found.value, found.revision)
+          isUncertain = false
+          return undefined
+        }
       }
+      isUncertain = true
       const revision = await register.put(key, write(written), found?.revision ?? 0)
+      isUncertain = false
       return revision === undefined ? undefined : new Lock(this, name, { token, written })
     })
-    return taken
   }
 
   /** Waits for a lock. @throws UsageError `ENGINE_CLOSED`; the reason of the signal */

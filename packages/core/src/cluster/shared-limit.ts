@@ -343,14 +343,7 @@ export class SharedLimit {
     if (isEmpty(document) && !deletes) this.#isDue = true
     for (const number of plan.confirmed) this.#begun.delete(number)
     this.#known = { ...known, document, revision: stored }
-    if (document.limit?.rate !== undefined) this.#rereads()
     return true
-  }
-
-  /** When it was written is known to those who read it. */
-  #rereads(): void {
-    this.#isStale = true
-    if (this.#asking > 0) this.#isDue = true
   }
 
   #grant({ granted, waiting, document }: Plan): void {

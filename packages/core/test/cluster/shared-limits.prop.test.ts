@@ -16,7 +16,8 @@ function limitsOf(seed: number): Limit[] {
   const below = (most: number): number => random.uint32() % most
   return ['a', 'b', 'c'].slice(0, 1 + below(3)).map((tag) => {
     const kind = below(4)
-    const rate = { count: 1 + below(3), per: 20 + below(300) }
+    // Some longer than it takes until a node is seen to be gone.
+    const rate = { count: 1 + below(3), per: below(4) === 0 ? 5_000 + below(3_000) : 20 + below(300) }
     return {
       tag,
       ...(kind === 3 ? undefined : { concurrency: 1 + below(3) }),

@@ -9,7 +9,7 @@ export interface StoreFaults {
   readonly denied: number
   /** A call gets an error, and was not done. */
   readonly failed: number
-  /** A call gets an error, and is done later; what the same node asks after it comes after it. */
+  /** A call gets an error, and is done later; what the same node writes after it comes after it. */
   readonly late: number
   /** Nobody is told of a write. */
   readonly unheard: number
@@ -55,16 +55,26 @@ export class StoreOfTest {
   /** The line of one node. @param clock - That of the node, which may die. */
   line(clock: Clock): Register {
     let last = 0
-    const call = <T>(ask: () => T, denial?: T): Promise<T> => {
+    const read = <T>(ask: () => T): Promise<T> => call(ask, () => this.#random.number() * 3)
+    // A write comes after those that were sent before it, and a read may come before them.
+    const write = <T>(ask: () => T, denial: T): Promise<T> =>
+      call(
+        ask,
+        (late) => {
+          last = Math.max(last, this.clock.now() + this.#random.number() * 3 + late)
+          return last - this.clock.now()
+        },
+        denial,
+      )
+    const call = <T>(ask: () => T, delay: (late: number) => number, denial?: T): Promise<T> => {
       this.calls++
       return new Promise((resolve, reject) => {
         const late = this.#happens(this.#faults.late) ? 200 : 0
-        last = Math.max(last, this.clock.now() + this.#random.number() * 3 + late)
         const fail = (): void => reject(new RangeError('the store did not answer'))
         const answer = (fn: () => void): void => void clock.at(clock.now() + this.#random.number() * 3, fn)
         if (late > 0) answer(fail)
         // What was sent comes also from a node that has died meanwhile.
-        this.clock.at(last, () => {
+        this.clock.at(this.clock.now() + delay(late), () => {
           if (this.#happens(this.#faults.failed)) {
             answer(fail)
             return
@@ -79,23 +89,23 @@ export class StoreOfTest {
       })
     }
     return {
-      get: (key) => call(() => this.#values.get(key)),
+      get: (key) => read(() => this.#values.get(key)),
       put: (key, value, expected) =>
-        call(() => {
+        write(() => {
           if ((this.#values.get(key)?.revision ?? 0) !== expected) return undefined
           this.#values.set(key, { value, revision: ++this.#revision, writtenAt: this.now() })
           this.#told(key)
           return this.#revision
-        }),
+        }, undefined),
       delete: (key, expected) =>
-        call(() => {
+        write(() => {
           if ((this.#values.get(key)?.revision ?? 0) !== expected) return false
           this.#values.delete(key)
           this.#revision++
           this.#told(key)
           return true
         }, false),
-      keys: (prefix) => call(() => [...this.#values.keys()].filter((key) => key.startsWith(prefix))),
+      keys: (prefix) => read(() => [...this.#values.keys()].filter((key) => key.startsWith(prefix))),
       subscribe: (prefix, listener) => {
         const own: Listener = {
           prefix,
