@@ -211,23 +211,46 @@ async function checkRests({
   wrong: string[]
 }): Promise<void> {
   const left = async (): Promise<string[]> => {
-    const found = await streams.queued()
+    const found = [...(await streams.queued()), ...(await taken(station))]
     for (const { flowRunId } of summaries) {
       const mail = await station.mailbox.pending(flowRunId)
       if (mail.length > 0) found.push(`${mail.length} messages to ${flowRunId}`)
     }
     return found
   }
-  await until('queues and mailboxes are empty', async () => (await left()).length === 0, 45_000).catch(
-    async () => wrong.push(...(await left())),
+  await until('nothing is left', async () => (await left()).length === 0, 45_000).catch(async () =>
+    wrong.push(...(await left())),
   )
-  const keys = await station.register.keys('')
-  for (const key of keys) if (!(await isRest(station, key))) wrong.push(`the register has ${key}`)
 }
 
-/** What the register may keep: nothing that belongs to a run or a node. */
-async function isRest(station: Station, key: string): Promise<boolean> {
-  return (await station.register.get(key)) === undefined
+interface LimitInRegister {
+  readonly shares: Readonly<
+    Record<
+      string,
+      { readonly holds: readonly string[]; readonly begins: readonly number[]; readonly waits: number }
+    >
+  >
+  readonly queue: readonly string[]
+}
+
+/** Slots, turns and locks that somebody has in the register. */
+async function taken({ register }: Station): Promise<string[]> {
+  const found: string[] = []
+  for (const key of await register.keys('')) {
+    const value = await register.get(key)
+    if (value === undefined) continue
+    const text = new TextDecoder().decode(value.value)
+    if (!key.startsWith('limits.')) {
+      found.push(`the register has ${key}: ${text.slice(0, 200)}`)
+      continue
+    }
+    const { shares, queue } = JSON.parse(text) as LimitInRegister
+    const isTaken = Object.values(shares).some(
+      ({ holds, begins, waits }) => holds.length + begins.length + waits > 0,
+    )
+    if (isTaken || queue.length > 0) found.push(`somebody has something of ${key}: ${text.slice(0, 400)}`)
+  }
+  return found
 }
 
 async function allOf(journal: Journal): Promise<JournalSummary[]> {

@@ -1,6 +1,7 @@
 /** The streams of a namespace, as a server tells of them. */
 import { jetstreamManager, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { until } from './until.ts'
 
 /** Looks at, and disturbs, what is kept on servers, past every node. */
 export class Streams {
@@ -31,6 +32,16 @@ export class Streams {
       if (name.startsWith(`${this.#namespace}_`)) found.push(info)
     }
     return found
+  }
+
+  /** The newest sequence number of a stream; waits until there is a server that knows it. */
+  lastSeq(stream: string): Promise<number> {
+    return until(`${stream} is there`, () =>
+      this.jsm.streams.info(stream).then(
+        ({ state }) => state.last_seq,
+        () => undefined,
+      ),
+    )
   }
 
   /** What waits in work queues, or is held by takers. */

@@ -44,7 +44,7 @@ export interface NodeOptions {
 let worlds = 0
 
 /** How long a flow run may take, in milliseconds: then something has been lost. */
-const longestMs = 30_000
+const longestMs = 60_000
 
 export class World {
   readonly namespace: string
