@@ -10,10 +10,10 @@ import { fetchRedis, redisVersion } from './peers/redis.ts'
 const measured =
   ({ warmupMs, windowMs, quick }: Options, where: Partial<Params> = {}) =>
   (label: string, measure: MeasureName, inFlight: number): Case => {
-    const n = quick ? 10 * inFlight : Math.max(200, 20 * inFlight)
-    const params = { n, subscribers: 0, warmupMs: warmupMs / 2, windowMs: 2 * windowMs, inFlight, ...where }
+    const n = Math.max(200, (quick ? 5 : 10) * inFlight)
+    const params = { n, subscribers: 0, warmupMs: warmupMs / 2, windowMs, inFlight, ...where }
     // Little but waiting: as much CPU time would take minutes.
-    if (where.sync === true) return { label, measure, params: { ...params, warmupMs: 300, windowMs: 300 } }
+    if (where.sync === true) return { label, measure, params: { ...params, warmupMs: 300, windowMs: 200 } }
     return { label, measure, params }
   }
 
