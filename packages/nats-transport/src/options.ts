@@ -45,7 +45,7 @@ export interface NatsTransportOptions {
   readonly largeValue?: number
   /** What is kept of ended flow runs; default everything. */
   readonly keep?: NatsKeep
-  /** For how long user code may block the event loop before the node lets go of what it holds. Default `'30s'`. */
+  /** For how long user code may block the event loop before the node lets go of what it holds. Default `'60s'`. */
   readonly maxBlocked?: Duration
 }
 
@@ -99,7 +99,7 @@ export function settingsOf(options: NatsTransportOptions): Settings {
       refuse(name, `one of ${optionNames.join(', ')}`, name, 'no option of natsTransport')
   }
   const { namespace = 'troupe', inboxPrefix = '_INBOX', storage = 'file', codecs = [] } = options
-  const { connection, replicas, maxBytes, largeValue = 262_144, maxBlocked = 30_000 } = options
+  const { connection, replicas, maxBytes, largeValue = 262_144, maxBlocked = 60_000 } = options
   if (typeof namespace !== 'string' || !token.test(namespace))
     refuse('namespace', '1 to 64 of A–Z, a–z, 0–9, _ and -', namespace)
   if (typeof inboxPrefix !== 'string' || !subject.test(inboxPrefix))
