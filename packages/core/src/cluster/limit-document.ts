@@ -48,12 +48,11 @@ export function readDocument(registered: Registered | undefined): LimitDocument 
     const message = `a limit was written in format ${String(document.format)}, and this version knows format 1`
     throw new CodecError('UNSUPPORTED_FORMAT', message)
   }
-  if (document.fresh > 0) {
-    // The clock of a store may be set back: no start is taken for an older one.
-    const at = Math.max(registered.writtenAt, document.starts.at(-1)?.[0] ?? 0)
-    document.starts.push([at, document.fresh])
-    document.fresh = 0
-  }
+  const { writtenAt } = registered
+  // All of them were before this write: where one seems to be after it, the clock of the store was set back.
+  document.starts = document.starts.map(([at, count]) => [Math.min(at, writtenAt), count])
+  if (document.fresh > 0) document.starts.push([writtenAt, document.fresh])
+  document.fresh = 0
   return document
 }
 
@@ -122,8 +121,7 @@ export function waitForStarts(document: LimitDocument, now: number, wanted: numb
   for (const [at, count] of document.starts) {
     if (at + perMs <= now) continue
     missing -= count
-    // What begins later than everything that is known has begun by now: no clock makes it wait longer than the whole time.
-    if (missing <= 0) return Math.min(at + perMs - now, perMs)
+    if (missing <= 0) return at + perMs - now
   }
   return Number.POSITIVE_INFINITY
 }

@@ -78,6 +78,7 @@ export class LivingNodes {
 
   async pass(ms: number): Promise<void> {
     const until = this.clock.now() + ms
+    this.clock.at(until, () => undefined)
     while (this.clock.now() < until) if (!(await this.step())) break
   }
 

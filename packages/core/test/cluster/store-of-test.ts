@@ -20,9 +20,6 @@ interface Listener {
   tell(key: string): void
 }
 
-/** How far the clock of the store is from all others. */
-const skewMs = 123_456_789
-
 /** A register as a server is: each node has one line to it, on which calls take their time. */
 export class StoreOfTest {
   readonly clock: VirtualClock
@@ -31,6 +28,8 @@ export class StoreOfTest {
   readonly #values = new Map<string, Registered>()
   readonly #listeners = new Set<Listener>()
   #revision = 0
+  /** How far its clock is from all others. */
+  #skewMs = 123_456_789
   calls = 0
   writes = 0
 
@@ -41,7 +40,12 @@ export class StoreOfTest {
   }
 
   now(): number {
-    return this.clock.now() + skewMs
+    return this.clock.now() + this.#skewMs
+  }
+
+  /** Its clock, and that alone. */
+  setBack(ms: number): void {
+    this.#skewMs -= ms
   }
 
   /** What all nodes see. */
