@@ -17,6 +17,8 @@ export interface Sharing {
   readonly pullMs: number
 }
 
+/** So much of what may come is asked for before more is. */
+const enough = 0.75
 /** How often it is looked into a lane that is not asked while another one has work. */
 const lookEveryMs = 100
 /** Every so many-th delivery is one of the second and the third lane, where work waits in all. */
@@ -39,10 +41,17 @@ export class Sharer {
   share(sharing: Sharing): Ask[] {
     const asked = this.#lanes.reduce((sum, lane) => sum + lane.asked, 0)
     const asks = new Asks(this.#lanes.length, sharing.open - asked)
-    if (asks.free <= 0) return []
+    if (asks.free <= 0 || this.#isEnough(asked, sharing.open)) return []
     if (this.#lanes.some(({ usable, waiting }) => usable && waiting > 0)) this.#shareWork(asks, sharing)
     if (asks.free > 0) this.#shareRest(asks, sharing)
     return asks.list()
+  }
+
+  /** Most is asked for already, of all lanes, and nothing waits: one pull later does for what several would do now. */
+  #isEnough(asked: number, open: number): boolean {
+    const isAsked = ({ usable, waiting, asked: ofLane }: Lane): boolean =>
+      !usable || (waiting === 0 && ofLane > 0)
+    return asked > open * enough && this.#lanes.every(isAsked)
   }
 
   #shareWork(asks: Asks, { now }: Sharing): void {
