@@ -165,6 +165,13 @@ export class Mail {
     }
   }
 
+  /** Reads what was written to a run that is here: the mailbox may have failed to tell of it. */
+  async readAgain(flowRunId: string): Promise<void> {
+    const root = this.#host.rootOf(flowRunId)
+    if (root === undefined) return
+    await this.#collect(root)
+  }
+
   async #collect(run: Run): Promise<void> {
     for (let pauseMs = 10; !run.ended && !run.ledger.lost; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {

@@ -146,6 +146,8 @@ export interface RemoteHost {
    * may come twice, and from several workers. @returns A function that ends it.
    */
   reports(assignment: Assignment, listener: (report: WorkerReport) => void): () => void
+  /** Reads again what was reported of runs of a flow run: what the engine was not told of is heard before this resolves. */
+  readAgain(flowRunId: string): Promise<void>
   /** Asks a node about `topic`; see `ClusterNodes.ask`. */
   ask(node: string, topic: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined>
   /**

@@ -51,6 +51,8 @@ interface ItemInit {
   /** Whether to ask before it begins. */
   readonly strict: boolean
   readonly flow: RemoteOffer['flow']
+  /** As the offer names it. */
+  readonly owner: Address
 }
 
 export function keyOf([runId, attempt]: AttemptName): string {
@@ -59,6 +61,8 @@ export function keyOf([runId, attempt]: AttemptName): string {
 
 /** How long an owner that can't say yet whether a body may begin is given, in milliseconds. */
 const laterMs = 200
+/** How often an owner is asked that does not answer. */
+const mostAsks = 4
 
 /** One attempt of a task run that this node has taken. */
 export class Item implements Startable, BodyHost {
@@ -77,6 +81,7 @@ export class Item implements Startable, BodyHost {
   readonly #early: RemoteEvent[] = []
   #begunAt = 0
   #hasTold = false
+  #entangledWith: Address | undefined
   #isCounted = false
   #isAbandoned = false
 
@@ -110,8 +115,9 @@ export class Item implements Startable, BodyHost {
     return this.#body?.isEntangled === true ? 'entangled' : 'runs'
   }
 
-  get #owner(): Address {
-    return this.#host.owners.of(this.flowRunId)
+  /** Who owns its flow run. What it has submitted, only the owner knows that it told of it. */
+  get owner(): Address {
+    return this.#entangledWith ?? this.#host.owners.of(this.flowRunId, this.#init.owner)
   }
 
   // --- its beginning ----------------------------------------------------------------------------------------------
@@ -125,17 +131,27 @@ export class Item implements Startable, BodyHost {
 
   async #ask(): Promise<void> {
     this.#state = 'asking'
-    const verdict = await this.#host.asker.mayBegin(this.#owner, this.name)
+    const verdict = await this.#verdict()
     if (this.#state === 'asking') this.#answered(verdict)
     else if (verdict === 'run') {
       const [runId, attempt] = this.name
       // It was given back meanwhile, and its owner believes that it runs here.
-      this.#host.send(this.#owner, {
+      this.#host.send(this.owner, {
         of: 'returned',
         runs: [[runId, attempt, true]],
         isMissing: false,
       })
     }
+  }
+
+  /** An answer may be lost, and what it said be in the journal: it is asked for again while there may be somebody to answer. */
+  async #verdict(): Promise<Verdict | undefined> {
+    const { asker, owners } = this.#host
+    for (let tries = 0; tries < mostAsks; tries++) {
+      const verdict = await asker.mayBegin(this.owner, this.name)
+      if (verdict !== undefined || owners.isLost(this.owner) || this.#state !== 'asking') return verdict
+    }
+    return undefined
   }
 
   #answered(verdict: Verdict | undefined): void {
@@ -178,7 +194,19 @@ export class Item implements Startable, BodyHost {
   /** It takes its time: its owner is to know that it runs. */
   reportBegun(): void {
     if (this.#state !== 'running') return
-    this.#host.reports.add(this.flowRunId, this.#reportOf({}), () => undefined)
+    if (this.#hasTold) void this.#reportBegunAfterTelling()
+    else this.#host.reports.add(this.#addressee, this.#reportOf({}), () => undefined)
+  }
+
+  async #reportBegunAfterTelling(): Promise<void> {
+    await this.#host.courier.arrived(this.owner)
+    if (this.#state === 'running')
+      this.#host.reports.add(this.#addressee, this.#reportOf({}), () => undefined)
+  }
+
+  get #addressee(): { readonly flowRunId: string; readonly owner: Address } {
+    const { flowRunId } = this
+    return { flowRunId, owner: this.#host.owners.of(flowRunId, this.#init.owner) }
   }
 
   #reportOf(what: Partial<Pick<WorkerReport, 'result' | 'refused'>>): WorkerReport {
@@ -199,7 +227,8 @@ export class Item implements Startable, BodyHost {
 
   tell(tell: RemoteTell): void {
     this.#hasTold = true
-    if (this.#state === 'running') this.#host.send(this.#owner, { of: 'body', run: this.name, tell })
+    if ('ask' in tell) this.#entangledWith ??= this.owner
+    if (this.#state === 'running') this.#host.send(this.owner, { of: 'body', run: this.name, tell })
   }
 
   lend(): void {
@@ -238,14 +267,14 @@ export class Item implements Startable, BodyHost {
     this.#state = 'reporting'
     const isAborted = this.#body?.isAborted === true
     // The run ends without its result: only its owner wants to know.
-    if (isAborted) this.#host.send(this.#owner, { of: 'ended', run: this.name })
+    if (isAborted) this.#host.send(this.owner, { of: 'ended', run: this.name })
     if (isAborted || this.#hasTold) void this.#finishedAfterTelling(result, isAborted)
     else this.#report({ result })
   }
 
   /** Its end must not overtake what it told. */
   async #finishedAfterTelling(result: Parcel, isAborted: boolean): Promise<void> {
-    const hasArrived = await this.#host.courier.arrived(this.#owner)
+    const hasArrived = await this.#host.courier.arrived(this.owner)
     if (this.#state !== 'reporting') return
     if (hasArrived && isAborted) {
       this.#isOver()
@@ -257,7 +286,7 @@ export class Item implements Startable, BodyHost {
 
   #report(what: Partial<Pick<WorkerReport, 'result' | 'refused'>>): void {
     this.#state = 'reporting'
-    this.#host.reports.add(this.flowRunId, this.#reportOf(what), () => {
+    this.#host.reports.add(this.#addressee, this.#reportOf(what), () => {
       if (this.#state !== 'reporting') return
       this.#isOver()
       this.settle()

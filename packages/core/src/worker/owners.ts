@@ -3,55 +3,38 @@ import type { Address } from '../remote/node-talk.ts'
 /** How many flow runs are remembered. */
 const most = 10_000
 
-interface Known {
-  readonly address: Address
-  /** Whether the owner said so itself, and not only an offer that may be old. */
-  readonly isSaid: boolean
-}
-
 /** Who owns flow runs, as far as this node has heard. */
 export class Owners {
-  readonly #known = new Map<string, Known>()
+  readonly #said = new Map<string, Address>()
   readonly #lost = new Set<string>()
 
-  /** An offer names its owner. What owners say themselves is newer, unless they are gone. */
-  offered(flowRunId: string, address: Address): void {
-    const known = this.#known.get(flowRunId)
-    const isNewer = known?.isSaid === true && !this.#lost.has(known.address.node)
-    this.#remember(flowRunId, isNewer ? known : { address, isSaid: false })
-  }
-
+  /** An owner says that a flow run is its own. */
   owns(flowRunId: string, address: Address): void {
     this.#lost.delete(address.node)
-    this.#remember(flowRunId, { address, isSaid: true })
+    this.#said.delete(flowRunId)
+    this.#said.set(flowRunId, address)
+    trim(this.#said)
   }
 
   lost(node: string): void {
     this.#lost.add(node)
-    for (const oldest of this.#lost) {
-      if (this.#lost.size <= most) break
-      this.#lost.delete(oldest)
-    }
+    trim(this.#lost)
   }
 
-  of(flowRunId: string): Address {
-    return this.#known.get(flowRunId)?.address ?? nobody
+  /** The owner of a flow run. @param offered - As an offer names it, which may be old. */
+  of(flowRunId: string, offered: Address): Address {
+    const said = this.#said.get(flowRunId)
+    return said === undefined || this.#lost.has(said.node) ? offered : said
   }
 
-  /** The node that owns it, where it is not known to be gone. */
-  nodeOf(flowRunId: string): string | undefined {
-    const node = this.#known.get(flowRunId)?.address.node
-    return node === undefined || this.#lost.has(node) ? undefined : node
-  }
-
-  #remember(flowRunId: string, known: Known): void {
-    this.#known.delete(flowRunId)
-    this.#known.set(flowRunId, known)
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= most) break
-      this.#known.delete(oldest)
-    }
+  isLost({ node }: Address): boolean {
+    return this.#lost.has(node)
   }
 }
 
-const nobody: Address = { node: '', topic: '' }
+function trim(known: Map<string, unknown> | Set<string>): void {
+  for (const oldest of known.keys()) {
+    if (known.size <= most) break
+    known.delete(oldest)
+  }
+}

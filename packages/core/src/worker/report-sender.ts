@@ -1,6 +1,7 @@
 import { CodecError, TroupeError } from '../base/errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Mailbox } from '../ports/mailbox.ts'
+import type { Address } from '../remote/node-talk.ts'
 import { packReports, reportPrefix, type WorkerReport } from '../remote/worker-report.ts'
 import { wrapError } from '../remote/wire.ts'
 
@@ -14,8 +15,8 @@ const longestPauseMs = 2_000
 interface SenderHost {
   readonly clock: Clock
   readonly mailbox: Mailbox
-  /** The node that owns the flow run, where it is there. */
-  ownerOf(flowRunId: string): string | undefined
+  /** Whether the node is known to be gone. */
+  isLost(owner: Address): boolean
   report(error: unknown): void
 }
 
@@ -24,7 +25,16 @@ interface Row {
   readonly safe: () => void
 }
 
+/** Whom reports are for. */
+interface Addressee {
+  readonly flowRunId: string
+  /** Who is believed to own it. */
+  readonly owner: Address
+}
+
 interface Group {
+  readonly flowRunId: string
+  owner: Address
   rows: Row[]
   isBusy: boolean
 }
@@ -48,15 +58,17 @@ export class ReportSender {
   }
 
   /** @param safe - Called when the report is as safe as an entry of the journal. */
-  add(flowRunId: string, report: WorkerReport, safe: () => void): void {
+  add({ flowRunId, owner }: Addressee, report: WorkerReport, safe: () => void): void {
     let group = this.#groups.get(flowRunId)
-    if (group === undefined) this.#groups.set(flowRunId, (group = { rows: [], isBusy: false }))
+    if (group === undefined)
+      this.#groups.set(flowRunId, (group = { flowRunId, owner, rows: [], isBusy: false }))
+    group.owner = owner
     group.rows.push({ report, safe })
     if (group.isBusy) return
     group.isBusy = true
     const open = group
     // What ends in the same turn goes along.
-    this.#host.clock.turn(() => void this.#send(flowRunId, open))
+    this.#host.clock.turn(() => void this.#send(open))
   }
 
   /** Resolves when nothing is on its way. */
@@ -68,25 +80,27 @@ export class ReportSender {
     this.#isClosed = true
   }
 
-  async #send(flowRunId: string, group: Group): Promise<void> {
-    while (group.rows.length > 0 && !this.#isClosed) await this.#sendRows(flowRunId, takeSome(group.rows))
-    this.#groups.delete(flowRunId)
+  async #send(group: Group): Promise<void> {
+    while (group.rows.length > 0 && !this.#isClosed) await this.#sendRows(group, takeSome(group.rows))
+    this.#groups.delete(group.flowRunId)
     if (this.#groups.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
 
-  async #sendRows(flowRunId: string, rows: readonly Row[]): Promise<void> {
+  async #sendRows(group: Group, rows: readonly Row[]): Promise<void> {
     const { clock, mailbox } = this.#host
+    const { flowRunId } = group
     const body = packReports(rows.map(({ report }) => report))
     const id = `${reportPrefix}${this.#session}:${++this.#sent}`
     for (let pauseMs = firstPauseMs; !this.#isClosed; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-      const owner = this.#host.ownerOf(flowRunId)
+      // Where it is gone, whoever has the flow run next is to hear it.
+      const owner = this.#host.isLost(group.owner) ? undefined : { owner: group.owner.node }
       try {
-        await mailbox.send({ id, flowRunId, body, ...(owner === undefined ? undefined : { owner }) })
+        await mailbox.send({ id, flowRunId, body, ...owner })
         for (const { safe } of rows) safe()
         return
       } catch (error) {
         if (TroupeError.is(error, 'PAYLOAD_TOO_LARGE')) {
-          await this.#sendParts(flowRunId, rows, error)
+          await this.#sendParts(group, rows, error)
           return
         }
         this.#host.report(error)
@@ -96,18 +110,18 @@ export class ReportSender {
   }
 
   /** The transport does not take so much at once: each goes by itself, and one that is too large fails its run. */
-  async #sendParts(flowRunId: string, rows: readonly Row[], cause: TroupeError): Promise<void> {
+  async #sendParts(group: Group, rows: readonly Row[], cause: TroupeError): Promise<void> {
     const [first] = rows
     if (first === undefined) return
     if (rows.length > 1) {
-      for (const row of rows) await this.#sendRows(flowRunId, [row])
+      for (const row of rows) await this.#sendRows(group, [row])
       return
     }
     const { report, safe } = first
     const message = `the result of ${report.runId} is too large to be sent to its owner: ${cause.message}`
     const error = new CodecError('PAYLOAD_TOO_LARGE', message, { details: { runId: report.runId } })
     const result = { ...wrapError(error), thrown: true }
-    await this.#sendRows(flowRunId, [{ report: { ...report, result }, safe }])
+    await this.#sendRows(group, [{ report: { ...report, result }, safe }])
   }
 }
 

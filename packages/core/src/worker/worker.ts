@@ -108,7 +108,7 @@ export class Worker implements ItemHost {
       {
         clock: host.clock,
         mailbox: host.mailbox,
-        ownerOf: (flowRunId) => this.owners.nodeOf(flowRunId),
+        isLost: (owner) => this.owners.isLost(owner),
         report: (error) => host.report(error),
       },
       session,
@@ -147,7 +147,6 @@ export class Worker implements ItemHost {
       this.#unreadable(delivery, error)
       return 1
     }
-    this.owners.offered(offer.flowRunId, offer.owner)
     const found = offer.bodies.map((body) => this.#find(body))
     const missing = offer.bodies.filter((_, index) => found[index] === undefined)
     for (const { task } of missing) this.#isMissing(offer, task)
@@ -157,7 +156,7 @@ export class Worker implements ItemHost {
     }
     const isSplit = missing.length > 0
     const held = new Held(delivery, offer.bodies.length - missing.length + (isSplit ? 1 : 0))
-    if (isSplit) this.#return(held, this.owners.of(offer.flowRunId), missing)
+    if (isSplit) this.#return(held, this.owners.of(offer.flowRunId, offer.owner), missing)
     for (const [index, body] of offer.bodies.entries()) {
       const one = found[index]
       if (one !== undefined) this.#take(taker, held, { offer, body, found: one })
@@ -191,7 +190,8 @@ export class Worker implements ItemHost {
       return
     }
     const strict = offer.strict || held.delivery.repeated
-    const item = new Item(this, { taker, held, body, found, strict, flow: offer.flow })
+    const { flow, owner } = offer
+    const item = new Item(this, { taker, held, body, found, strict, flow, owner })
     this.#items.set(key, item)
     taker.slots.add(item)
   }
@@ -222,8 +222,8 @@ export class Worker implements ItemHost {
     return tries
   }
 
-  #isMissing({ flowRunId }: RemoteOffer, { name: task, version }: OfferedBody['task']): void {
-    const owner = this.owners.of(flowRunId)
+  #isMissing({ flowRunId, owner: offered }: RemoteOffer, { name: task, version }: OfferedBody['task']): void {
+    const owner = this.owners.of(flowRunId, offered)
     const key = `${owner.topic} ${task} ${version}`
     if (this.#told.has(key)) return
     this.#told.add(key)
@@ -275,6 +275,9 @@ export class Worker implements ItemHost {
     }
     const whole = [...this.#items.values()].filter((other) => other.held === held)
     for (const other of whole) other.drop()
+    // It may have said that they begin here.
+    const runs = whole.map(({ name: [runId, attempt] }) => [runId, attempt, true] as const)
+    this.send(item.owner, { of: 'returned', runs, isMissing: false })
     if (!hasEnded && this.#triedAgain(held.delivery.id) < mostOwnerless) {
       held.handBack(ownerlessMs)
       return
@@ -349,7 +352,7 @@ export class Worker implements ItemHost {
   }
 
   #returnPart(item: Item, begun: boolean): void {
-    const owner = this.owners.of(item.flowRunId)
+    const { owner } = item
     const [runId, attempt] = item.name
     this.send(owner, { of: 'returned', runs: [[runId, attempt, begun]], isMissing: false })
     void this.courier.arrived(owner).then((hasArrived) => item.settle(hasArrived))

@@ -24,7 +24,7 @@ import {
 import { Durations } from './durations.ts'
 import { Offering } from './offering.ts'
 import type { Settings } from './options.ts'
-import { isUnbegun, keyOf, type Placed, type Sent } from './placed.ts'
+import { isUnbegun, keyOf, readAgain, type Placed, type Sent } from './placed.ts'
 import { Sweep } from './sweep.ts'
 import { Takeover } from './takeover.ts'
 import { Unserved } from './unserved.ts'
@@ -113,7 +113,7 @@ export class NatsPool implements TaskPool {
       sent: [],
       node: runsOn,
       session: undefined,
-      isTakenOver: runsOn !== undefined,
+      hasCalled: false,
       heardAt: this.remote.clock.monotonic(),
       begunAt: this.remote.clock.monotonic(),
       awaited: new Map(),
@@ -274,12 +274,11 @@ export class NatsPool implements TaskPool {
       this.refused(placed, new UsageError(refused.code as UsageError['code'], refused.message, { details }))
       return
     }
-    if (placed.isTakenOver && asked) {
-      // What it submitted, only the owner before knew.
+    if (!this.#begins(placed, node)) return
+    if (asked && !placed.hasCalled) {
       this.lostToTakeover(placed)
       return
     }
-    if (!this.#begins(placed, node)) return
     if (result === undefined) {
       // A report that waited in the mailbox may be older than the end of its worker.
       if (!this.workers.nodes.includes(node)) this.#takeover.check([placed])
@@ -291,6 +290,7 @@ export class NatsPool implements TaskPool {
     this.pool.reports.finished(placed.assignment, placed.server.result(result))
   }
 
+  /** It has submitted runs, which only the owner before knew. */
   lostToTakeover(placed: Placed): void {
     const { node } = placed
     this.lost(placed, 'the owner of the flow run was lost, and its body had submitted runs')
@@ -420,6 +420,7 @@ export class NatsPool implements TaskPool {
   #tells(placed: Placed, tell: RemoteTell): void {
     const { server } = placed
     if ('ask' in tell) {
+      placed.hasCalled = true
       const answer = server.answer(tell)
       if ('value' in answer) this.#sendTo(placed, { submitted: answer.value })
       else this.pool.report(server.result({ ...answer.error, thrown: true }))
@@ -451,13 +452,25 @@ export class NatsPool implements TaskPool {
   #lostNode(node: string): void {
     this.courier.lost(node)
     const concurrency = this.workers.concurrencyOf(node)
+    const begun: Placed[] = []
     const unbegun: Placed[] = []
     for (const placed of this.placed.values()) {
-      if (placed.node === node) this.lost(placed, `worker ${node} was lost`)
+      if (placed.node === node) begun.push(placed)
       // The oldest are with it, if any are: as many as it runs, and as many ahead.
       else if (placed.state === 'offered' && unbegun.length < 2 * concurrency) unbegun.push(placed)
     }
+    void this.#lostBegun(node, begun)
     for (const placed of unbegun) this.offerAgain(placed)
+  }
+
+  async #lostBegun(node: string, begun: readonly Placed[]): Promise<void> {
+    try {
+      // What has ended counts, though it was not heard yet.
+      await readAgain(this.remote, begun)
+    } catch (error) {
+      this.pool.report(error)
+    }
+    for (const placed of begun) this.lost(placed, `worker ${node} was lost`)
   }
 
   announce(flowRunIds: readonly string[]): void {

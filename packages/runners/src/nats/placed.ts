@@ -1,4 +1,4 @@
-import type { Assignment, BodyServer } from '@troupe/core'
+import type { Assignment, BodyServer, RemoteHost } from '@troupe/core'
 
 /** An offer that was made. */
 export interface Sent {
@@ -28,8 +28,8 @@ export interface Placed {
   node: string | undefined
   /** Of that worker, where it asked. */
   session: string | undefined
-  /** Whether the body ran before this engine had the run. */
-  readonly isTakenOver: boolean
+  /** Whether the body has submitted runs, and this engine knows them. */
+  hasCalled: boolean
   /** When anything was heard of it last, by the monotonic clock. */
   heardAt: number
   begunAt: number
@@ -40,6 +40,12 @@ export interface Placed {
 
 export function isUnbegun({ state }: Placed): boolean {
   return state === 'gathered' || state === 'offered'
+}
+
+/** Hears what was reported of these, also what nobody was told of. */
+export async function readAgain(remote: RemoteHost, placed: readonly Placed[]): Promise<void> {
+  const flowRunIds = new Set(placed.map(({ assignment }) => assignment.flowRunId))
+  await Promise.all(Array.from(flowRunIds, (flowRunId) => remote.readAgain(flowRunId)))
 }
 
 export function keyOf(runId: string, attempt: number): string {

@@ -1,6 +1,6 @@
 import type { RemoteHost } from '@troupe/core'
 import type { Settings } from './options.ts'
-import type { Placed } from './placed.ts'
+import { readAgain, type Placed } from './placed.ts'
 import type { Workers } from './workers.ts'
 
 /** How often it is looked for what was lost on its way, in milliseconds. */
@@ -76,7 +76,11 @@ export class Sweep {
     // One that is not among the first may be among the others.
     if (count > ids.length) return
     const there = new Set(ids)
-    for (const placed of this.#host.placed.values())
-      if (isDue(placed) && !placed.sent.some(({ id }) => there.has(id))) this.#host.offerAgain(placed)
+    const missing = [...this.#host.placed.values()].filter(
+      (placed) => isDue(placed) && !placed.sent.some(({ id }) => there.has(id)),
+    )
+    // It is in no queue any more where its worker has reported it.
+    await readAgain(remote, missing)
+    for (const placed of missing) this.#host.offerAgain(placed)
   }
 }

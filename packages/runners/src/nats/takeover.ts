@@ -7,12 +7,10 @@ import {
   type AttemptName,
   type Presence,
 } from '@troupe/core/internal'
-import type { Placed } from './placed.ts'
+import { readAgain, type Placed } from './placed.ts'
 import type { Workers } from './workers.ts'
 
 const answerMs = 2_000
-/** How long a report may be on its way after its worker has sent it, in milliseconds. */
-const reportMs = 1_000
 const firstPauseMs = 100
 const longestPauseMs = 2_000
 
@@ -72,10 +70,11 @@ export class Takeover {
       try {
         const answers = await this.#ask(node, placed)
         if (answers !== undefined) {
-          for (const [index, one] of placed.entries()) this.#is(one, answers[index])
+          await this.#are(placed, answers, node)
           return
         }
         if ((await remote.nodes.gone([node])).length > 0) {
+          await readAgain(remote, placed)
           for (const one of placed) this.#host.lost(one, `worker ${node} was lost`)
           return
         }
@@ -95,13 +94,18 @@ export class Takeover {
     return answer === undefined ? undefined : (unpackAnswer(answer) as readonly Presence[])
   }
 
-  #is(placed: Placed, presence: Presence | undefined): void {
+  async #are(placed: readonly Placed[], presences: readonly Presence[], node: string): Promise<void> {
     const { clock } = this.#host.remote
-    if (presence === 'entangled' && placed.isTakenOver) this.#host.lostToTakeover(placed)
-    else if (presence === 'none') {
-      // It may just have ended.
-      clock.at(clock.now() + reportMs, () => this.#host.lost(placed, `worker ${placed.node} has lost it`))
-    } else placed.heardAt = clock.monotonic()
+    const missing: Placed[] = []
+    for (const [index, one] of placed.entries()) {
+      const presence = presences[index]
+      if (presence === 'entangled' && !one.hasCalled) this.#host.lostToTakeover(one)
+      else if (presence === 'none') missing.push(one)
+      else one.heardAt = clock.monotonic()
+    }
+    // What has ended is in the mailbox: a worker does not forget it before.
+    await readAgain(this.#host.remote, missing)
+    for (const one of missing) this.#host.lost(one, `worker ${node} has lost it`)
   }
 
   /** Tells the workers of the queue who owns flow runs: what is in it names an earlier owner. */
