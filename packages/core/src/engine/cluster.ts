@@ -1,4 +1,5 @@
 import { SharedState, type SharedStateHost } from '../cluster/shared-state.ts'
+import { TroupeError } from '../base/errors.ts'
 import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
@@ -16,7 +17,11 @@ import { Worker } from '../worker/worker.ts'
 /** How often a node that serves flows looks for flow runs that nobody has: what a lost message would leave. */
 const reconcileMs = 15_000
 
-export interface ClusterHost extends FlowServerHost, SendHost, SharedStateHost {
+/** What nodes ask each other about flow runs, and for how long they wait for an answer. */
+const hasRunTopic = 'has flow run'
+const answerMs = 2_000
+
+export interface ClusterHost extends Omit<FlowServerHost, 'hasRun'>, SendHost, SharedStateHost {
   readonly mail: Mail
 }
 
@@ -46,7 +51,23 @@ export class Cluster {
     this.shared = new SharedState(station, host)
     this.#questions = new Questions(station.nodes, host.node)
     this.remote = remoteHost(host, station, this.#questions)
-    this.#flows = new FlowServer(host, station, served.flows)
+    this.#flows = new FlowServer(
+      {
+        node: host.node,
+        clock: host.clock,
+        journal: host.journal,
+        rootOf: (flowRunId) => host.rootOf(flowRunId),
+        recoverOne: (flowRunId, flows) => host.recoverOne(flowRunId, flows),
+        report: (error, run) => host.report(error, run),
+        hasRun: (node, flowRunId) => this.#hasRun(node, flowRunId),
+      },
+      station,
+      served.flows,
+    )
+    this.remote.answer(hasRunTopic, async (question) => {
+      const isHere = host.rootOf(Buffer.from(question).toString()) !== undefined
+      return Uint8Array.of(isHere ? 1 : 0)
+    })
     if (Object.keys(served.queues).length > 0) this.#worker = this.#workerOf(host, station)
   }
 
@@ -69,6 +90,11 @@ export class Cluster {
     )
   }
 
+  async #hasRun(node: string, flowRunId: string): Promise<boolean | undefined> {
+    const answer = await this.#questions.ask(node, hasRunTopic, Buffer.from(flowRunId), answerMs)
+    return answer === undefined ? undefined : answer[0] === 1
+  }
+
   /** The node is known to the others. */
   start(): void {
     if (this.#stopped) return
@@ -77,6 +103,15 @@ export class Cluster {
     this.#worker?.start()
     void giveUpFormer(this.#host, this.#station.queue)
     if (this.#served.flows.length > 0) this.#reconcile()
+    else this.#offerLeft()
+  }
+
+  #offerLeft(): void {
+    this.#flows.offerLeft().catch((error: unknown) => {
+      // One that may not had none.
+      if (TroupeError.is(error) && error.details['reason'] === 'permissions') return
+      this.#host.report(error, undefined)
+    })
   }
 
   #reconcile(): void {

@@ -139,7 +139,12 @@ export class Engine implements RunHost {
   /** Others count this node as gone: what runs here may go on elsewhere by now. */
   #cutOff(error: unknown): void {
     this.report(error, undefined)
-    for (const run of this.#live.values()) if (run.caller === undefined) this.refused(run.ledger)
+    for (const run of this.#live.values()) {
+      // One that the journal does not have yet is nobody else's.
+      if (run.caller !== undefined || run.ledger.position === 0) continue
+      run.ledger.abandon()
+      this.refused(run.ledger)
+    }
     this.#cluster?.cutOff(error)
   }
 
@@ -228,6 +233,8 @@ export class Engine implements RunHost {
 
   async #followLost(root: Run): Promise<void> {
     try {
+      // Where this node counts as gone, those who are there go first.
+      await this.#presence.again(this)
       await takeOver(root)
       const { name, parametersHash } = await readSubmitted(this.ends, root.id)
       const same = name === root.definition.name && parametersHash === root.ledger.parametersHash

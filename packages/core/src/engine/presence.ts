@@ -1,5 +1,12 @@
+import type { Clock } from '../ports/clock.ts'
 import type { Append, AppendRefused, Journal } from '../ports/journal.ts'
 import type { NodeInfo, Nodes } from '../ports/nodes.ts'
+import { deadlineAfter } from '../runs/deadline.ts'
+import { isPassing } from './patient-journal.ts'
+
+/** How often an engine that counts as gone looks whether it is there again, in milliseconds: doubling. */
+const firstPauseMs = 100
+const longestPauseMs = 5_000
 
 /**
  * Makes an engine known to the others that share its journal, and writes nothing before it is: two engines of one name could
@@ -33,6 +40,24 @@ export class Presence {
   /** Resolves when the engine is known; at once where nobody needs to know. @throws JournalError `NODE_IN_USE` and what opening the journal gives */
   async there(): Promise<void> {
     await this.#announced
+  }
+
+  /** Resolves when the engine does not count as gone, or is closed. */
+  async again(engine: { readonly clock: Clock; readonly closed: boolean }): Promise<void> {
+    for (let pauseMs = firstPauseMs; !engine.closed; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      if (await this.#isThere()) return
+      await deadlineAfter(engine.clock, pauseMs).done
+    }
+  }
+
+  async #isThere(): Promise<boolean> {
+    try {
+      const gone = await this.#nodes?.gone([this.#node])
+      return gone === undefined || gone.length === 0
+    } catch (error) {
+      if (isPassing(error)) return false
+      throw error
+    }
   }
 
   append(append: Append): Promise<AppendRefused | undefined> | AppendRefused | undefined {

@@ -172,7 +172,8 @@ export function recoverRoot(
 /**
  * Goes on with a run whose journal refused this engine, where that is no other engine's matter. A subflow belongs where its
  * caller is, whichever engine created or claimed it. A root that nobody has claimed since is this engine's: an append that the
- * owner before had still on its way was in the way of the claim. The run that the caller holds follows it.
+ * owner before had still on its way was in the way of the claim, or this engine counted as gone for a while, and nobody else
+ * serves the flow. The run that the caller holds follows it.
  */
 export async function takeOver(run: Run): Promise<void> {
   const { caller, host } = run
@@ -181,9 +182,16 @@ export async function takeOver(run: Run): Promise<void> {
   if (history === undefined || isTerminal(history.root.stateName) || host.closed) return
   const isOwn =
     caller === undefined
-      ? history.epoch < run.ledger.epoch
+      ? isNobodys(run, history)
       : history.root.submitted.parentRunId === caller.run.id && !caller.over
   if (isOwn) recoverRoot(host, history, run.definition, run.rare?.call as Prepared | undefined).looked = true
+}
+
+/** Whether no engine has claimed a root since this one did, or wanted to. */
+function isNobodys({ id, ledger, host }: Run, { epoch, node }: History): boolean {
+  // It may be back here already.
+  if (host.rootOf(id) !== undefined) return false
+  return epoch < ledger.epoch || (epoch === ledger.epoch && ledger.position > 0 && node === host.node)
 }
 
 /** Replays a parked run, from what its journal says now. */

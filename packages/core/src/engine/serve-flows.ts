@@ -20,6 +20,8 @@ export interface FlowServerHost {
   readonly clock: Clock
   readonly journal: Journal
   rootOf(flowRunId: string): Run | undefined
+  /** Whether another node has it; undefined where that does not say. */
+  hasRun(node: string, flowRunId: string): Promise<boolean | undefined>
   /** @throws what keeps it from being recovered */
   recoverOne(flowRunId: string, served: readonly Definition[]): Promise<Run | 'over' | 'pinned'>
   report(error: unknown, run: undefined): void
@@ -94,8 +96,9 @@ export class FlowServer {
     try {
       const { flowRunId } = decodeValue(delivery.body) as { readonly flowRunId: string }
       const summary = await this.#host.journal.summary(flowRunId)
-      if (summary === undefined || summary.ended || (await this.#isOwned(summary))) delivery.done()
-      else if (await this.#belongsElsewhere(summary)) delivery.handBack(laterMs)
+      const isOwned = summary === undefined || summary.ended || (await this.#isOwned(summary))
+      if (isOwned === true) delivery.done()
+      else if (isOwned === undefined || (await this.#belongsElsewhere(summary))) delivery.handBack(laterMs)
       else await this.#goOn(flowRunId, delivery)
     } catch (error) {
       this.#failed(delivery, error)
@@ -141,11 +144,13 @@ export class FlowServer {
     }
   }
 
-  /** Whether a node has it that is there, this one included. */
-  async #isOwned({ flowRunId, node }: JournalSummary): Promise<boolean> {
+  /** Whether a node has it that is there, this one included; undefined where that one does not say. */
+  async #isOwned({ flowRunId, node }: JournalSummary): Promise<boolean | undefined> {
     if (this.#host.rootOf(flowRunId) !== undefined) return true
     if (node === '' || node === this.#host.node) return false
-    return (await this.#nodes.gone([node])).length === 0
+    if ((await this.#nodes.gone([node])).length > 0) return false
+    // It may have been started anew under its name, and know nothing of it.
+    return this.#host.hasRun(node, flowRunId)
   }
 
   /** Whether it began with a version that only other nodes have. */
@@ -160,6 +165,12 @@ export class FlowServer {
     this.#offerAll((summary) => summary.node === node, { node }).catch((error: unknown) =>
       this.#host.report(error, undefined),
     )
+  }
+
+  /** Offers what an engine of this name had before it was started anew: another node may serve it. */
+  async offerLeft(): Promise<void> {
+    const { node } = this.#host
+    await this.#offerAll(({ flowRunId }) => this.#host.rootOf(flowRunId) === undefined, { node })
   }
 
   /** Offers every flow run that has not ended and that nobody has. Repeats what was done before, which changes nothing. */
