@@ -1,4 +1,4 @@
-import type { Mailbox, MailMessage } from '@troupe/core'
+import { CodecError, type Mailbox, type MailMessage } from '@troupe/core'
 import type { Bodies } from './bodies.ts'
 
 /** Messages whose bodies are in the object store, as far as this node knows of them. */
@@ -24,7 +24,7 @@ export class BodiesMailbox implements Required<Mailbox> {
   async pending(flowRunId: string): Promise<readonly MailMessage[]> {
     const found: MailMessage[] = []
     for (const message of await this.#mailbox.pending(flowRunId)) {
-      const read = await this.#read(message)
+      const read = await this.#readable(message)
       if (read !== undefined) found.push(read)
     }
     return found
@@ -68,6 +68,17 @@ export class BodiesMailbox implements Required<Mailbox> {
       return
     }
     listener(body === message.body ? message : { ...message, body })
+  }
+
+  /** One that nobody here can open does not keep the others from being read. */
+  async #readable(message: MailMessage): Promise<MailMessage | undefined> {
+    try {
+      return await this.#read(message)
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error
+      this.#bodies.report(error)
+      return undefined
+    }
   }
 
   /** @returns Undefined where nobody waits for it any more */

@@ -5,6 +5,12 @@ import type { Bodies } from './bodies.ts'
 /** How long what can't be read here stays away, in milliseconds: another node may have the key. */
 const unreadableMs = 5_000
 
+interface Taker {
+  readonly listener: (delivery: Delivery) => void
+  /** Takes one more, in place of one that can't be given to the taker. */
+  another(): void
+}
+
 /** A queue whose offers may be of any size, and pass through the codecs of the transport. */
 export class BodiesQueue implements Queue {
   readonly #queue: Queue
@@ -23,14 +29,20 @@ export class BodiesQueue implements Queue {
   }
 
   take(queue: QueueName, listener: (delivery: Delivery) => void): Taking {
-    return this.#queue.take(queue, (delivery) => this.#delivered(delivery, listener))
+    const taker: Taker = {
+      listener,
+      // What the taker does not get is not of those that it wants.
+      another: () => taking.want(1),
+    }
+    const taking = this.#queue.take(queue, (delivery) => this.#delivered(delivery, taker))
+    return taking
   }
 
-  #delivered(delivery: Delivery, listener: (delivery: Delivery) => void): void {
+  #delivered(delivery: Delivery, taker: Taker): void {
     const what = `offer ${delivery.id}`
     const blob = this.#bodies.blobOf(delivery.body)
     if (blob !== undefined) {
-      void this.#fetched(delivery, blob, listener)
+      void this.#fetched(delivery, blob, taker)
       return
     }
     let body: Uint8Array
@@ -39,21 +51,33 @@ export class BodiesQueue implements Queue {
     } catch (error) {
       this.#bodies.report(error)
       delivery.handBack(unreadableMs)
+      taker.another()
       return
     }
-    listener(body === delivery.body ? delivery : withBody(delivery, body, undefined))
+    taker.listener(body === delivery.body ? delivery : withBody(delivery, body, undefined))
   }
 
-  async #fetched(delivery: Delivery, blob: string, listener: (delivery: Delivery) => void): Promise<void> {
+  async #fetched(delivery: Delivery, blob: string, taker: Taker): Promise<void> {
     const flowRunId = flowRunOfOffer(delivery.id)
+    let body: Uint8Array | undefined
     try {
-      const body = await this.#bodies.read(flowRunId, delivery.body, `offer ${delivery.id}`)
-      // What it was of was done, and that was forgotten.
-      if (body === undefined) delivery.done()
-      else listener(withBody(delivery, body, () => this.#bodies.forget(flowRunId, blob)))
+      body = await this.#bodies.read(flowRunId, delivery.body, `offer ${delivery.id}`)
     } catch (error) {
       this.#bodies.report(error)
       delivery.handBack(unreadableMs)
+      taker.another()
+      return
+    }
+    if (body === undefined) {
+      // What it was of was done, and that was forgotten.
+      delivery.done()
+      taker.another()
+      return
+    }
+    try {
+      taker.listener(withBody(delivery, body, () => this.#bodies.forget(flowRunId, blob)))
+    } catch (error) {
+      this.#bodies.report(error)
     }
   }
 
