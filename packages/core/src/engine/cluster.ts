@@ -1,10 +1,9 @@
 import { SharedState, type SharedStateHost } from '../cluster/shared-state.ts'
-import { TroupeError } from '../base/errors.ts'
 import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
 import type { Mail } from './mail.ts'
-import { giveUpFormer } from './former-runs.ts'
+import { giveUpFormer, type FormerHost } from './former-runs.ts'
 import { Questions } from './questions.ts'
 import { remoteHost } from './remote-host.ts'
 import type { SendOrder } from './send-order.ts'
@@ -21,7 +20,7 @@ const reconcileMs = 15_000
 const hasRunTopic = 'has flow run'
 const answerMs = 2_000
 
-export interface ClusterHost extends Omit<FlowServerHost, 'hasRun'>, SendHost, SharedStateHost {
+export interface ClusterHost extends Omit<FlowServerHost, 'hasRun'>, FormerHost, SendHost, SharedStateHost {
   readonly mail: Mail
 }
 
@@ -103,15 +102,6 @@ export class Cluster {
     this.#worker?.start()
     void giveUpFormer(this.#host, this.#station.queue)
     if (this.#served.flows.length > 0) this.#reconcile()
-    else this.#offerLeft()
-  }
-
-  #offerLeft(): void {
-    this.#flows.offerLeft().catch((error: unknown) => {
-      // One that may not had none.
-      if (TroupeError.is(error) && error.details['reason'] === 'permissions') return
-      this.#host.report(error, undefined)
-    })
   }
 
   #reconcile(): void {
@@ -178,8 +168,6 @@ export class Cluster {
   /** Others count this node as gone: nothing that it took is its own any more. */
   cutOff(error: unknown): void {
     this.#worker?.cutOff(error)
-    // Where it is there again before another has them.
-    void giveUpFormer(this.#host, this.#station.queue)
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs'
 import { toMilliseconds, type Duration } from '../base/duration.ts'
-import { RunError, UsageError } from '../base/errors.ts'
+import { UsageError } from '../base/errors.ts'
 import { newRootId } from '../base/ids.ts'
 import { consoleLogger, type LogFields, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
@@ -34,14 +34,15 @@ import type { ElsewhereHost } from './elsewhere.ts'
 import { HookCalls, isOwnRest } from './hooks.ts'
 import { Limiter } from './limits.ts'
 import { Lookup, type Listed } from './lookup.ts'
+import { LostRuns } from './lost-runs.ts'
 import { Mail } from './mail.ts'
 import { ResultCache } from './result-cache.ts'
-import { readEndEntry, readSubmitted, type EndReader } from './ends.ts'
+import type { EndReader } from './ends.ts'
 import type { CommitSubject, Ledger } from './ledger.ts'
 import { Presence } from './presence.ts'
 import { patientJournal } from './patient-journal.ts'
 import { recoverOne, recoverRoots } from './recover-roots.ts'
-import { conflictError, subflowEnded, takeOver } from './roots.ts'
+import { subflowEnded } from './roots.ts'
 import { liveBelow } from './run-tree.ts'
 import { Run, type Body, type RunHost } from './run.ts'
 import type { Attempt } from './attempt.ts'
@@ -71,6 +72,7 @@ export class Engine implements RunHost {
   readonly #lookup: Lookup
   readonly mail: Mail
   readonly #presence: Presence
+  readonly #lost: LostRuns
   /** There where the engine has a transport. */
   readonly #station: Station | undefined
   /** For what follows runs. */
@@ -115,6 +117,7 @@ export class Engine implements RunHost {
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
     this.suspendAfterMs = suspendAfter(options, this.journal.encodes)
     this.#presence = new Presence(this.journal, this.nodes, this.node)
+    this.#lost = new LostRuns(this, this.#presence)
     this.mail = new Mail(this)
     this.#lookup = new Lookup(this)
     this.steering = new Steering(this, this.#lookup)
@@ -136,15 +139,10 @@ export class Engine implements RunHost {
     )
   }
 
-  /** Others count this node as gone: what runs here may go on elsewhere by now. */
+  /** Others count this node as gone. */
   #cutOff(error: unknown): void {
     this.report(error, undefined)
-    for (const run of this.#live.values()) {
-      // One that the journal does not have yet is nobody else's.
-      if (run.caller !== undefined || run.ledger.position === 0) continue
-      run.ledger.abandon()
-      this.refused(run.ledger)
-    }
+    this.#lost.cutOff()
     this.#cluster?.cutOff(error)
   }
 
@@ -210,39 +208,18 @@ export class Engine implements RunHost {
     this.bulletin.answered(ledger)
   }
 
-  /** Another writer was there before: this engine lets go of the run, and follows it. */
+  /** Another writer was there before. */
   refused(ledger: Ledger): void {
     const root = this.#roots.get(ledger)
-    if (root === undefined) return
-    const error = new RunError('OWNERSHIP_LOST', `${root.runName} (${root.id}) goes on on another node`, {
-      details: { flowRunId: ledger.flowRunId },
-    })
-    root.letGo(error)
-    this.results.lost(ledger)
-    this.#forget(root)
-    // The other node has its subflows, too.
-    for (const run of this.#live.values()) {
-      if (run === root || !run.descendsFrom(root)) continue
-      run.ledger.abandon()
-      this.results.lost(run.ledger)
-      run.abandon(error)
-      this.#forget(run)
-    }
-    void this.#followLost(root)
+    if (root !== undefined) this.#lost.lost(root, ledger)
   }
 
-  async #followLost(root: Run): Promise<void> {
-    try {
-      // Where this node counts as gone, those who are there go first.
-      await this.#presence.again(this)
-      await takeOver(root)
-      const { name, parametersHash } = await readSubmitted(this.ends, root.id)
-      const same = name === root.definition.name && parametersHash === root.ledger.parametersHash
-      if (same) root.endedElsewhere(await readEndEntry(this.ends, root.id))
-      else root.refuse(conflictError(root.id, root.definition.name))
-    } catch (error) {
-      root.refuse(error)
-    }
+  follows(flowRunId: string): boolean {
+    return this.#lost.follows(flowRunId)
+  }
+
+  get liveRuns(): Iterable<Run> {
+    return this.#live.values()
   }
 
   opened(run: Run, from?: string): void {
@@ -259,7 +236,7 @@ export class Engine implements RunHost {
   }
 
   /** Another run of the same id may be live here by now. */
-  #forget(run: Run): void {
+  forget(run: Run): void {
     if (this.#live.get(run.id) === run) {
       this.#live.delete(run.id)
       this.mail.ended(run)
@@ -277,13 +254,13 @@ export class Engine implements RunHost {
   }
 
   rootEnded(run: Run): void {
-    this.#forget(run)
+    this.forget(run)
     const failed = stateTypes[run.stateName] === 'FAILED' || stateTypes[run.stateName] === 'CRASHED'
     if (failed && !run.looked) this.report(run.error, run, 'failed, and nobody looked')
   }
 
   subflowEnded(run: Run, caller: Body): void {
-    this.#forget(run)
+    this.forget(run)
     subflowEnded(run, caller)
     caller.childEnded(run)
   }

@@ -9,22 +9,24 @@ import { offerRun } from './serve-flows.ts'
 const page = 1_000
 const longestPauseMs = 5_000
 
-interface Host {
+export interface FormerHost {
   readonly node: string
   readonly clock: Clock
   readonly journal: Journal
   readonly closed: boolean
   append(append: Append): ReturnType<Journal['append']>
   rootOf(flowRunId: string): Run | undefined
+  /** Whether it let go of a flow run, and follows it to where it goes on: here again, where nobody else has claimed it. */
+  follows(flowRunId: string): boolean
   report(error: unknown, run: undefined): void
 }
 
 /**
  * Gives up the flow runs that are this node's by their journals, and are not here: those of a process before it that had the
- * same name, and those that it let go of while it was cut off. The others leave them alone, for the node is there. Resolves
- * when that is done, however long the others can't be reached.
+ * same name. The others leave them alone, for the node is there. Resolves when that is done, however long the others can't be
+ * reached.
  */
-export async function giveUpFormer(host: Host, queue: Queue): Promise<void> {
+export async function giveUpFormer(host: FormerHost, queue: Queue): Promise<void> {
   for (let pauseMs = 50; !host.closed; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
       await giveUpAll(host, queue)
@@ -36,24 +38,28 @@ export async function giveUpFormer(host: Host, queue: Queue): Promise<void> {
   }
 }
 
-async function giveUpAll(host: Host, queue: Queue): Promise<void> {
+async function giveUpAll(host: FormerHost, queue: Queue): Promise<void> {
   const { journal, node } = host
   for (let after = 0; ;) {
     const found = await journal.list({ node, ended: false, parent: null, limit: page, after })
     for (const { flowRunId, kind } of found)
-      if (kind === 'flow' && host.rootOf(flowRunId) === undefined) await giveUp(host, queue, flowRunId)
+      if (kind === 'flow' && !isHere(host, flowRunId)) await giveUp(host, queue, flowRunId)
     after = found.at(-1)?.order ?? after
     if (found.length < page) return
   }
 }
 
 /** Nobody has it from now on: whoever takes it first. */
-async function giveUp(host: Host, queue: Queue, flowRunId: string): Promise<void> {
+async function giveUp(host: FormerHost, queue: Queue, flowRunId: string): Promise<void> {
   const summary = await host.journal.summary(flowRunId)
-  const isMine = summary?.node === host.node && !summary.ended && host.rootOf(flowRunId) === undefined
+  const isMine = summary?.node === host.node && !summary.ended && !isHere(host, flowRunId)
   if (!isMine || host.closed) return
   const epoch = summary.epoch + 1
   const claimed: ClaimedEntry = { kind: 'claimed', at: host.clock.now(), epoch, node: '' }
   const refused = await host.append({ flowRunId, expected: summary.position, epoch, entries: [claimed] })
   if (refused === undefined) await offerRun(queue, { ...summary, epoch })
+}
+
+function isHere(host: FormerHost, flowRunId: string): boolean {
+  return host.rootOf(flowRunId) !== undefined || host.follows(flowRunId)
 }

@@ -167,12 +167,6 @@ export class FlowServer {
     )
   }
 
-  /** Offers what an engine of this name had before it was started anew: another node may serve it. */
-  async offerLeft(): Promise<void> {
-    const { node } = this.#host
-    await this.#offerAll(({ flowRunId }) => this.#host.rootOf(flowRunId) === undefined, { node })
-  }
-
   /** Offers every flow run that has not ended and that nobody has. Repeats what was done before, which changes nothing. */
   async offerOwnerless(): Promise<void> {
     const there = new Set((await this.#nodes.list()).map(({ node }) => node))
