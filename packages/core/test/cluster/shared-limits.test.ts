@@ -46,6 +46,8 @@ describe('a slot in a cluster', () => {
     const limits = world.open('node')
     await world.lives.pass(100)
     world.faults.late = 1
+    // Nor is it heard of.
+    world.faults.unheard = 1
     const request = world.ask(limits, 'x')
     await world.lives.pass(15)
     world.faults.late = 0
