@@ -9,7 +9,7 @@ export interface StoreFaults {
   readonly denied: number
   /** A call gets an error, and was not done. */
   readonly failed: number
-  /** A call gets an error, and is done later; what the same node writes after it comes after it. */
+  /** A write gets an error, and is done later; what the same node writes after it comes after it. */
   readonly late: number
   /** Nobody is told of a write. */
   readonly unheard: number
@@ -59,26 +59,21 @@ export class StoreOfTest {
   /** The line of one node. @param clock - That of the node, which may die. */
   line(clock: Clock): Register {
     let last = 0
-    const read = <T>(ask: () => T): Promise<T> => call(ask, () => this.#random.number() * 3)
+    const read = <T>(ask: () => T): Promise<T> => call(ask, { ms: this.#random.number() * 3, isLate: false })
     // A write comes after those that were sent before it, and a read may come before them.
-    const write = <T>(ask: () => T, denial: T): Promise<T> =>
-      call(
-        ask,
-        (late) => {
-          last = Math.max(last, this.clock.now() + this.#random.number() * 3 + late)
-          return last - this.clock.now()
-        },
-        denial,
-      )
-    const call = <T>(ask: () => T, delay: (late: number) => number, denial?: T): Promise<T> => {
+    const write = <T>(ask: () => T, denial: T): Promise<T> => {
+      const isLate = this.#happens(this.#faults.late)
+      last = Math.max(last, this.clock.now() + this.#random.number() * 3 + (isLate ? 200 : 0))
+      return call(ask, { ms: last - this.clock.now(), isLate }, denial)
+    }
+    const call = <T>(ask: () => T, way: { ms: number; isLate: boolean }, denial?: T): Promise<T> => {
       this.calls++
       return new Promise((resolve, reject) => {
-        const late = this.#happens(this.#faults.late) ? 200 : 0
         const fail = (): void => reject(new RangeError('the store did not answer'))
         const answer = (fn: () => void): void => void clock.at(clock.now() + this.#random.number() * 3, fn)
-        if (late > 0) answer(fail)
+        if (way.isLate) answer(fail)
         // What was sent comes also from a node that has died meanwhile.
-        this.clock.at(this.clock.now() + delay(late), () => {
+        this.clock.at(this.clock.now() + way.ms, () => {
           if (this.#happens(this.#faults.failed)) {
             answer(fail)
             return
