@@ -208,10 +208,7 @@ function bodyOf({ assignment, server }: Placed): OfferedBody {
 }
 
 /** What a body submitted goes first, as it does where slots are shared: others wait for it. */
-export function priorityOf({
-  priority,
-  parentLease,
-}: Pick<Assignment, 'priority' | 'parentLease'>): QueuePriority {
+function priorityOf({ priority, parentLease }: Pick<Assignment, 'priority' | 'parentLease'>): QueuePriority {
   if (priority > 0 || (priority === 0 && parentLease !== undefined)) return 'high'
   return priority < 0 ? 'low' : 'normal'
 }
