@@ -385,8 +385,10 @@ export class Engine implements RunHost {
 
   async #close(graceMs: number): Promise<void> {
     engineClosed(this)
-    await this.#cluster?.stopTaking()
-    const drained = this.#cluster?.drain(graceMs)
+    const patienceMs = Math.max(graceMs, flushMs)
+    // A server that does not answer keeps nobody from closing.
+    await within(this.clock, patienceMs, this.#tried(this.#cluster?.stopTaking()))
+    const drained = this.#tried(this.#cluster?.drain(graceMs))
     // One without a body goes on in another engine.
     const live = [...this.#live.values()].filter((run) => !run.isParked)
     if (graceMs > 0 && live.length > 0) {
@@ -396,8 +398,8 @@ export class Engine implements RunHost {
       await within(this.clock, graceMs, Promise.all(ends))
     }
     await drained
-    await this.#flushed(Math.max(graceMs, flushMs))
-    await within(this.clock, Math.max(graceMs, flushMs), this.#hooks.idle())
+    await this.#flushed(patienceMs)
+    await within(this.clock, patienceMs, this.#hooks.idle())
     this.closed = true
     const error =
       this.refusal ?? new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
@@ -415,17 +417,21 @@ export class Engine implements RunHost {
     this.mail.close()
     for (const stop of this.#closers) stop()
     this.hub.complete()
-    await this.#cluster?.close()
-    await this.#presence.withdraw().catch((error: unknown) => this.#notWithdrawn(error))
+    await this.#tried(this.#cluster?.close())
+    await this.#tried(this.#presence.withdraw())
     await this.#station?.close()
     this.bulletin.close()
     if (this.#ownsJournal) await this.journal.close()
   }
 
-  /** Others of a cluster notice by themselves; where there is none, nobody would. */
-  #notWithdrawn(error: unknown): void {
-    if (this.#station === undefined) throw error
-    this.report(error, undefined)
+  /** What others of a cluster can't be told now they find out by themselves; where there is none, nobody would. */
+  async #tried(told: Promise<void> | undefined): Promise<void> {
+    try {
+      await told
+    } catch (error) {
+      if (this.#station === undefined) throw error
+      this.report(error, undefined, 'the engine closes, and could not tell that')
+    }
   }
 
   /** What was recorded is to reach the journal, unless the journal does not answer. */

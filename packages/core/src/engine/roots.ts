@@ -155,6 +155,8 @@ export function recoverRoot(
         'and can be recovered only by an engine with the same',
     )
   }
+  // Where its arguments can't be read it stays as it is: one that is claimed and does not go on is lost.
+  const again = prepared ?? preparedAgain(host, history.root)
   const run = restoreRoot(host, history, definition, undefined)
   run.ledger.claim()
   const { version } = history.root.submitted
@@ -165,7 +167,7 @@ export function recoverRoot(
   // A paused run waits for what it is paused for, which replays it.
   if (isPaused(run)) parkRestored(run, history, isOther)
   else if (isOther && hasBegun) parkForVersion(run, version)
-  else goOn(run, prepared ?? preparedAgain(host, history.root), history.root)
+  else goOn(run, again, history.root)
   return run
 }
 

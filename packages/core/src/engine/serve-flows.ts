@@ -5,12 +5,16 @@ import type { Journal, JournalSummary } from '../ports/journal.ts'
 import type { ClusterNodes } from '../ports/nodes.ts'
 import type { Delivery, Queue, Taking } from '../ports/queue.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
+import { isPassing } from './patient-journal.ts'
 import type { Run } from './run.ts'
 
 /** How many flow runs are claimed at once for each flow, and how long what can't be claimed now stays away. */
 const claimedAtOnce = 16
 const laterMs = 1_000
 const page = 1_000
+/** How long at most what another node is to take, and what can't be recovered, stays away. */
+const longestWaitMs = 15_000
+const longestTroubleMs = 60_000
 /** How often what can't be read is tried, and how many of those are remembered. */
 const mostUnreadable = 5
 const mostRemembered = 10_000
@@ -48,6 +52,8 @@ export class FlowServer {
   readonly #claims = new Set<Promise<void>>()
   /** How often deliveries could not be read, by their ids. */
   readonly #unreadable = new Map<string, number>()
+  /** For how long deliveries were handed back last that can't be gone on with here. */
+  readonly #pauses = new Map<string, number>()
   #stopped = false
   #stopHearing: (() => void) | undefined
 
@@ -98,7 +104,8 @@ export class FlowServer {
       const summary = await this.#host.journal.summary(flowRunId)
       const isOwned = summary === undefined || summary.ended || (await this.#isOwned(summary))
       if (isOwned === true) delivery.done()
-      else if (isOwned === undefined || (await this.#belongsElsewhere(summary))) delivery.handBack(laterMs)
+      else if (isOwned === undefined || (await this.#belongsElsewhere(summary)))
+        delivery.handBack(this.#pauseOf(delivery, longestWaitMs))
       else await this.#goOn(flowRunId, delivery)
     } catch (error) {
       this.#failed(delivery, error)
@@ -109,7 +116,7 @@ export class FlowServer {
   #failed(delivery: Delivery, error: unknown): void {
     if (!(error instanceof CodecError)) {
       this.#host.report(error, undefined)
-      delivery.handBack(laterMs)
+      delivery.handBack(isPassing(error) ? laterMs : this.#pauseOf(delivery, longestTroubleMs))
       return
     }
     const { id } = delivery
@@ -117,7 +124,7 @@ export class FlowServer {
     this.#unreadable.delete(id)
     if (tries < mostUnreadable) {
       if (tries === 1) this.#host.report(error, undefined)
-      this.#remember(id, tries)
+      remember(this.#unreadable, id, tries)
       delivery.handBack(laterMs)
       return
     }
@@ -126,22 +133,32 @@ export class FlowServer {
     delivery.done()
   }
 
-  #remember(id: string, tries: number): void {
-    this.#unreadable.set(id, tries)
-    for (const oldest of this.#unreadable.keys()) {
-      if (this.#unreadable.size <= mostRemembered) break
-      this.#unreadable.delete(oldest)
-    }
+  /** Twice as long each time: whole journals are read for it, maybe for months. */
+  #pauseOf({ id }: Delivery, longestMs: number): number {
+    const before = this.#pauses.get(id)
+    const pauseMs = Math.min(before === undefined ? laterMs : before * 2, longestMs)
+    this.#pauses.delete(id)
+    remember(this.#pauses, id, pauseMs)
+    return pauseMs
   }
 
   async #goOn(flowRunId: string, delivery: Delivery): Promise<void> {
     const run = await this.#host.recoverOne(flowRunId, this.#flows)
-    if (run === 'pinned') delivery.handBack(laterMs)
-    else if (run === 'over') delivery.done()
+    if (run === 'pinned') delivery.handBack(this.#pauseOf(delivery, longestWaitMs))
+    else if (run === 'over') this.#over(delivery)
     else {
       await new Promise<void>((resolve) => run.ledger.whenSafe(resolve))
-      delivery.done()
+      this.#pauses.delete(delivery.id)
+      // Another node was first; or this one has left before the claim was safe.
+      if (run.ledger.lost) delivery.handBack(laterMs)
+      else delivery.done()
     }
+  }
+
+  /** An engine that closes recovers nothing, whether a run has ended or not. */
+  #over(delivery: Delivery): void {
+    if (this.#stopped) delivery.handBack()
+    else delivery.done()
   }
 
   /** Whether a node has it that is there, this one included; undefined where that one does not say. */
@@ -194,6 +211,14 @@ export class FlowServer {
       after = found.at(-1)?.order ?? after
       if (found.length < page || this.#stopped) return
     }
+  }
+}
+
+function remember(known: Map<string, number>, id: string, value: number): void {
+  known.set(id, value)
+  for (const oldest of known.keys()) {
+    if (known.size <= mostRemembered) break
+    known.delete(oldest)
   }
 }
 

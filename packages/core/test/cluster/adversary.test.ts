@@ -1,6 +1,7 @@
 import { flow, sleep, task } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { ClusterOfTest } from './nodes.ts'
+import { hostOf } from './support.ts'
 
 const add = task('add', (a: number, b: number) => a + b)
 const slow = flow('slow', async (ms: number) => {
@@ -66,5 +67,57 @@ describe('a flow run whose node was cut off for long', () => {
     const handle = await cluster.settle(starter.get(run.id))
     expect(handle!.state).toMatchObject({ name: 'Completed' })
     expect(await cluster.settle(run)).toBe(7)
+  })
+})
+
+describe('a flow run that a node can not go on with', () => {
+  it('is not claimed by it, and goes on at one that can', async () => {
+    await using cluster = new ClusterOfTest()
+    const observer = cluster.transport.open(hostOf('observer', cluster.clock))
+    const at = cluster.clock.now()
+    const inputs = Uint8Array.of(1, 255, 255)
+    const claimed = { kind: 'claimed', at, epoch: 1, node: '' } as const
+    const submitted = {
+      kind: 'submitted',
+      at,
+      runKind: 'flow',
+      runId: 'bad',
+      parent: -1,
+      parentAttempt: 0,
+      name: 'slow',
+      version: '1',
+      runName: undefined,
+      identity: undefined,
+      inputs,
+      to: 'Pending',
+      tags: undefined,
+    } as const
+    const append = { flowRunId: 'bad', expected: 0, epoch: 1, entries: [claimed, submitted] }
+    await cluster.settle(Promise.resolve(observer.journal.append(append)))
+    const server = cluster.start('server', { serve: { flows: [slow] } })
+    const errors: unknown[] = []
+    server.errors.subscribe(({ error }) => errors.push(error))
+    await pass(cluster, 60_000)
+    expect(server.health().liveRuns).toBe(0)
+    expect(await cluster.settle(Promise.resolve(observer.journal.summary('bad')))).toMatchObject({ node: '' })
+    expect(errors.length).toBeGreaterThan(0)
+    await cluster.settle(observer.close())
+  })
+})
+
+describe('an engine that closes while no server answers', () => {
+  it('is closed within its grace, and what it was about to claim goes on elsewhere', async () => {
+    await using cluster = new ClusterOfTest()
+    const client = cluster.start('client')
+    const server = cluster.start('server', { serve: { flows: [slow] } })
+    await pass(cluster, 1_000)
+    const handle = await cluster.settle(client.run('slow', 1_000))
+    cluster.transport.partition('server')
+    const from = cluster.clock.now()
+    await cluster.settle(server.close({ grace: '1s' }))
+    expect(cluster.clock.now() - from).toBeLessThan(20_000)
+    cluster.start('another', { serve: { flows: [slow] } })
+    expect(await cluster.settle(handle.result())).toBe(7)
+    expect(cluster.clock.now() - from).toBeLessThan(60_000)
   })
 })
