@@ -56,8 +56,12 @@ export class Mail {
   readonly #answers = new Map<string, (answer: { readonly error?: unknown }) => void>()
   /** Letters that are being read, or have been. */
   readonly #read = new Set<string>()
-  /** The nodes whose mail is read here: this one, and those that had runs before which are here now. */
-  readonly #followed = new Map<string, () => void>()
+  /** Ends the reading of this node's own mail. */
+  readonly #stopOwn: (() => void) | undefined
+  /** The nodes whose mail is read here, too: those that had runs before which are here now, with these. */
+  readonly #followed = new Map<string, { readonly stop: () => void; readonly runs: Set<string> }>()
+  /** By the ids of those runs. */
+  readonly #cameFrom = new Map<string, string>()
   /** Flow runs whose mail is being read, and what waits for that. */
   readonly #reading = new Map<string, (() => void)[]>()
   readonly #reports: WorkerReports
@@ -70,19 +74,39 @@ export class Mail {
       confirm: (message) => void this.#confirm(message.flowRunId, message.id),
       report: (error, run) => host.report(error, run),
     })
-    this.#follow(host.node)
+    this.#stopOwn = this.#mailbox?.subscribe((message) => this.#arrived(message), host.node)
   }
 
   get reports(): Pick<WorkerReports, 'listen'> {
     return this.#reports
   }
 
-  #follow(owner: string): void {
-    if (this.#mailbox === undefined || this.#followed.has(owner)) return
-    this.#followed.set(
-      owner,
-      this.#mailbox.subscribe((message) => this.#arrived(message), owner),
-    )
+  /** For as long as the run is here. */
+  #follow(owner: string, flowRunId: string): void {
+    this.#unfollow(flowRunId)
+    // One that nobody had is written to as one of nobody.
+    if (this.#mailbox === undefined || owner === this.#host.node || owner === '') return
+    let followed = this.#followed.get(owner)
+    if (followed === undefined) {
+      followed = {
+        stop: this.#mailbox.subscribe((message) => this.#arrived(message), owner),
+        runs: new Set(),
+      }
+      this.#followed.set(owner, followed)
+    }
+    followed.runs.add(flowRunId)
+    this.#cameFrom.set(flowRunId, owner)
+  }
+
+  #unfollow(flowRunId: string): void {
+    const owner = this.#cameFrom.get(flowRunId)
+    if (owner === undefined) return
+    this.#cameFrom.delete(flowRunId)
+    const followed = this.#followed.get(owner)
+    followed?.runs.delete(flowRunId)
+    if (followed?.runs.size !== 0) return
+    this.#followed.delete(owner)
+    followed.stop()
   }
 
   /** What is not forgotten is received again by the next owner, who knows it. */
@@ -96,6 +120,7 @@ export class Mail {
 
   /** The run has ended, or left this engine; of one that has ended nobody reads the mail any more. */
   ended({ id, settled }: Run): void {
+    this.#unfollow(id)
     if (!this.#reports.forget(id) || !settled) return
     this.#mailbox?.clear(id).catch((error: unknown) => this.#host.report(error, undefined))
   }
@@ -154,7 +179,7 @@ export class Mail {
   /** Reads what was written to a run before this engine had it. @param from - The node that owned it. */
   async collect(run: Run, from: string | undefined): Promise<void> {
     // Who does not know yet that it is here writes to that node.
-    if (from !== undefined) this.#follow(from)
+    if (from !== undefined) this.#follow(from, run.id)
     this.#reading.set(run.id, this.#reading.get(run.id) ?? [])
     try {
       await this.#collect(run)
@@ -185,7 +210,8 @@ export class Mail {
   }
 
   close(): void {
-    for (const stop of this.#followed.values()) stop()
+    this.#stopOwn?.()
+    for (const { stop } of this.#followed.values()) stop()
     const error = new UsageError(
       'ENGINE_CLOSED',
       'the engine was closed before the owner of the run had answered',

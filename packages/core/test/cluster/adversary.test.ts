@@ -1,4 +1,4 @@
-import { flow, sleep, task } from '@troupe/core'
+import { flow, sleep, task, type Station, type TransportHost } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { ClusterOfTest } from './nodes.ts'
 import { hostOf } from './support.ts'
@@ -119,5 +119,43 @@ describe('an engine that closes while no server answers', () => {
     cluster.start('another', { serve: { flows: [slow] } })
     expect(await cluster.settle(handle.result())).toBe(7)
     expect(cluster.clock.now() - from).toBeLessThan(60_000)
+  })
+})
+
+describe('a node that lives long', () => {
+  it('hears the mail of nodes that were lost for as long as it has a run of theirs', async () => {
+    await using cluster = new ClusterOfTest()
+    const heard = new Map<string, number>()
+    const open = cluster.transport.open.bind(cluster.transport)
+    Object.assign(cluster.transport, {
+      open(host: TransportHost): Station {
+        const station = open(host)
+        if (host.node !== 'server') return station
+        const { mailbox } = station
+        const count = (owner: string, by: number): unknown => heard.set(owner, (heard.get(owner) ?? 0) + by)
+        const subscribe: typeof mailbox.subscribe = (listener, owner = '') => {
+          const stop = mailbox.subscribe(listener, owner)
+          count(owner, 1)
+          return () => {
+            stop()
+            count(owner, -1)
+          }
+        }
+        return { ...station, mailbox: { ...mailbox, subscribe } }
+      },
+    })
+    const server = cluster.start('server', { serve: { flows: [slow] } })
+    for (const name of ['a', 'b']) {
+      const run = cluster.start(name).run(slow, 100_000)
+      run.ignore()
+      await pass(cluster, 1_000)
+      cluster.kill(name)
+      await pass(cluster, 50_000)
+      expect(heard.get(name)).toBe(1)
+      const handle = await cluster.settle(server.get(run.id))
+      expect(await cluster.settle(handle!.result())).toBe(7)
+      expect(heard.get(name)).toBe(0)
+    }
+    expect(Object.fromEntries(heard)).toEqual({ server: 1, a: 0, b: 0 })
   })
 })
