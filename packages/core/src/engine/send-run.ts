@@ -14,6 +14,7 @@ import { readSubmitted, type EndReader } from './ends.ts'
 import { idOfKey } from '../runs/call-identity.ts'
 import { encodeArguments, hashArguments } from './identity.ts'
 import { conflictError } from './roots.ts'
+import { isPassing } from './patient-journal.ts'
 import type { SendOrder } from './send-order.ts'
 import { offerRun, servedName } from './serve-flows.ts'
 
@@ -78,10 +79,13 @@ async function create(host: SendHost, station: Station, creation: Creation): Pro
     const there = await readSubmitted(host.ends, flowRunId)
     if (there.name !== name || there.parametersHash !== parametersHash) throw conflictError(flowRunId, name)
   }
-  const summary = await host.ends.journal.summary(flowRunId)
-  if (summary?.node !== '' || summary.ended) return
   // It is in the journal: where the offer is lost, the nodes that serve the flow find it there.
-  await offerRun(station.queue, summary).catch((error: unknown) => host.report(error, undefined))
+  await offer(host, station, flowRunId).catch((error: unknown) => host.report(error, undefined))
+}
+
+async function offer({ journal }: SendHost, { queue }: Station, flowRunId: string): Promise<void> {
+  const summary = await journal.summary(flowRunId)
+  if (summary?.node === '' && !summary.ended) await offerRun(queue, summary)
 }
 
 /** The same entries again until there is an answer: where they were stored before, the journal knows them. */

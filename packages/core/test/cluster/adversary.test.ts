@@ -1,4 +1,4 @@
-import { flow, sleep, task, type Station, type TransportHost } from '@troupe/core'
+import { CodecError, flow, JournalError, sleep, task, type Station, type TransportHost } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { ClusterOfTest } from './nodes.ts'
 import { hostOf } from './support.ts'
@@ -157,5 +157,42 @@ describe('a node that lives long', () => {
       expect(heard.get(name)).toBe(0)
     }
     expect(Object.fromEntries(heard)).toEqual({ server: 1, a: 0, b: 0 })
+  })
+})
+
+describe('a flow run for any node', () => {
+  /** Lets one call of the client's journal fail. */
+  function failing(cluster: ClusterOfTest, call: 'append' | 'summary', error: Error): void {
+    const open = cluster.transport.open.bind(cluster.transport)
+    Object.assign(cluster.transport, {
+      open(host: TransportHost): Station {
+        const station = open(host)
+        if (host.node !== 'client') return station
+        const does = station.journal[call].bind(station.journal) as () => unknown
+        let calls = 0
+        Object.assign(station.journal, {
+          [call]: (...args: []) => (calls++ === 0 ? Promise.reject(error) : does(...args)),
+        })
+        return station
+      },
+    })
+  }
+
+  it('is started once its journal is there, though the connection is lost before it is offered', async () => {
+    await using cluster = new ClusterOfTest()
+    failing(cluster, 'summary', new JournalError('JOURNAL_UNAVAILABLE', 'no answer'))
+    const client = cluster.start('client')
+    const handle = await cluster.settle(client.run('slow', 1_000))
+    cluster.start('server', { serve: { flows: [slow] } })
+    expect(await cluster.settle(handle.result())).toBe(7)
+  })
+
+  it('is refused where its journal can never be written', async () => {
+    await using cluster = new ClusterOfTest()
+    failing(cluster, 'append', new CodecError('PAYLOAD_TOO_LARGE', 'its tags are too long'))
+    const client = cluster.start('client')
+    await expect(cluster.settle(client.run('slow', 1_000))).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+    })
   })
 })
