@@ -30,8 +30,13 @@ export function rejoinTask(
   return run
 }
 
-/** Goes on with a run whose body was running, or about to, when its host was lost. */
-export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun): void {
+/**
+ * Goes on with a run whose body was running, or about to, when its host was lost.
+ *
+ * @param mayHaveRun - Whether the body may have begun though the journal does not say so: then it does before it begins here. One
+ *   that brings down its process at once would bring down one after the other, and none would be counted.
+ */
+export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun, mayHaveRun = false): void {
   if (run.stateName === 'Cancelling') {
     endRemembered(run, recorded, reasonOf(run, recorded))
     return
@@ -52,7 +57,7 @@ export function goOn(run: Run, prepared: Prepared, recorded: RecordedRun): void 
     run.move({ type: 'hostLost', fatal }, 'its host was lost', { failure: run.host.values.saveError(error) })
     if (run.ended) return
   }
-  begin(run, prepared, { run: recorded, gated: lost || run.stateName === 'Recovering' })
+  begin(run, prepared, { run: recorded, gated: lost || mayHaveRun || run.stateName === 'Recovering' })
 }
 
 /** Whether its body runs, or waits to be begun, on another node, which outlived the engine that had handed it out. */

@@ -167,7 +167,7 @@ export function recoverRoot(
   // A paused run waits for what it is paused for, which replays it.
   if (isPaused(run)) parkRestored(run, history, isOther)
   else if (isOther && hasBegun) parkForVersion(run, version)
-  else goOn(run, again, history.root)
+  else goOn(run, again, history.root, true)
   return run
 }
 
