@@ -9,7 +9,7 @@ export function cancelRun(run: Run, reason: unknown): void {
   if (run.ended || run.stateName === 'Cancelling') return
   if (run.isParked || run.rare?.recorded !== undefined) {
     // What it had submitted is known to its journal alone.
-    run.host.steering.cancel(run, reason)
+    void run.host.steering.cancel(run, reason)
     return
   }
   // It may have begun in another thread meanwhile.

@@ -265,7 +265,8 @@ export class Mail {
       switch (order.do) {
         case 'cancel': {
           const run = await this.#find(root, order.runId)
-          if (run !== undefined) steering.cancel(run, order.reason)
+          // The letter is forgotten when that is done.
+          if (run !== undefined) await steering.cancel(run, order.reason)
           return undefined
         }
         case 'pause':

@@ -10,7 +10,8 @@ export type Identified<T> = T & { readonly id: string }
 export interface Steered<Run> {
   /** The run as another engine has it, where this one lost it. @throws UsageError `ENGINE_CLOSED` */
   elsewhere(run: Run): Target | undefined
-  cancel(run: Run, reason: unknown): void
+  /** @returns For one whose body was let go, a promise: its journal is read first. */
+  cancel(run: Run, reason: unknown): Promise<void> | undefined
   pause(run: Run): Promise<void>
   /** @throws RunError `INVALID_INPUT`, `NO_INPUT_EXPECTED`; CodecError `NOT_ENCODABLE` */
   resume(run: Run, given: Identified<Given> | undefined): Promise<void>
@@ -40,7 +41,7 @@ export abstract class SteeredRun<Run> {
     const other = this.#other()
     if (other !== undefined) return other.cancel(reason)
     const { looked } = this
-    this.host.steering.cancel(this.run, reason)
+    void this.host.steering.cancel(this.run, reason)
     // Whoever cancels and closes the engine at once has heard enough.
     const ended = this.untilEnd(undefined).catch(() => this.state)
     this.looked = looked

@@ -42,17 +42,19 @@ export class Steering {
     )
   }
 
-  cancel(run: Run, reason: unknown): void {
+  cancel(run: Run, reason: unknown): Promise<void> | undefined {
     const recorded = run.rare?.recorded as RecordedRun | undefined
     // Its body has not come back yet.
     if (recorded !== undefined && !run.ended) endRemembered(run, recorded, reason)
-    else if (!run.isParked) cancelRun(run, reason)
-    else {
-      void this.#withHistory(run, (history) => cancelParked(run, history, reason)).then(() => {
-        // Resumed before its turn came: it is cancelled like any other.
-        if (!run.isParked) cancelRun(run, reason)
-      })
-    }
+    else if (run.isParked) return this.#cancelParked(run, reason)
+    else cancelRun(run, reason)
+    return undefined
+  }
+
+  async #cancelParked(run: Run, reason: unknown): Promise<void> {
+    await this.#withHistory(run, (history) => cancelParked(run, history, reason))
+    // Resumed before its turn came: it is cancelled like any other.
+    if (!run.isParked) cancelRun(run, reason)
   }
 
   async pause(run: Run): Promise<void> {

@@ -1,4 +1,13 @@
-import { CodecError, flow, JournalError, sleep, task, type Station, type TransportHost } from '@troupe/core'
+import {
+  CodecError,
+  flow,
+  JournalError,
+  receive,
+  sleep,
+  task,
+  type Station,
+  type TransportHost,
+} from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { ClusterOfTest } from './nodes.ts'
 import { hostOf } from './support.ts'
@@ -194,5 +203,55 @@ describe('a flow run for any node', () => {
     await expect(cluster.settle(client.run('slow', 1_000))).rejects.toMatchObject({
       code: 'PAYLOAD_TOO_LARGE',
     })
+  })
+})
+
+describe('a body that kills its process at once', () => {
+  it('is set aside after some nodes, though none of them had written that it ran', async () => {
+    await using cluster = new ClusterOfTest()
+    const client = cluster.start('client')
+    let started = 0
+    const kills = flow('kills', () => cluster.kill(`server-${++started}`))
+    const handle = await cluster.settle(client.run('kills'))
+    const nodes = 8
+    for (let number = 1; number <= nodes; number++) {
+      cluster.start(`server-${number}`, { serve: { flows: [kills] } })
+      await pass(cluster, 60_000)
+    }
+    expect(started).toBeLessThan(nodes)
+    expect(await cluster.settle(handle.wait())).toMatchObject({ name: 'Crashed' })
+  })
+})
+
+describe('a letter that cancels a flow run without a body', () => {
+  it('is not forgotten before the run is cancelled, and is obeyed by the next node', async () => {
+    await using cluster = new ClusterOfTest()
+    const client = cluster.start('client')
+    const open = cluster.transport.open.bind(cluster.transport)
+    let isSilent = false
+    Object.assign(cluster.transport, {
+      open(host: TransportHost): Station {
+        const station = open(host)
+        if (host.node !== 'first') return station
+        const read = station.journal.read.bind(station.journal)
+        Object.assign(station.journal, {
+          read: (...args: Parameters<typeof read>) =>
+            isSilent ? new Promise(() => undefined) : read(...args),
+        })
+        return station
+      },
+    })
+    const waits = flow('waits', () => receive('word'))
+    cluster.start('first', { serve: { flows: [waits] }, suspendAfter: '1s' })
+    const handle = await cluster.settle(client.run('waits'))
+    await pass(cluster, 5_000)
+    const seen = await cluster.settle(client.get(handle.id))
+    expect(seen!.state).toMatchObject({ name: 'Suspended' })
+    isSilent = true
+    const cancelled = handle.cancel('enough')
+    await pass(cluster, 1_000)
+    cluster.kill('first')
+    cluster.start('second', { serve: { flows: [waits] } })
+    expect(await cluster.settle(cancelled)).toMatchObject({ name: 'Cancelled' })
   })
 })
