@@ -106,7 +106,10 @@ export class Cluster {
 
   #reconcile(): void {
     this.#repair()
-      .catch((error: unknown) => this.#host.report(error, undefined))
+      .catch((error: unknown) => {
+        // It was closed meanwhile: the others do it.
+        if (!this.#stopped) this.#host.report(error, undefined)
+      })
       .finally(() => {
         if (this.#stopped) return
         const { clock, random } = this.#host

@@ -32,6 +32,7 @@ export async function giveUpFormer(host: FormerHost, queue: Queue): Promise<void
       await giveUpAll(host, queue)
       return
     } catch (error) {
+      if (host.closed) return
       host.report(error, undefined)
       await deadlineAfter(host.clock, pauseMs).done
     }

@@ -1,9 +1,20 @@
 import type { AnyFlow, Flow, QueueName, Serve } from '@troupe/core'
 import type { FlowPlan, Role, Step, TaskPlan } from './plan.ts'
-import type { Begun } from './world.ts'
 
 /** The library under test: the packages as they are, or copies with a fault in them. */
 export type Library = typeof import('@troupe/core') & Pick<typeof import('@troupe/runners'), 'NatsTaskRunner'>
+
+/** A body that has begun. */
+export interface Begun {
+  readonly runId: string
+  readonly label: string
+  readonly attempt: number
+  readonly node: string
+  /** How many entries were committed by then. */
+  readonly after: number
+  /** Whether it got to its end. */
+  hadEffect: boolean
+}
 
 /** Where bodies do what they do. */
 export interface Stage {

@@ -72,12 +72,4 @@ export const mutants: readonly Mutant[] = [
     replace: `  }`,
     foundBy: 'nothing is left behind',
   },
-  {
-    name: 'lost-worker-unheard',
-    fault: 'an owner does not hear that a worker is lost',
-    file: 'runners/src/nats/nats-pool.ts',
-    find: `      if (placed.node === node) this.lost(placed,`,
-    replace: `      if (placed.node === '') this.lost(placed,`,
-    foundBy: 'comes to its end',
-  },
 ]

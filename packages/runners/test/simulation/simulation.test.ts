@@ -8,7 +8,7 @@ import { simulate, type Lived } from './simulate.ts'
 const library: Library = { ...core, ...runners }
 
 /** A fault must be found in so many. */
-const mostSeeds = 3_000
+const mostSeeds = 1_000
 const seeds = Number(process.env['TROUPE_CLUSTER_SEEDS'] ?? 1_000)
 const first = Number(process.env['TROUPE_CLUSTER_SEED'] ?? 0)
 
@@ -57,7 +57,7 @@ describe('a small cluster whose nodes crash, are cut off and close, and whose me
           `${counts.bodies} bodies, ${counts.again} of them a second time`,
       )
       // The faults happened.
-      for (const count of Object.values(counts)) expect(count).toBeGreaterThan(seeds / 10)
+      for (const count of Object.values(counts)) expect(count).toBeGreaterThan(seeds / 20)
     },
   )
 })

@@ -17,7 +17,7 @@ import { inside } from '../../../core/src/engine/start.ts'
 import type { Entry } from '../../../core/src/journal/entries.ts'
 import { isTerminal } from '../../../core/src/machines/states.ts'
 import { ClusterClock, executing, NodeClock } from './clock.ts'
-import { defined, type Library, type Definitions, type Stage } from './flows.ts'
+import { defined, type Begun, type Library, type Definitions, type Stage } from './flows.ts'
 import { Chance, type ClusterPlan, type Fault, type StartPlan, type TaskPlan, type When } from './plan.ts'
 import { spiedTransport } from './spied.ts'
 
@@ -34,18 +34,6 @@ export interface Life {
   readonly clock: NodeClock
   readonly engine: Engine
   state: 'up' | 'dead' | 'closing' | 'closed'
-}
-
-/** A body that has begun. */
-export interface Begun {
-  readonly runId: string
-  readonly label: string
-  readonly attempt: number
-  readonly node: string
-  /** How many entries were committed by then. */
-  readonly after: number
-  /** Whether it got to its end. */
-  hadEffect: boolean
 }
 
 export interface Started {
