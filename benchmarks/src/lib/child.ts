@@ -7,6 +7,9 @@ import { Absent } from './absent.ts'
 import { loadMeasure } from './catalogue.ts'
 import type { Params, Readings } from './measure.ts'
 
+// Also where the benchmark is killed.
+process.once('disconnect', () => process.exit(1))
+
 const [, , name = '', params = '{}'] = process.argv
 const measure = await loadMeasure(name)
 
