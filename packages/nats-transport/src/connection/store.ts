@@ -1,5 +1,5 @@
 import type { StoredMsg } from '@nats-io/jetstream'
-import { JournalError } from '@troupe/core'
+import { JournalError, TroupeError } from '@troupe/core'
 import { patienceMs, type Connected } from './connected.ts'
 import { codeOf, codes, troubleWith, unavailable } from './errors.ts'
 import type { Outcome, Refusal } from './publisher.ts'
@@ -63,6 +63,11 @@ export async function messageOf(
     if (codeOf(error) === codes.streamNotFound) throw streamGone(stream, connected.where, error)
     throw troubleWith(what, connected.where, error)
   }
+}
+
+/** Whether a stream is not there any more. */
+export function isStreamGone(error: unknown): boolean {
+  return TroupeError.is(error) && error.details['reason'] === 'stream-gone'
 }
 
 export function streamGone(stream: string, where: string, cause?: unknown): JournalError {

@@ -1,7 +1,7 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
 import type { Connected } from '../connection/connected.ts'
 import type { MailNames } from './names.ts'
-import { mailOf, newestOf, readMail, type Mail } from './reader.ts'
+import { mailOf, extentOf, readMail, type Extent, type Mail } from './reader.ts'
 
 /** For how long what is sent to a node that is gone is heard by all. */
 const lostForMs = 600_000
@@ -12,6 +12,8 @@ export interface FeedParts {
   readonly owner: string | undefined
   readonly checkMs: number
   readonly told: (mail: Mail) => void
+  /** The stream is another one. */
+  readonly renewed: () => void
   readonly report: (error: unknown) => void
 }
 
@@ -29,6 +31,7 @@ export class Feed {
   readonly #endReconnects: () => void
   /** Up to here nothing is missing. */
   #complete: number
+  #created: string
   /** What was told of after that. */
   readonly #seen = new Set<number>()
   /** Messages that wait for older ones that are being read. */
@@ -37,11 +40,12 @@ export class Feed {
   #isCheckWanted = false
   #isClosed = false
 
-  /** @param complete - The newest sequence before the feed, which the caller has read before. */
-  constructor(connected: Connected, complete: number, parts: FeedParts) {
+  /** @param extent - Of the stream before the feed. */
+  constructor(connected: Connected, extent: Extent, parts: FeedParts) {
     this.#connected = connected
     this.#parts = parts
-    this.#complete = complete
+    this.#complete = extent.seq
+    this.#created = extent.created
     const { names, owner, checkMs } = parts
     const tokens = owner === undefined ? [''] : [`${owner}.`, '_.']
     this.#subscriptions = tokens.map((token) => this.#listen(`${names.live}${token}>`))
@@ -138,7 +142,14 @@ export class Feed {
 
   async #readMissed(): Promise<void> {
     const { names, owner } = this.#parts
-    const last = await newestOf(this.#connected, names.stream)
+    const { seq: last, created } = await extentOf(this.#connected, names.stream)
+    if (created !== this.#created) {
+      // Somebody deleted the stream that was there.
+      this.#created = created
+      this.#complete = 0
+      this.#seen.clear()
+      this.#parts.renewed()
+    }
     const filters = owner === undefined ? [''] : [`${owner}.`, '_.']
     const read =
       last <= this.#complete

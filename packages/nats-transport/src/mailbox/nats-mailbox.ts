@@ -3,7 +3,7 @@ import type { Mailbox, MailMessage } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
-import { messageOf, store } from '../connection/store.ts'
+import { isStreamGone, messageOf, store } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
 import { subjectsOf } from '../queue/subjects.ts'
 import type { Presence } from '../thread/link.ts'
@@ -20,7 +20,7 @@ import {
   ownerToken,
   type MailNames,
 } from './names.ts'
-import { newestOf, readMail, type Mail } from './reader.ts'
+import { extentOf, readMail, type Mail } from './reader.ts'
 
 /** For how long a message that was received is known again. */
 const windowMs = 300_000
@@ -72,7 +72,8 @@ export class NatsMailbox implements Required<Mailbox> {
     const subject = `${prefix}${ownerToken(owner)}.${flowRunToken(flowRunId)}.${this.#sender}`
     const name = messageIdOf(flowRunId, id)
     for (let messageId = name; ;) {
-      const stored = await store(connected, { stream, subject, payload, id: messageId })
+      const message = { stream, subject, payload, id: messageId }
+      const stored = await this.#again(() => store(connected, message))
       if (stored.kind !== 'stored') {
         const reason = stored.kind === 'full' ? stored.refusal.description : stored.kind
         throw troubleWith(`can't send to ${flowRunId}`, connected.where, reason)
@@ -178,6 +179,17 @@ export class NatsMailbox implements Required<Mailbox> {
     await this.#deleter?.settled()
   }
 
+  /** Somebody may have deleted the stream. What was in it is lost, and all else goes on. */
+  async #again<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isStreamGone(error)) throw error
+      await this.#begin()
+      return ask()
+    }
+  }
+
   #connected(): Promise<Connected> {
     if (this.#ready === undefined) {
       this.#ready = this.#begin()
@@ -207,15 +219,19 @@ export class NatsMailbox implements Required<Mailbox> {
   /** Begins to hear; what is asked after it is answered after that. */
   #open(token: string | undefined): void {
     const opening = this.#connected().then(async (connected) => {
-      const newest = await newestOf(connected, this.#names.stream)
+      const extent = await extentOf(connected, this.#names.stream)
       // Who may not read learns it here.
-      await readMail(connected, this.#names, `${this.#names.prefix}>`, newest)
+      await readMail(connected, this.#names, `${this.#names.prefix}>`, extent.seq)
       if (!this.#listeners.has(token) || this.#link.closed) return connected
-      const feed = new Feed(connected, newest, {
+      const feed = new Feed(connected, extent, {
         names: this.#names,
         owner: token,
         checkMs: this.#times.mailCheckMs,
         told: (mail) => this.#told(token, mail),
+        renewed: () => {
+          this.#known.clear()
+          this.#deleter = undefined
+        },
         report: (error) => this.#link.host.report(error),
       })
       this.#feeds.set(token, feed)
@@ -250,7 +266,7 @@ export class NatsMailbox implements Required<Mailbox> {
   }
 
   async #read(connected: Connected, flowRunId: string): Promise<Mail[]> {
-    const mail = await readMail(connected, this.#names, ofFlowRun(this.#names, flowRunId))
+    const mail = await this.#again(() => readMail(connected, this.#names, ofFlowRun(this.#names, flowRunId)))
     for (const one of mail) this.#know(one)
     return mail
   }

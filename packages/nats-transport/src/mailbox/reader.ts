@@ -41,10 +41,18 @@ export async function readMail(
   }
 }
 
-/** The newest sequence that a stream has given to a message, also where that is not there any more. */
-export async function newestOf(connected: Connected, stream: string): Promise<number> {
+/** How far a stream has come. */
+export interface Extent {
+  /** The newest sequence that it has given to a message, also where that is not there any more. */
+  readonly seq: number
+  /** When it was made: another one where somebody deleted it. */
+  readonly created: string
+}
+
+export async function extentOf(connected: Connected, stream: string): Promise<Extent> {
   const what = `can't read the stream ${stream}`
-  return (await connected.patiently(what, () => connected.jsm.streams.info(stream))).state.last_seq
+  const { state, created } = await connected.patiently(what, () => connected.jsm.streams.info(stream))
+  return { seq: state.last_seq, created }
 }
 
 /** Greater than any sequence: nothing is known of what comes before. */

@@ -1,9 +1,9 @@
 import { nanos } from '@nats-io/transport-node'
-import { TroupeError, type Delivery, type Offer, type Queue, type QueueName, type Taking } from '@troupe/core'
+import { type Delivery, type Offer, type Queue, type QueueName, type Taking } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { codeOf, codes, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
-import { messageOf, store } from '../connection/store.ts'
+import { isStreamGone, messageOf, store } from '../connection/store.ts'
 import {
   ensureConsumer,
   ensureStream,
@@ -73,13 +73,7 @@ export class NatsQueue implements Queue {
       payload,
       id: names.messageId + tokenOf(id),
     }
-    const stored = await store(connected, message).catch(async (error: unknown) => {
-      if (!isStreamGone(error)) throw error
-      // Somebody deleted it. It held nothing that can't be offered again.
-      this.#streams.delete(queue.of)
-      await this.#stream(connected, queue.of)
-      return store(connected, message)
-    })
+    const stored = await this.#again(connected, queue.of, () => store(connected, message))
     return stored.kind === 'stored' && !stored.duplicate
   }
 
@@ -112,7 +106,8 @@ export class NatsQueue implements Queue {
     const names = this.#names(queue)
     const connected = await this.#link.control()
     await this.#stream(connected, queue.of)
-    const last = await messageOf(connected, names.stream, { last_by_subj: anyPriority(names, id) })
+    const query = { last_by_subj: anyPriority(names, id) }
+    const last = await this.#again(connected, queue.of, () => messageOf(connected, names.stream, query))
     if (last === undefined) return
     const priority = priorities[laneOf(names, last.subject).lane] ?? 'normal'
     const what = `can't withdraw from ${names.stream}`
@@ -139,7 +134,9 @@ export class NatsQueue implements Queue {
     await this.#stream(connected, queue.of)
     const ids: string[] = []
     for (let offset = 0; ;) {
-      const { subjects, total } = await subjectsOf(connected, names.stream, `${names.prefix}>`, offset)
+      const { subjects, total } = await this.#again(connected, queue.of, () =>
+        subjectsOf(connected, names.stream, `${names.prefix}>`, offset),
+      )
       const list = Object.keys(subjects)
       for (const subject of list) {
         if (ids.length >= limit) break
@@ -193,6 +190,18 @@ export class NatsQueue implements Queue {
     return made
   }
 
+  /** Somebody may have deleted the stream. It held nothing that can't be offered again. */
+  async #again<T>(connected: Connected, of: QueueName['of'], ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isStreamGone(error)) throw error
+      this.#streams.delete(of)
+      await this.#stream(connected, of)
+      return ask()
+    }
+  }
+
   #wantedStream(of: QueueName['of']): WantedStream {
     const { namespace, replicas = 1, storage } = this.#link.settings
     const { stream, subjects } = kindNames(namespace, of)
@@ -237,10 +246,6 @@ export class NatsQueue implements Queue {
     if (message === undefined) return undefined
     return textOf(message.header.get('Nats-Msg-Id').slice(names.messageId.length))
   }
-}
-
-function isStreamGone(error: unknown): boolean {
-  return TroupeError.is(error) && error.details['reason'] === 'stream-gone'
 }
 
 /** The newest message that a lane's consumer has delivered; 0 where nobody has taken from it. */

@@ -32,6 +32,8 @@ const shares = [1, 8, 16] as const
 export class Sharer {
   readonly #lanes: readonly Lane[]
   #turn = 0
+  /** Whether work was asked for since other lanes were looked into: on a long way to the server it would be nothing but looks else. */
+  #mayLook = true
 
   /** @param lanes - The first first. */
   constructor(lanes: readonly Lane[]) {
@@ -60,7 +62,11 @@ export class Sharer {
     const unknown = new Set(this.#lanes.flatMap((lane, index) => (isUnknown(lane) ? [index] : [])))
     const waiting = this.#lanes.map((lane) => (lane.usable ? lane.waiting : 0))
     const first = waiting.findIndex((count) => count > 0)
-    for (const index of unknown) if (index < first) asks.look(index)
+    if (this.#mayLook) {
+      for (const index of unknown) {
+        if (index < first && asks.look(index)) this.#mayLook = false
+      }
+    }
     while (asks.free > 0) {
       this.#turn++
       const next = this.#next(waiting, unknown)
@@ -70,6 +76,7 @@ export class Sharer {
       } else {
         waiting[next] = (waiting[next] ?? 0) - 1
         asks.add(next, 1)
+        this.#mayLook = true
       }
     }
   }
@@ -89,9 +96,11 @@ export class Sharer {
     const others = usable.filter(([index]) => index !== favourite)
     if (open < this.#lanes.length) {
       // Before the favourite waits for a turn: a look at the others, and the more often at those that go first.
-      for (const [index, lane] of others) {
+      const favouriteAt = this.#lanes[favourite]?.lookedAt ?? -Infinity
+      for (const [index, { asked, lookedAt }] of others) {
         const seldom = index < favourite ? lookEveryMs : pullMs * 0.9
-        if (lane.asked === 0 && now - lane.lookedAt >= seldom) asks.look(index)
+        const isItsTurn = lookedAt === -Infinity || lookedAt < favouriteAt
+        if (asked === 0 && isItsTurn && now - lookedAt >= seldom) asks.look(index)
       }
     } else {
       const each = Math.max(1, Math.floor(open / 8))
@@ -136,10 +145,12 @@ class Asks {
     this.free -= count
   }
 
-  look(lane: number): void {
-    if (this.free <= 0) return
+  /** @returns Whether there was a credit for it */
+  look(lane: number): boolean {
+    if (this.free <= 0) return false
     this.#looks.push(lane)
     this.free--
+    return true
   }
 
   list(): Ask[] {

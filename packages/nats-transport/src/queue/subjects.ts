@@ -1,5 +1,7 @@
 import type { StreamInfo } from '@nats-io/jetstream'
 import type { Connected } from '../connection/connected.ts'
+import { codes, troubleWith } from '../connection/errors.ts'
+import { streamGone } from '../connection/store.ts'
 
 /** One page of a stream's subjects: 100,000 at most. */
 export interface SubjectsPage {
@@ -11,7 +13,11 @@ export interface SubjectsPage {
   readonly lastSeq: number
 }
 
-/** Subjects of a stream that match a filter, from the `offset`-th on, as its leader has them. */
+/**
+ * Subjects of a stream that match a filter, from the `offset`-th on, as its leader has them.
+ *
+ * @throws JournalError `TRANSPORT_UNAVAILABLE`; `JOURNAL_UNAVAILABLE` where the stream is gone
+ */
 export async function subjectsOf(
   connected: Connected,
   stream: string,
@@ -25,9 +31,10 @@ export async function subjectsOf(
     return message.json<Partial<StreamInfo> & { error?: { err_code: number; description: string } }>()
   })
   const { state, total, error } = answer
-  if (error !== undefined) return connected.jsm.streams.info(stream).then(() => none)
+  if (error !== undefined) {
+    if (error.err_code === codes.streamNotFound) throw streamGone(stream, connected.where)
+    throw troubleWith(`can't list the stream ${stream}`, connected.where, error.description)
+  }
   const subjects = state?.subjects ?? {}
   return { subjects, total: total ?? Object.keys(subjects).length, lastSeq: state?.last_seq ?? 0 }
 }
-
-const none: SubjectsPage = { subjects: {}, total: 0, lastSeq: 0 }

@@ -2,7 +2,7 @@ import type { StoredMsg } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { NodeInfo } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
-import { lastOf, store } from '../connection/store.ts'
+import { isStreamGone, lastOf, store } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
 import { subjectsOf } from '../queue/subjects.ts'
 import { tokenOf } from '../tokens.ts'
@@ -12,7 +12,7 @@ import type { PresenceData } from './wires.ts'
 const longestName = 64
 
 /** What a node's key says: it is there, it said goodbye, or others found that it is gone. */
-export type KeyState = 'there' | 'bye' | 'lost'
+type KeyState = 'there' | 'bye' | 'lost'
 
 export interface Key {
   readonly info: NodeInfo
@@ -48,9 +48,7 @@ export class Keys {
   }
 
   async read(node: string): Promise<StoredKey | undefined> {
-    await this.#make()
-    const { refreshMs } = this.#data.times
-    return keyOf(await lastOf(this.#connected, this.#stream, this.#subjectOf(node), refreshMs * 2))
+    return this.ofToken(nodeToken(node))
   }
 
   /**
@@ -59,25 +57,26 @@ export class Keys {
    * @returns Its revision, or the key that another one wrote; undefined where there is none at all
    */
   async write(node: string, key: Key, expected: number): Promise<number | StoredKey | undefined> {
-    await this.#make()
-    const stored = await store(this.#connected, {
+    const message = {
       stream: this.#stream,
-      subject: this.#subjectOf(node),
+      subject: this.#prefix + nodeToken(node),
       payload: new TextEncoder().encode(JSON.stringify(key)),
       id: `${key.session}.${key.state}.${++this.#writes}`,
       expected,
       forMs: this.#data.times.refreshMs,
-    })
+    }
+    const stored = await this.#inBucket(() => store(this.#connected, message))
     if (stored.kind === 'stored') return stored.seq
     return stored.kind === 'moved' ? keyOf(stored.last) : undefined
   }
 
   /** Tokens of all names that have a key. */
   async tokens(): Promise<string[]> {
-    await this.#make()
     const tokens: string[] = []
     for (;;) {
-      const page = await subjectsOf(this.#connected, this.#stream, `${this.#prefix}>`, tokens.length)
+      const page = await this.#inBucket(() =>
+        subjectsOf(this.#connected, this.#stream, `${this.#prefix}>`, tokens.length),
+      )
       const subjects = Object.keys(page.subjects)
       tokens.push(...subjects.map((subject) => subject.slice(this.#prefix.length)))
       if (subjects.length === 0 || tokens.length >= page.total) return tokens
@@ -85,16 +84,22 @@ export class Keys {
   }
 
   async ofToken(token: string): Promise<StoredKey | undefined> {
-    return keyOf(await lastOf(this.#connected, this.#stream, this.#prefix + token))
+    const forMs = this.#data.times.refreshMs * 2
+    const subject = this.#prefix + token
+    return keyOf(await this.#inBucket(() => lastOf(this.#connected, this.#stream, subject, forMs)))
   }
 
-  /** The bucket may have been deleted. */
-  forget(): void {
-    this.#made = undefined
-  }
-
-  #subjectOf(node: string): string {
-    return this.#prefix + nodeToken(node)
+  /** Makes the bucket first, and anew where somebody deleted it. */
+  async #inBucket<T>(ask: () => Promise<T>): Promise<T> {
+    await this.#make()
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isStreamGone(error)) throw error
+      this.#made = undefined
+      await this.#make()
+      return ask()
+    }
   }
 
   #make(): Promise<unknown> {

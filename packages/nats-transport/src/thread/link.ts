@@ -126,6 +126,11 @@ export class Presence {
     return this.#closing
   }
 
+  /** Ends the thread as if it had failed: for tests. */
+  async endThread(): Promise<void> {
+    await this.#running?.end()
+  }
+
   /** As a process that is killed: for tests. */
   async kill(): Promise<void> {
     clearInterval(this.#beat)

@@ -234,7 +234,6 @@ export class NodePresence {
         )
     } catch (error) {
       // It is written again, until it is too late.
-      this.#keys.forget()
       if (!this.#isClosed) this.#events.report(error)
     }
   }

@@ -38,7 +38,9 @@ describe.each(versions)('on three %s servers', (version) => {
   }
 
   /** Offers and takes all the while that something happens. */
-  async function throughout(happens: (one: QueueNode, from: Outside) => Promise<void>): Promise<void> {
+  async function throughout(
+    happens: (one: QueueNode, from: Outside) => Promise<void>,
+  ): Promise<{ readonly offered: number; readonly came: number }> {
     const from = await look()
     const one = node()
     const other = node(one.namespace)
@@ -56,25 +58,27 @@ describe.each(versions)('on three %s servers', (version) => {
     isOver = true
     await offering
     await until('all have come', () => new Set(taker.ids).size === count + 1)
-    expect(count).toBeGreaterThan(0)
     await expectNothingLeft(one, from)
     expect(one.cutOffs.concat(other.cutOffs)).toEqual([])
+    return { offered: count + 1, came: new Set(taker.ids).size }
   }
 
   it('goes on when the leaders of a stream and of its consumer step down', async () => {
-    await throughout(async ({ namespace }, { nc }) => {
+    const { offered, came } = await throughout(async ({ namespace }, { nc }) => {
       const stream = `${namespace}_TQ`
       for (let times = 0; times < 2; times++) {
         await cluster().stepDown(nc, stream, 't-main-n')
         await cluster().stepDown(nc, stream)
       }
     })
+    expect(offered).toBeGreaterThan(1)
+    expect(came).toBe(offered)
   }, 90_000)
 
   it.each(['consumer', 'stream'] as const)(
     'goes on when the leader of the %s is killed',
     async (of) => {
-      await throughout(async ({ namespace }) => {
+      const { offered, came } = await throughout(async ({ namespace }) => {
         const stream = `${namespace}_TQ`
         const server = await cluster().leader(stream, of === 'consumer' ? 't-main-n' : undefined)
         await server.kill()
@@ -82,6 +86,8 @@ describe.each(versions)('on three %s servers', (version) => {
         await cluster().leader(stream, 't-main-n')
         await server.restart()
       })
+      expect(offered).toBeGreaterThan(1)
+      expect(came).toBe(offered)
     },
     120_000,
   )

@@ -155,6 +155,20 @@ describe.each(versions)('on the %s server', (version) => {
     expect((await owner.mailbox.pending('run')).map(({ id }) => id)).toEqual(['b', 'e'])
   })
 
+  it('goes on where somebody deletes the stream', async () => {
+    const from = await look()
+    const sender = node()
+    const owner = node({ namespace: sender.namespace, times: { mailCheckMs: 200 } })
+    const told = await heard(owner, 'owner')
+    await send(sender, numbered(20))
+    await until('all have come', () => told.length === 20)
+    await from.jsm.streams.delete(`${sender.namespace}_MB`)
+    await send(sender, ['after'])
+    await until('it has come', () => told.includes('after'))
+    expect((await sender.mailbox.pending('run')).map(({ id }) => id)).toEqual(['after'])
+    expect(told.length).toBe(21)
+  })
+
   it('hears what is still sent to a node that is gone', async () => {
     const sender = node()
     const heir = node({ namespace: sender.namespace })

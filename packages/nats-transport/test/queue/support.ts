@@ -92,7 +92,7 @@ export function queueNodeAt({ times, cutOff, reported, ...options }: NodeOptions
 export interface Outside {
   readonly nc: NatsConnection
   readonly jsm: JetStreamManager
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export async function outside(servers: string | string[]): Promise<Outside> {

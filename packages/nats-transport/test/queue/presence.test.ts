@@ -1,0 +1,114 @@
+import { connect } from '@nats-io/transport-node'
+import { afterEach, describe, expect, it } from 'vitest'
+import { until } from '../faults/harness/until.ts'
+import { useServer, versions } from '../servers/index.ts'
+import { freshNamespace } from '../support.ts'
+import {
+  outside,
+  queueNodeAt,
+  shortTimes,
+  unacknowledged,
+  type NodeOptions,
+  type QueueNode,
+} from './support.ts'
+import { main, offer, Taker } from './taker.ts'
+
+const times = { ...shortTimes, ackWaitMs: 4_000, keyLifeMs: 3_000, refreshMs: 1_000, answerMs: 200 }
+
+describe.each(versions)('on the %s server', (version) => {
+  const server = useServer({ version })
+  const ends: (() => Promise<void>)[] = []
+
+  afterEach(async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  })
+
+  function node(options: NodeOptions = {}): QueueNode {
+    const made = queueNodeAt({ servers: server().url, times, ...options })
+    ends.push(made.close)
+    return made
+  }
+
+  it('is there, keeps its name and holds what it has, when its thread ends and is started again', async () => {
+    const other = node()
+    const lost: string[] = []
+    other.nodes.lost((name) => lost.push(name))
+    await other.nodes.announce('other')
+    const one = node({ namespace: other.namespace })
+    await one.nodes.announce('one')
+    await offer(other, ['a'])
+    const taker = new Taker(one).want(1)
+    await taker.atLeast(1)
+    await one.presence.endThread()
+    const heir = new Taker(other).want(1)
+    const over = performance.now() + 2 * times.ackWaitMs
+    await until('two leases are over', () => performance.now() > over)
+    expect(heir.ids).toEqual([])
+    expect(await other.nodes.gone(['one'])).toEqual([])
+    await expect(other.nodes.announce('one')).rejects.toMatchObject({ code: 'NODE_IN_USE' })
+    expect(one.reports.map(String).join()).toContain('thread')
+    expect([lost, one.cutOffs]).toEqual([[], []])
+    taker.got[0]?.done()
+    await until('it is done', async () => (await other.queue.pending(main, 1)).count === 0)
+  })
+
+  it('comes back under its name when its bucket is deleted, and nobody takes it for gone', async () => {
+    const from = await outside(server().url)
+    ends.push(from.close)
+    const one = node()
+    const other = node({ namespace: one.namespace })
+    const lost: string[] = []
+    other.nodes.lost((name) => lost.push(name))
+    await one.nodes.announce('one')
+    await other.nodes.announce('other')
+    await from.jsm.streams.delete(`KV_${one.namespace}_node`)
+    expect(await other.nodes.gone(['one'])).toEqual([])
+    await until('both are listed', async () => (await other.nodes.list()).length === 2)
+    expect([lost, one.cutOffs, other.cutOffs]).toEqual([[], [], []])
+  })
+
+  it('runs beside the node where the user makes the connections', async () => {
+    const namespace = freshNamespace()
+    let made = 0
+    const connection = (): ReturnType<typeof connect> => {
+      made++
+      return connect({ servers: server().url, reconnectTimeWait: 100, maxReconnectAttempts: -1 })
+    }
+    const one = queueNodeAt({ connection, namespace, times })
+    ends.push(one.close)
+    const other = node({ namespace })
+    const lost: string[] = []
+    other.nodes.lost((name) => lost.push(name))
+    await other.nodes.announce('other')
+    await one.nodes.announce('one', { node: 'one', flows: ['f@1'], queues: { main: 2 } })
+    expect(made).toBe(2)
+    expect((await other.nodes.list()).find(({ node: name }) => name === 'one')?.queues).toEqual({ main: 2 })
+    await offer(other, ['a'])
+    const taker = new Taker(one).want(1)
+    await taker.atLeast(1)
+    taker.got[0]?.done()
+    await one.close()
+    await until('others hear that it is gone', () => lost.includes('one'))
+    const from = await outside(server().url)
+    ends.push(from.close)
+    expect(await unacknowledged(from, `${namespace}_TQ`)).toBe(0)
+  })
+
+  it('finds several that die together, each by one of those that are left', async () => {
+    const namespace = freshNamespace()
+    const names = ['a', 'b', 'c', 'd', 'e']
+    const nodes = names.map(() => node({ namespace }))
+    const lost = new Map(names.map((name) => [name, new Set<string>()]))
+    for (const [index, one] of nodes.entries()) {
+      const name = names[index] ?? ''
+      one.nodes.lost((other) => lost.get(name)?.add(other))
+      await one.nodes.announce(name)
+    }
+    await Promise.all([nodes[1]?.crash(), nodes[2]?.crash(), nodes[3]?.crash()])
+    await until('both that are left know', () =>
+      ['a', 'e'].every((name) => ['b', 'c', 'd'].every((dead) => lost.get(name)?.has(dead))),
+    )
+    expect((await nodes[0]?.nodes.list())?.map(({ node: name }) => name).toSorted()).toEqual(['a', 'e'])
+    expect([...(lost.get('a') ?? [])].toSorted()).toEqual(['b', 'c', 'd'])
+  })
+})
