@@ -22,7 +22,8 @@ export async function ensureBucket(
     discard: DiscardPolicy.New,
     storage: settings.storage as StorageType,
     num_replicas: settings.replicas ?? 1,
-    max_msgs_per_subject: 1,
+    // Where several may be stored at once, the first of them is to be told.
+    max_msgs_per_subject: connected.server.exactSequences ? 1 : 32,
     allow_rollup_hdrs: true,
     allow_direct: true,
     deny_delete: true,

@@ -26,6 +26,11 @@ export interface ServerFacts {
   /** API level; 0 before 2.11. */
   readonly level: number
   readonly maxPayload: number
+  /**
+   * Whether of several messages at once that expect the same one before them a single one is stored. Replicated streams before
+   * 2.12 store and acknowledge all of them (seen on 2.9.10), unless they expect none.
+   */
+  readonly exactSequences: boolean
   /** Reads of many messages by one request, from 2.11 on. */
   readonly batchReads: boolean
   /** Messages with a time to live of their own, from 2.11 on. */
@@ -275,6 +280,7 @@ async function factsOf(
     version,
     level,
     maxPayload: nc.info?.max_payload ?? 1_048_576,
+    exactSequences: level >= 2 || nc.info?.cluster === undefined,
     batchReads: level >= 1,
     messageTtl: level >= 1,
   }

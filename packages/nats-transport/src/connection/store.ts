@@ -1,4 +1,5 @@
 import type { StoredMsg } from '@nats-io/jetstream'
+import type { MsgHdrs } from '@nats-io/transport-node'
 import { JournalError, TroupeError } from '@troupe/core'
 import { patienceMs, type Connected } from './connected.ts'
 import { codeOf, codes, troubleWith, unavailable } from './errors.ts'
@@ -92,8 +93,81 @@ export async function store(connected: Connected, message: ToStore): Promise<Sto
   const rest = expectation + lines
   const first = await connected.publisher.publish(subject, payload, `Nats-Msg-Id: ${id}\r\n${rest}`)
   // Nearly always the only one.
-  if (first.kind === 'stored' && !first.duplicate) return first
-  return new Repeated(connected, message, rest).until(first)
+  const stored =
+    first.kind === 'stored' && !first.duplicate
+      ? first
+      : await new Repeated(connected, message, rest).until(first)
+  return connected.server.exactSequences ? stored : looked(connected, message, stored)
+}
+
+/** Of several that were all stored behind one message, the first counts: this one, or another. */
+async function looked(
+  connected: Connected,
+  { stream, subject, expected = 0 }: ToStore,
+  stored: Stored,
+): Promise<Stored> {
+  if (stored.kind !== 'stored' || expected === 0 || stored.seq === expected + 1) return stored
+  const first = await messageOf(connected, stream, { seq: expected + 1, next_by_subj: subject })
+  if (first?.seq === stored.seq) return stored
+  return { kind: 'moved', last: await lastOf(connected, stream, subject) }
+}
+
+/** The newest message of a subject that counts, and the newest sequence of the subject, 0 for none. */
+export interface Newest {
+  readonly seq: number
+  readonly message: StoredMsg | undefined
+}
+
+/**
+ * The newest message of a subject that counts, as the leader has it. See {@link ServerFacts.exactSequences}: a message counts where the
+ * one that it expected is the one before it.
+ *
+ * @throws as {@link lastOf}
+ */
+export async function newestOf(connected: Connected, stream: string, subject: string): Promise<Newest> {
+  const last = await lastOf(connected, stream, subject)
+  if (last === undefined) return { seq: 0, message: undefined }
+  const message = connected.server.exactSequences ? last : await countingUpTo(connected, stream, last)
+  return { seq: last.seq, message }
+}
+
+/** A message, or where it does not count, the newest one before it that does. */
+async function countingUpTo(
+  connected: Connected,
+  stream: string,
+  last: StoredMsg,
+): Promise<StoredMsg | undefined> {
+  if (await counts(connected, stream, { seq: last.seq, subject: last.subject, headers: last.header }))
+    return last
+  const { subject } = last
+  const from = expectedBy(last.header)
+  const base = await messageOf(connected, stream, { seq: from, next_by_subj: subject })
+  let newest = base?.seq === from ? await countingUpTo(connected, stream, base) : undefined
+  for (let before = from; before < last.seq;) {
+    const next = await messageOf(connected, stream, { seq: before + 1, next_by_subj: subject })
+    if (next === undefined) break
+    if (expectedBy(next.header) === before) newest = next
+    before = next.seq
+  }
+  return newest
+}
+
+/** Whether a message counts. */
+export async function counts(
+  connected: Connected,
+  stream: string,
+  { seq, subject, headers }: { readonly seq: number; readonly subject: string; readonly headers: MsgHdrs },
+): Promise<boolean> {
+  if (connected.server.exactSequences) return true
+  const expected = expectedBy(headers)
+  if (expected === 0 || seq === expected + 1) return true
+  const first = await messageOf(connected, stream, { seq: expected + 1, next_by_subj: subject })
+  return first?.seq === seq
+}
+
+/** Sequence of the message that a message expected before it on its subject; 0 where it expected none, or did not say. */
+export function expectedBy(headers: MsgHdrs): number {
+  return Number(headers.get('Nats-Expected-Last-Subject-Sequence'))
 }
 
 /** A message that was not stored at the first try, or may have been. */
@@ -152,9 +226,15 @@ class Repeated {
 
   /** Whose message is the newest of the subject? */
   async #look(duplicate: boolean): Promise<Stored | undefined> {
-    const { stream, subject, id, expected } = this.#message
+    const { stream, subject, id, expected = 0 } = this.#message
     const last = await lastOf(this.#connected, stream, subject, this.#left())
     if (last !== undefined && isOf(last, id)) return { kind: 'stored', seq: last.seq, duplicate: true }
+    if (last !== undefined && last.seq > expected && !this.#connected.server.exactSequences) {
+      // One that does not count may have come behind it.
+      const query = { seq: expected + 1, next_by_subj: subject }
+      const first = await messageOf(this.#connected, stream, query, this.#left())
+      if (first !== undefined && isOf(first, id)) return { kind: 'stored', seq: first.seq, duplicate: true }
+    }
     // Nothing has changed: the server erred, as replicated ones may under load, or remembers what it never stored.
     if ((last?.seq ?? 0) === expected) {
       if (duplicate) this.#phantoms++

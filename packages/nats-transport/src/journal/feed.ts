@@ -2,7 +2,7 @@ import type { Msg, Subscription } from '@nats-io/transport-node'
 import { TroupeError, type CommitListener } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { messagesFrom } from '../connection/messages.ts'
-import { lastOf, messageOf } from '../connection/store.ts'
+import { counts, expectedBy, lastOf, messageOf } from '../connection/store.ts'
 import type { Entry, RecordRead, Records } from './records.ts'
 import type { JournalStream } from './stream.ts'
 import { isTombstone, placeOf } from './wire.ts'
@@ -39,6 +39,8 @@ export interface OwnCommit {
 interface News extends RecordRead {
   /** Sequence of the message before it: in the stream, or of the flow run where it is a feed of one. */
   readonly before: number
+  /** Whether it counts: see `ServerFacts.exactSequences`. */
+  readonly isCommit: boolean
 }
 
 /**
@@ -59,6 +61,7 @@ export class Feed {
   #missedTo = 0
   #waiting: News[] = []
   #working = false
+  #exact = true
   #looking = false
   #ended = false
   /** The newest try to begin. Resolves when nothing that is committed from then on is missed. */
@@ -123,6 +126,7 @@ export class Feed {
     const { stream } = this.#parts
     const connected = await stream.bulk()
     if (this.#ended) return
+    this.#exact = connected.server.exactSequences
     this.#subscription ??= this.#subscribe(connected)
     // On one connection the server takes the subscription before the question.
     const newest = await this.#newest(connected)
@@ -193,14 +197,17 @@ export class Feed {
     const seq = Number(headers.get('Nats-Sequence'))
     const { stream } = this.#parts
     const flowRunId = stream.flowRunOf(headers.get('Nats-Subject'))
-    const before = this.#flowRunId === undefined ? seq - 1 : Number(headers.get('Nats-Last-Sequence'))
+    const previous = Number(headers.get('Nats-Last-Sequence'))
+    const before = this.#flowRunId === undefined ? seq - 1 : previous
+    const expected = expectedBy(headers)
+    const isCommit = this.#exact || expected === 0 || expected === previous
     this.#hear(seq)
     if (this.#waiting.length >= mostWaiting) {
       this.#waiting = []
       this.#missedTo = seq
       return
     }
-    this.#waiting.push({ flowRunId, seq, before, headers, data })
+    this.#waiting.push({ flowRunId, seq, before, isCommit, headers, data })
     this.#next()
   }
 
@@ -214,6 +221,10 @@ export class Feed {
       if (news.seq > this.#told && news.before > this.#told) return this.#work(this.#catchUp(news.before))
       this.#waiting.shift()
       if (news.seq <= this.#told) continue
+      if (!news.isCommit) {
+        this.#told = news.seq
+        continue
+      }
       const told = this.#tellOf(news)
       if (told !== undefined) return this.#work(told)
     }
@@ -257,6 +268,10 @@ export class Feed {
       }
       for (const { seq, headers, data, subject: of } of missed) {
         if (this.#ended) return
+        if (!(await counts(connected, stream.name, { seq, subject: of, headers }))) {
+          this.#told = seq
+          continue
+        }
         await this.#tellOf({ flowRunId: stream.flowRunOf(of), seq, headers, data })
       }
     }

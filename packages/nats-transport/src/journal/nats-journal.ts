@@ -9,7 +9,7 @@ import type {
 import { InternalError, JournalError } from '@troupe/core'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Link } from '../connection/link.ts'
-import { lastOf } from '../connection/store.ts'
+import { newestOf } from '../connection/store.ts'
 import { Feed, type FeedParts, type OwnCommit } from './feed.ts'
 import { Marks } from './marks.ts'
 import { JournalReader } from './reader.ts'
@@ -83,7 +83,7 @@ export class NatsJournal implements Journal {
   async summary(flowRunId: string): Promise<JournalSummary | undefined> {
     await this.#listening()
     const connected = await this.stream.bulk()
-    const last = await lastOf(connected, this.stream.name, this.stream.subjectOf(flowRunId))
+    const { message: last } = await newestOf(connected, this.stream.name, this.stream.subjectOf(flowRunId))
     if (last === undefined || isTombstone(last.header)) return undefined
     const summary = summaryIn(last.header, flowRunId, last.seq)
     if (summary === undefined) throw new InternalError(`the journal of ${flowRunId} has no root`)

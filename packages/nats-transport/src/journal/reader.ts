@@ -1,7 +1,7 @@
 import { JournalError, TroupeError } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
-import { messagesFrom } from '../connection/messages.ts'
-import { lastOf, messageOf } from '../connection/store.ts'
+import { messagesFrom, type StreamMessage } from '../connection/messages.ts'
+import { counts, expectedBy, messageOf, newestOf } from '../connection/store.ts'
 import type { Mark, Marks } from './marks.ts'
 import type { Entry, RecordRead, Records } from './records.ts'
 import type { JournalStream } from './stream.ts'
@@ -40,7 +40,7 @@ export class JournalReader {
   async read(flowRunId: string, from: number, limit: number): Promise<Entry[]> {
     const connected = await this.#stream.bulk()
     const subject = this.#stream.subjectOf(flowRunId)
-    const message = await lastOf(connected, this.#stream.name, subject)
+    const { message } = await newestOf(connected, this.#stream.name, subject)
     if (message === undefined || isTombstone(message.header) || limit < 1) return []
     const { header: headers, data, seq } = message
     const last: RecordRead = { flowRunId, seq, headers, data }
@@ -62,7 +62,7 @@ export class JournalReader {
   }
 
   async #isForgotten({ connected, flowRunId, subject, order }: Run): Promise<boolean> {
-    const now = await lastOf(connected, this.#stream.name, subject)
+    const { message: now } = await newestOf(connected, this.#stream.name, subject)
     if (now === undefined || isTombstone(now.header)) return true
     return (summaryIn(now.header, flowRunId, now.seq)?.order ?? 1) !== order
   }
@@ -96,19 +96,41 @@ export class JournalReader {
   /** Records from a place on: one at least, and the first of them is the one of the position. */
   async #next(run: Run, place: Mark, count: number): Promise<RecordRead[]> {
     const { connected, flowRunId, subject, last } = run
-    const { position, seq } = place
-    const found = await messagesFrom(connected, this.#stream.name, { subject, seq, count })
-    if (found[0] === undefined || placeOf(found[0].headers, nameOf(run)).first !== position) {
-      // A replica may not have it yet.
-      const message = await messageOf(connected, this.#stream.name, { seq, next_by_subj: subject })
-      if (message === undefined || placeOf(message.header, nameOf(run)).first !== position)
-        throw holed(run, position)
-      return [{ flowRunId, seq: message.seq, headers: message.header, data: message.data }]
+    for (let { seq } = place; ;) {
+      let found = await messagesFrom(connected, this.#stream.name, { subject, seq, count })
+      if (found.length === 0) {
+        // A replica may not have it yet.
+        const message = await messageOf(connected, this.#stream.name, { seq, next_by_subj: subject })
+        if (message !== undefined)
+          found = [{ ...message, headers: message.header, time: message.time.getTime() }]
+      }
+      const end = found.at(-1)?.seq ?? last.seq
+      const records = (await this.#counting(run, found)).filter((record) => record.seq < last.seq)
+      const places = records.map((record) => placeOf(record.headers, nameOf(run)).first)
+      if (places[0] === place.position) {
+        for (const [index, record] of records.entries())
+          this.#marks.add(flowRunId, places[index] ?? 0, record.seq)
+        return records
+      }
+      if (records.length > 0 || end >= last.seq) throw holed(run, place.position)
+      seq = end + 1
     }
-    const records = found.filter((message) => message.seq < last.seq)
-    for (const record of records)
-      this.#marks.add(flowRunId, placeOf(record.headers, nameOf(run)).first, record.seq)
-    return records.map(({ seq: at, headers, data }) => ({ flowRunId, seq: at, headers, data }))
+  }
+
+  /** Those that count: see `ServerFacts.exactSequences`. */
+  async #counting({ connected, flowRunId }: Run, found: readonly StreamMessage[]): Promise<RecordRead[]> {
+    const counting: RecordRead[] = []
+    let before: number | undefined
+    for (const message of found) {
+      const { seq, headers, data } = message
+      const isNext =
+        before === undefined
+          ? await counts(connected, this.#stream.name, message)
+          : connected.server.exactSequences || expectedBy(headers) === before
+      before = seq
+      if (isNext) counting.push({ flowRunId, seq, headers, data })
+    }
+    return counting
   }
 
   /** A place at or shortly before a position: what is known, or found by halving the way. */
@@ -124,7 +146,9 @@ export class JournalReader {
       const seq = Math.min(Math.max(guess, low.seq + 1), high.seq - 1)
       const message = await messageOf(connected, this.#stream.name, { seq, next_by_subj: subject })
       if (message === undefined) break
-      const { first } = placeOf(message.header, nameOf(run))
+      const { header: headers } = message
+      if (!(await counts(connected, this.#stream.name, { seq: message.seq, subject, headers }))) break
+      const { first } = placeOf(headers, nameOf(run))
       this.#marks.add(flowRunId, first, message.seq)
       if (first <= position) low = { position: first, seq: message.seq }
       // There is none between `seq` and this one.

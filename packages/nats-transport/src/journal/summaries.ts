@@ -2,7 +2,7 @@ import type { JournalQuery, JournalSummary } from '@troupe/core'
 import { flowRunIdOf, isAskedFor } from '@troupe/core/internal'
 import type { Connected } from '../connection/connected.ts'
 import { scan, type StreamMessage } from '../connection/messages.ts'
-import { messageOf } from '../connection/store.ts'
+import { expectedBy, messageOf } from '../connection/store.ts'
 import type { JournalStream } from './stream.ts'
 import { isTombstone, summaryIn } from './wire.ts'
 
@@ -25,6 +25,8 @@ export class Summaries {
   readonly #stream: JournalStream
   readonly #byId = new Map<string, JournalSummary>()
   readonly #forgotten = new Map<string, Forgotten>()
+  /** Sequence of each one's newest record, where not every record counts: see `ServerFacts.exactSequences`. */
+  readonly #newest = new Map<string, number>()
   /** Up to which sequence of the stream this is. */
   #upTo = 0
   #at = Number.NEGATIVE_INFINITY
@@ -116,14 +118,17 @@ export class Summaries {
   async #readAnew(connected: Connected, newest: number): Promise<void> {
     this.#byId.clear()
     this.#forgotten.clear()
+    this.#newest.clear()
     this.#sorted = undefined
     this.#upTo = 0
     const { name, all: subject } = this.#stream
+    const { exactSequences } = connected.server
     await scan(connected, name, {
       subject,
-      seq: undefined,
+      // Whether the newest one counts can't be told without those before it.
+      seq: exactSequences ? undefined : 1,
       headersOnly: true,
-      tell: (message) => this.#put(message),
+      tell: (message) => this.#put(message, exactSequences),
     })
     await this.#readOn(connected, newest)
   }
@@ -135,7 +140,7 @@ export class Summaries {
         subject,
         seq: this.#upTo + 1,
         headersOnly: true,
-        tell: (message) => this.#put(message),
+        tell: (message) => this.#put(message, connected.server.exactSequences),
       })
       if (this.#upTo >= newest) return
       // The last ones were purged, or a replica has not got them yet: the leader knows.
@@ -145,9 +150,14 @@ export class Summaries {
     }
   }
 
-  #put({ subject, headers, seq, time }: StreamMessage): void {
+  #put({ subject, headers, seq, time }: StreamMessage, exact: boolean): void {
     if (seq > this.#upTo) this.#upTo = seq
     const flowRunId = this.#stream.flowRunOf(subject)
+    if (!exact) {
+      const [newest, expected] = [this.#newest.get(flowRunId), expectedBy(headers)]
+      this.#newest.set(flowRunId, seq)
+      if (newest !== undefined && expected !== 0 && expected !== newest) return
+    }
     const before = this.#byId.get(flowRunId)
     if (isTombstone(headers)) {
       this.#forgotten.set(flowRunId, { flowRunId, seq, time })

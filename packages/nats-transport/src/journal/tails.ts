@@ -6,8 +6,10 @@ const kept = 20_000
 
 /** Where a journal ends, as far as this writer knows. */
 export interface Tail {
-  /** Stream sequence of its newest record, or of what is left of one that was forgotten; 0 for none. */
+  /** Newest sequence of its subject, also of what is left of a journal that was forgotten; 0 for none. */
   readonly seq: number
+  /** Sequence of its newest record: the same, but where a record came behind it that does not count. */
+  readonly record: number
   /** Position of its newest entry; 0 for none. */
   readonly position: number
   readonly epoch: number

@@ -1,15 +1,14 @@
-import type { StoredMsg } from '@nats-io/jetstream'
 import { JournalError, type Append, type AppendRefused } from '@troupe/core'
 import { rootOf, summarise } from '@troupe/core/internal'
 import type { Connected } from '../connection/connected.ts'
-import { isOf, lastOf, store } from '../connection/store.ts'
+import { isOf, newestOf, store, type Newest } from '../connection/store.ts'
 import type { OwnCommit } from './feed.ts'
 import type { Entry, Records } from './records.ts'
 import type { JournalStream } from './stream.ts'
 import { Tails, type Tail } from './tails.ts'
 import { isTombstone, placeOf, summaryIn, tombstoneLines, type CarriedSummary } from './wire.ts'
 
-const nothing: Tail = { seq: 0, position: 0, epoch: 0, summary: undefined, entries: undefined }
+const nothing: Tail = { seq: 0, record: 0, position: 0, epoch: 0, summary: undefined, entries: undefined }
 
 /**
  * Appends: each is one message, which the server takes only where the message before it is the newest of its flow run. One is in flight
@@ -76,9 +75,9 @@ export class JournalWriter {
     // A new journal is tried without asking.
     if (tail === undefined && expected === 0 && rootOf(entries) !== undefined) tail = nothing
     if (tail?.position !== expected) {
-      const last = await lastOf(connected, this.#stream.name, this.#stream.subjectOf(flowRunId))
-      tail = tailOf(flowRunId, last)
-      if (last !== undefined && isOf(last, id)) {
+      const newest = await newestOf(connected, this.#stream.name, this.#stream.subjectOf(flowRunId))
+      tail = tailOf(flowRunId, newest)
+      if (newest.message !== undefined && isOf(newest.message, id)) {
         this.#tails.set(flowRunId, { ...tail, entries })
         return undefined
       }
@@ -90,10 +89,12 @@ export class JournalWriter {
         this.#committed({ flowRunId, first: expected + 1, entries, seq: stored.tail.seq, before: tail.seq })
         return undefined
       }
-      // Only what is left of a forgotten journal may be gone on from: anything else is another writer's.
+      // The same record, with one behind it that does not count, may be gone on from, and what is left of a forgotten journal;
+      // anything else is another writer's.
       const { tail: found } = stored
-      if (found.position > 0) tail = { ...found, epoch: Number.POSITIVE_INFINITY }
-      else tail = found
+      if (found.record === tail.record && found.record > 0) tail = { ...tail, seq: found.seq }
+      else if (found.position === 0) tail = found
+      else tail = { ...found, epoch: Number.POSITIVE_INFINITY }
     }
     // What others wrote is not this writer's end.
     this.#tails.forget(flowRunId)
@@ -114,8 +115,7 @@ export class JournalWriter {
     this.#sending.set(id, entries)
     const storing = store(connected, { stream, subject, payload, lines, id, expected: tail.seq })
     const stored = await storing.finally(() => this.#sending.delete(id))
-    if (stored.kind === 'moved')
-      return { kind: 'moved', tail: await this.#found(connected, append, { tail, ...stored }) }
+    if (stored.kind === 'moved') return { kind: 'moved', tail: await this.#found(connected, append, tail) }
     if (stored.kind === 'full') {
       throw new JournalError(
         'JOURNAL_UNAVAILABLE',
@@ -131,6 +131,7 @@ export class JournalWriter {
       kind: 'stored',
       tail: {
         seq,
+        record: seq,
         position,
         epoch,
         entries,
@@ -140,16 +141,15 @@ export class JournalWriter {
   }
 
   /** What the leader has in place of the end that was expected. */
-  async #found(
-    connected: Connected,
-    { flowRunId }: Append,
-    { tail, last }: { readonly tail: Tail; readonly last: StoredMsg | undefined },
-  ): Promise<Tail> {
-    if ((last?.seq ?? 0) >= tail.seq) return tailOf(flowRunId, last)
+  async #found(connected: Connected, { flowRunId }: Append, tail: Tail): Promise<Tail> {
+    const { name } = this.#stream
+    const subject = this.#stream.subjectOf(flowRunId)
+    const newest = await newestOf(connected, name, subject)
+    if (newest.seq >= tail.seq) return tailOf(flowRunId, newest)
     // Older than what was confirmed: lost, or forgotten by others long ago, or a leader that has not read all of its log.
     await this.#stream.newest(connected)
-    const again = await lastOf(connected, this.#stream.name, this.#stream.subjectOf(flowRunId))
-    if (again === undefined || again.seq >= tail.seq) return tailOf(flowRunId, again)
+    const again = await newestOf(connected, name, subject)
+    if (again.seq === 0 || again.seq >= tail.seq) return tailOf(flowRunId, again)
     throw this.#stream.lost(flowRunId)
   }
 
@@ -158,16 +158,16 @@ export class JournalWriter {
     const { name: stream } = this.#stream
     const subject = this.#stream.subjectOf(flowRunId)
     for (;;) {
-      const last = await lastOf(connected, stream, subject)
+      const { seq: expected, message } = await newestOf(connected, stream, subject)
       this.#tails.forget(flowRunId)
-      if (last === undefined || isTombstone(last.header)) return false
+      if (message === undefined || isTombstone(message.header)) return false
       const stored = await store(connected, {
         stream,
         subject,
         payload: new Uint8Array(0),
         lines: tombstoneLines,
         id: this.#nextId(),
-        expected: last.seq,
+        expected,
       })
       if (stored.kind === 'stored') {
         this.#stream.saw(stored.seq)
@@ -193,13 +193,12 @@ export class JournalWriter {
   }
 }
 
-function tailOf(flowRunId: string, last: StoredMsg | undefined): Tail {
-  if (last === undefined) return nothing
-  const { header, seq } = last
-  if (isTombstone(header)) return { ...nothing, seq }
+function tailOf(flowRunId: string, { seq, message }: Newest): Tail {
+  if (message === undefined || isTombstone(message.header)) return { ...nothing, seq }
+  const { header } = message
   const { first, count, epoch } = placeOf(header, `the journal of ${flowRunId}`)
-  const summary = summaryIn(header, flowRunId, seq)
-  return { seq, position: first + count - 1, epoch, summary, entries: undefined }
+  const summary = summaryIn(header, flowRunId, message.seq)
+  return { seq, record: message.seq, position: first + count - 1, epoch, summary, entries: undefined }
 }
 
 /** Undefined for a journal without a root. */

@@ -4,7 +4,7 @@ import type { Connected } from '../connection/connected.ts'
 import { troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
 import { scan } from '../connection/messages.ts'
-import { lastOf, store } from '../connection/store.ts'
+import { newestOf, store, type Newest } from '../connection/store.ts'
 import { subjectsOf } from '../connection/streams.ts'
 import { namesOf, type Bucket } from '../names.ts'
 import { ensureBucket, keyOf, tokenOf } from '../connection/bucket.ts'
@@ -42,9 +42,9 @@ export class NatsRegister implements Register {
 
   async get(key: string): Promise<Registered | undefined> {
     const connected = await this.#ready()
-    const last = await this.#last(connected, key)
-    if (last === undefined || isDeletion(last)) return undefined
-    return { value: last.data.slice(), revision: last.seq, writtenAt: last.time.getTime() }
+    const { message } = await this.#newest(connected, key)
+    if (message === undefined || isDeletion(message)) return undefined
+    return { value: message.data.slice(), revision: message.seq, writtenAt: message.time.getTime() }
   }
 
   async put(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
@@ -82,7 +82,11 @@ export class NatsRegister implements Register {
       },
     })
     const what = `can't clear the register ${this.#bucket.bucket}`
-    for (const mark of marks) await connected.patiently(what, () => connected.jsm.streams.purge(stream, mark))
+    for (const mark of marks) {
+      // The newest message may be one that does not count.
+      if ((await this.get(this.#keyOf(mark.filter))) !== undefined) continue
+      await connected.patiently(what, () => connected.jsm.streams.purge(stream, mark))
+    }
   }
 
   subscribe(prefix: string, listener: (key: string) => void): () => void {
@@ -125,10 +129,12 @@ export class NatsRegister implements Register {
           { details: { stream, reason: 'full' } },
         )
       // A key that was forgotten is there no more than one that never was.
-      const { last } = stored
-      const vacant = expected === 0 && (last === undefined || isDeletion(last))
-      if (!vacant) return undefined
-      revision = last?.seq ?? 0
+      const { seq, message: newest } = await this.#newest(connected, key)
+      const vacant = expected === 0 && (newest === undefined || isDeletion(newest))
+      // What came behind the expected write may not count.
+      const isNewest = newest?.seq === expected && seq > expected
+      if (!vacant && !isNewest) return undefined
+      revision = seq
     }
   }
 
@@ -184,8 +190,8 @@ export class NatsRegister implements Register {
     for (const { prefix, listener } of this.#watches) if (key.startsWith(prefix)) listener(key)
   }
 
-  #last(connected: Connected, key: string): Promise<StoredMsg | undefined> {
-    return lastOf(connected, this.#bucket.stream, this.#subjectOf(key))
+  #newest(connected: Connected, key: string): Promise<Newest> {
+    return newestOf(connected, this.#bucket.stream, this.#subjectOf(key))
   }
 
   #subjectOf(key: string): string {
