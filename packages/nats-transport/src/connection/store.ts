@@ -229,11 +229,11 @@ class Repeated {
     const { stream, subject, id, expected = 0 } = this.#message
     const last = await lastOf(this.#connected, stream, subject, this.#left())
     if (last !== undefined && isOf(last, id)) return { kind: 'stored', seq: last.seq, duplicate: true }
+    // One that does not count may have come behind it.
     if (last !== undefined && last.seq > expected && !this.#connected.server.exactSequences) {
-      // One that does not count may have come behind it.
-      const query = { seq: expected + 1, next_by_subj: subject }
-      const first = await messageOf(this.#connected, stream, query, this.#left())
-      if (first !== undefined && isOf(first, id)) return { kind: 'stored', seq: first.seq, duplicate: true }
+      const { message } = await newestOf(this.#connected, stream, subject)
+      if (message !== undefined && isOf(message, id))
+        return { kind: 'stored', seq: message.seq, duplicate: true }
     }
     // Nothing has changed: the server erred, as replicated ones may under load, or remembers what it never stored.
     if ((last?.seq ?? 0) === expected) {
