@@ -23,6 +23,8 @@ const firstPauseMs = 20
 const longestPauseMs = 1_000
 /** How much goes with one message, in items. */
 const mostItems = 500
+/** How many lines are remembered that end here. */
+const mostSeen = 10_000
 
 /** What is on its way to one address, in order. */
 interface Line {
@@ -44,8 +46,8 @@ interface Line {
 export class Courier {
   readonly #host: CourierHost
   readonly #lines = new Map<string, Line>()
-  /** Newest message of each line that ends here. */
-  readonly #seen = new Map<string, { readonly node: string; seq: number }>()
+  /** Newest message of each line that ends here, also of nodes that are gone: one that was cut off may repeat it. */
+  readonly #seen = new Map<string, number>()
   #isClosed = false
 
   constructor(host: CourierHost) {
@@ -71,10 +73,9 @@ export class Courier {
     await Promise.all([...this.#lines.values()].map(({ address }) => this.arrived(address)))
   }
 
-  /** A node is gone: nothing is brought to it any more, and nothing more comes from it. */
+  /** A node is gone: nothing is brought to it any more. */
   lost(node: string): void {
     for (const line of this.#lines.values()) if (line.address.node === node) this.#giveUp(line)
-    for (const [session, seen] of this.#seen) if (seen.node === node) this.#seen.delete(session)
   }
 
   close(): void {
@@ -148,10 +149,13 @@ export class Courier {
    */
   receive(message: Uint8Array, take: (item: unknown, from: string) => void): Uint8Array {
     const [session, seq, from, items] = decodeValue(message) as [string, number, string, readonly unknown[]]
-    const seen = this.#seen.get(session)
-    if (seen !== undefined && seq <= seen.seq) return received
-    if (seen === undefined) this.#seen.set(session, { node: from, seq })
-    else seen.seq = seq
+    if (seq <= (this.#seen.get(session) ?? 0)) return received
+    this.#seen.delete(session)
+    this.#seen.set(session, seq)
+    for (const oldest of this.#seen.keys()) {
+      if (this.#seen.size <= mostSeen) break
+      this.#seen.delete(oldest)
+    }
     for (const item of items) {
       try {
         take(item, from)

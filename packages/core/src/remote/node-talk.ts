@@ -28,6 +28,8 @@ export type RemoteTell = Tell | (Ask & { readonly ask: 'call' })
 
 /** Items that owners send to workers. */
 export type ToWorker =
+  /** Flow runs are that owner's now: what waits in a queue may name an earlier one. */
+  | { readonly to: 'owns'; readonly owner: Address; readonly flowRunIds: readonly string[] }
   | { readonly to: 'body'; readonly run: AttemptName; readonly event: RemoteEvent }
   /** The result is not wanted: it does not begin, now or when it comes later, or is told to stop. */
   | { readonly to: 'stop'; readonly run: AttemptName; readonly why: string }

@@ -103,7 +103,11 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
       return
     }
     const waiting = this.#waiting.get(event.ticket)
-    if (waiting === undefined) return
+    if (waiting === undefined) {
+      // It was on its way when the wait was given up: the body rests as it did before.
+      this.#restLater()
+      return
+    }
     if (waiting.complete === undefined || 'complete' in event) this.#waiting.delete(event.ticket)
     this.#restLater()
     if ('complete' in event) waiting.complete?.()

@@ -120,6 +120,12 @@ export class Item implements Startable, BodyHost {
     return this.#entangledWith ?? this.#host.owners.of(this.flowRunId, this.#init.owner)
   }
 
+  /** Whether its body has submitted runs that this owner does not know. */
+  isEntangledWithAnother({ node, topic }: Address): boolean {
+    const known = this.#entangledWith
+    return known !== undefined && (known.node !== node || known.topic !== topic)
+  }
+
   // --- its beginning ----------------------------------------------------------------------------------------------
 
   /** It has a slot. */

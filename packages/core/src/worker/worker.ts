@@ -294,8 +294,18 @@ export class Worker implements ItemHost {
     if ('post' in talk) return this.courier.receive(talk.post, (item) => this.#toldBy(item as ToWorker))
     const { question } = talk
     if (question.ask !== 'owns') return packAnswer([])
-    for (const flowRunId of question.flowRunIds) this.owners.owns(flowRunId, question.owner)
-    return packAnswer(question.runs.map((run) => this.#presenceOf(run)))
+    const presences = question.runs.map((run) => this.#presenceOf(run))
+    this.#owns(question)
+    return packAnswer(presences)
+  }
+
+  #owns({ flowRunIds, owner }: { readonly flowRunIds: readonly string[]; readonly owner: Address }): void {
+    const theirs = new Set(flowRunIds)
+    for (const flowRunId of theirs) this.owners.owns(flowRunId, owner)
+    const reason = new RunError('OWNERSHIP_LOST', 'the flow run has another owner, which begins it anew')
+    // What these have submitted, the owner before knew.
+    for (const item of this.#items.values())
+      if (theirs.has(item.flowRunId) && item.isEntangledWithAnother(owner)) item.stop(reason)
   }
 
   #presenceOf(run: AttemptName): Presence {
@@ -303,6 +313,10 @@ export class Worker implements ItemHost {
   }
 
   #toldBy(item: ToWorker): void {
+    if (item.to === 'owns') {
+      this.#owns(item)
+      return
+    }
     const key = keyOf(item.run)
     const known = this.#items.get(key)
     if (item.to === 'body') {

@@ -129,6 +129,8 @@ export class NatsPool implements TaskPool {
       this.arrived(assignment.flowRunId)
       this.#takeover.add(placed)
     }
+    // An earlier attempt of it may be somewhere, for an earlier owner.
+    if (attempt > 1 && assignment.gated) this.#takeover.announce([assignment.flowRunId])
   }
 
   stop(assignment: Assignment): void {

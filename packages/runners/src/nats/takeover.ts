@@ -3,6 +3,7 @@ import {
   packQuestion,
   unpackAnswer,
   workerTopic,
+  type Courier,
   type Address,
   type AttemptName,
   type Presence,
@@ -20,6 +21,7 @@ interface TakeoverHost {
   readonly remote: RemoteHost
   readonly address: Address
   readonly workers: Workers
+  readonly courier: Courier
   readonly isClosed: boolean
   readonly pool: { report(error: unknown): void }
   lost(placed: Placed, why: string): void
@@ -30,6 +32,8 @@ interface TakeoverHost {
 export class Takeover {
   readonly #host: TakeoverHost
   #gathered: Placed[] = []
+  readonly #announced = new Set<string>()
+  #isAnnouncing = false
 
   constructor(host: TakeoverHost) {
     this.#host = host
@@ -110,18 +114,25 @@ export class Takeover {
 
   /** Tells the workers of the queue who owns flow runs: what is in it names an earlier owner. */
   announce(flowRunIds: readonly string[]): void {
-    void this.#announce(flowRunIds)
+    for (const flowRunId of flowRunIds) this.#announced.add(flowRunId)
+    if (this.#isAnnouncing) return
+    this.#isAnnouncing = true
+    void this.#announce()
   }
 
-  async #announce(flowRunIds: readonly string[]): Promise<void> {
-    const { remote, workers, address: owner } = this.#host
-    const question = packQuestion({ ask: 'owns', owner, flowRunIds, runs: [] })
+  async #announce(): Promise<void> {
+    const { workers, address: owner, courier, pool } = this.#host
     try {
       await workers.look()
-      // Who does not hear it now is told again by the sweep.
-      await Promise.all(workers.nodes.map((node) => remote.ask(node, workerTopic, question, answerMs)))
+      const flowRunIds = [...this.#announced]
+      this.#announced.clear()
+      for (const node of workers.nodes)
+        courier.send({ node, topic: workerTopic }, { to: 'owns', owner, flowRunIds })
     } catch (error) {
-      this.#host.pool.report(error)
+      // It goes with the next, by the sweep at the latest.
+      pool.report(error)
+    } finally {
+      this.#isAnnouncing = false
     }
   }
 }

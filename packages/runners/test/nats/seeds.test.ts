@@ -10,15 +10,18 @@ const seeds = Array.from({ length: 40 }, (_, n) => n + 1)
 /** What happened, over all seeds. */
 const seen = { recoveries: 0, repeats: 0, takeovers: 0 }
 
+/** More die here than anywhere. */
+const often = { maxRecoveries: 20 }
+
 const faults = { lose: 0.03, double: 0.03, delay: 0.1, delayMs: 3_000, forget: 0.05, unanswered: 0.02 }
 
 /** A flow of short and long tasks, and of one that submits others. */
 function mixed(seed: number): AnyFlow {
   const name = `seeds ${seed}`
   return flow({ name: `seeds/${seed}`, taskRunner: new NatsTaskRunner() }, async (): Promise<unknown[]> => {
-    const short = Array.from({ length: 30 }, (_, n) => noted(name, n))
-    const long = Array.from({ length: 8 }, (_, n) => slow(name, 100 + n, 200 * n))
-    const nested = parentOf(name, 200, 3)
+    const short = Array.from({ length: 30 }, (_, n) => noted.with(often)(name, n))
+    const long = Array.from({ length: 8 }, (_, n) => slow.with(often)(name, 100 + n, 200 * n))
+    const nested = parentOf.with(often)(name, 200, 3)
     return [await Promise.all(short), await Promise.all(long), await nested]
   })
 }
@@ -50,6 +53,12 @@ describe('from a seed, with messages lost, doubled and late, and nodes that die,
       const kind = isOwner ? 'owner' : 'worker'
       const [name] = [...cluster.engines.keys()].filter((node) => node.startsWith(kind))
       if (name === undefined) continue
+      if (pick(3) === 0) {
+        // It is back when the others have long gone on without it.
+        cluster.cut(name)
+        cluster.clock.at(cluster.clock.now() + 1_000 + pick(8_000), () => cluster.heal(name))
+        continue
+      }
       cluster.crash(name)
       if (isOwner) cluster.node(`owner-${++owners}`, { serve })
       else cluster.worker(`worker-${++workers}`, { default: 1 + pick(4) })

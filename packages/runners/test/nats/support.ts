@@ -25,6 +25,7 @@ export class TestCluster implements AsyncDisposable {
   readonly engines = new Map<string, Engine>()
   readonly errors: unknown[] = []
   readonly #options: EngineOptions
+  readonly #cut = new Set<string>()
   #seed: number
 
   constructor(transport: MemoryTransportOptions = {}, options: EngineOptions = {}) {
@@ -81,6 +82,17 @@ export class TestCluster implements AsyncDisposable {
   crash(name: string): void {
     this.transport.crash(name)
     this.engines.delete(name)
+    this.#cut.delete(name)
+  }
+
+  cut(name: string): void {
+    this.#cut.add(name)
+    this.transport.partition(name)
+  }
+
+  /** Ends that a node is cut off, unless it has died meanwhile. */
+  heal(name: string): void {
+    if (this.#cut.delete(name)) this.transport.heal(name)
   }
 
   async close(): Promise<void> {
@@ -89,6 +101,8 @@ export class TestCluster implements AsyncDisposable {
 
   /** Closes all but one, which the caller closes. */
   async closeOthers(engine: Engine | undefined): Promise<void> {
+    // One that is cut off can't say that it goes.
+    for (const name of this.#cut) this.heal(name)
     const others = [...this.engines.values()].filter((other) => other !== engine)
     for (const other of others.toReversed()) await other.close()
   }

@@ -73,7 +73,7 @@ export const parentOf = task(
   'remote/parent-of',
   async (name: string, first: number, count: number): Promise<number[]> => {
     const values: number[] = []
-    for (let n = 0; n < count; n++) values.push(await slow(name, first + n, 300))
+    for (let n = 0; n < count; n++) values.push(await slow.with({ maxRecoveries: 20 })(name, first + n, 300))
     return values
   },
 )
