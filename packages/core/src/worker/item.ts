@@ -338,7 +338,8 @@ export class Item implements Startable, BodyHost {
     this.#isOver()
     if (wasRunning) this.#body?.stop(reason)
     else this.#freeSlot()
-    for (const held of [this.held, ...this.#others]) held.isOver = true
+    // Where the queue does not know that yet, it hears it when the node is back.
+    for (const held of [this.held, ...this.#others]) held.handBack()
   }
 
   #isOver(): void {
