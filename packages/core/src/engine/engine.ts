@@ -54,6 +54,8 @@ import { byReference, encoded, type ValueStore } from './value-store.ts'
 
 /** How long `close` waits for the journal at the least. */
 const flushMs = 1_000
+/** How long others may take to be told that it is no longer there: they would notice. */
+const farewellMs = 5_000
 
 /** The inside of an engine: what its runs need, and what its public face is made of. */
 export class Engine implements RunHost {
@@ -417,8 +419,9 @@ export class Engine implements RunHost {
     this.mail.close()
     for (const stop of this.#closers) stop()
     this.hub.complete()
-    await this.#tried(this.#cluster?.close())
-    await this.#tried(this.#presence.withdraw())
+    const farewell = this.#tried(this.#cluster?.close()).then(() => this.#tried(this.#presence.withdraw()))
+    // The journal of this engine alone is closed after that.
+    await (this.#station === undefined ? farewell : within(this.clock, farewellMs, farewell))
     await this.#station?.close()
     this.bulletin.close()
     if (this.#ownsJournal) await this.journal.close()

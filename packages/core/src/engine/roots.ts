@@ -193,7 +193,9 @@ export async function takeOver(run: Run): Promise<void> {
 function isNobodys({ id, ledger, host }: Run, { epoch, node }: History): boolean {
   // It may be back here already.
   if (host.rootOf(id) !== undefined) return false
-  return epoch < ledger.epoch || (epoch === ledger.epoch && ledger.position > 0 && node === host.node)
+  if (epoch < ledger.epoch) return true
+  // This engine had it, and gave it up for whoever serves its flow.
+  return ledger.position > 0 && (node === '' || (epoch === ledger.epoch && node === host.node))
 }
 
 /** Replays a parked run, from what its journal says now. */

@@ -201,7 +201,12 @@ function scenarios(servers: Servers, version: string): void {
       const began = world.deeds('began').filter(({ key }) => key.startsWith('roll.'))
       const first = new Set<string>()
       const twice = began.filter(({ key }) => first.size === first.add(key).size)
-      expect(twice.flatMap(({ key, runId }) => [...world.ledger.deeds().filter((deed) => deed.key === key), ...world.witness.of(runId.split('.')[0] ?? '').filter((one) => one.runId === runId)])).toEqual([])
+      expect(
+        twice.flatMap(({ key, runId }) => [
+          ...world.ledger.deeds().filter((deed) => deed.key === key),
+          ...world.witness.of(runId.split('.')[0] ?? '').filter((one) => one.runId === runId),
+        ]),
+      ).toEqual([])
       expect(began).toHaveLength(runs.length * 4 * 6)
       console.log(`${place}: ms to drain: ${times.join(', ')}`)
     },
