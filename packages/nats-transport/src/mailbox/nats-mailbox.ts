@@ -164,7 +164,10 @@ export class NatsMailbox implements Required<Mailbox> {
       for (const subject of subjects) {
         if (found.size >= limit) break
         const flowRunId = await this.#addresseeOf(connected, subject)
-        if (flowRunId !== undefined) found.add(flowRunId)
+        if (flowRunId === undefined) continue
+        found.add(flowRunId)
+        // It was not heard, and is there: `clear` is to clear it.
+        this.#touch(flowRunId)
       }
       offset += subjects.length
       if (found.size >= limit || subjects.length === 0 || offset >= page.total) return [...found]

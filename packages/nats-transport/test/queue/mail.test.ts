@@ -50,6 +50,16 @@ describe.each(versions)('on the %s server', (version) => {
 
   const isNews = ({ frame, to }: Passing): boolean => to === 'client' && frame.subject.includes('.live.mb.')
 
+  it('clears also what a node has not heard of, once it was found there', async () => {
+    const sender = node()
+    const sweeps = node({ namespace: sender.namespace })
+    await heard(sweeps, 'sweeps')
+    await send(sender, ['late'], { owner: 'gone' })
+    expect(await sweeps.mailbox.addressees(10)).toEqual(['run'])
+    await sweeps.mailbox.clear('run')
+    expect(await sender.mailbox.pending('run')).toEqual([])
+  })
+
   it('tells after a reconnect what came meanwhile, in order and once', async () => {
     const proxy = await proxied()
     const sender = node()
