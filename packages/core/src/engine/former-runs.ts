@@ -1,3 +1,4 @@
+import { TroupeError } from '../base/errors.ts'
 import type { ClaimedEntry } from '../journal/entries.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Append, Journal } from '../ports/journal.ts'
@@ -33,6 +34,8 @@ export async function giveUpFormer(host: FormerHost, queue: Queue): Promise<void
       return
     } catch (error) {
       if (host.closed) return
+      // One that may not have any had none.
+      if (TroupeError.is(error) && error.details['reason'] === 'permissions') return
       host.report(error, undefined)
       await deadlineAfter(host.clock, pauseMs).done
     }
