@@ -49,6 +49,7 @@ class NatsTransport implements Transport {
     const close = async (): Promise<void> => {
       await queue.close()
       await mailbox.close()
+      await nodes.close()
       await presence.close()
       await shared.close()
     }

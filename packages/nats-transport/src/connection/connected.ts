@@ -144,6 +144,25 @@ export class Connected {
     return this.up
   }
 
+  /** Resolves when the server has got all that was sent before; or the connection is lost, or nothing is heard of it for 5 s. */
+  flush(): Promise<void> {
+    return this.settled(() => this.nc.flush())
+  }
+
+  /** The same, for what ends with a flush. */
+  async settled(call: () => Promise<void>): Promise<void> {
+    if (!this.up) return
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, requestMs)))
+    try {
+      await Promise.race([call(), late])
+    } catch (error) {
+      if (this.up) throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   /** Waits before another try: 50 to 500 ms, the longer the more tries there were. */
   async pause(tries: number): Promise<void> {
     const { clock, random } = this.#host

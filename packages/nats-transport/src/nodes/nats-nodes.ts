@@ -14,6 +14,7 @@ export interface NodesParts {
 export class NatsNodes implements ClusterNodes {
   readonly #link: Link
   readonly #presence: Presence
+  readonly #answers = new Set<() => void>()
 
   constructor({ link, presence }: NodesParts) {
     this.#link = link
@@ -60,10 +61,22 @@ export class NatsNodes implements ClusterNodes {
         if (!this.#link.closed) this.#link.host.report(error)
       },
     )
-    return () => {
+    const stop = (): void => {
+      if (isOver) return
       isOver = true
+      this.#answers.delete(stop)
       end()
     }
+    this.#answers.add(stop)
+    return stop
+  }
+
+  /** Answers nothing more: who asks from now on hears at once that nobody listens. */
+  async close(): Promise<void> {
+    if (this.#answers.size === 0) return
+    for (const stop of this.#answers) stop()
+    // A server learns of the end of a connection later than of what was sent before it.
+    await (await this.#link.control()).flush()
   }
 
   async ask(node: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined> {

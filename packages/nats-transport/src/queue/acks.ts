@@ -59,7 +59,7 @@ export class Acks {
 
   /** Resolves when the server has got all. */
   async flush(): Promise<void> {
-    if (this.#connected.up) await this.#connected.nc.flush()
+    await this.#connected.flush()
   }
 
   close(): void {

@@ -113,8 +113,9 @@ export class QueueTaking implements Taking {
     if (connected !== undefined && this.#subscription !== undefined && !connected.nc.isClosed()) {
       // What comes meanwhile goes back: see #delivered. Other servers of a cluster hear of the end of a subscription too late.
       if (connected.nc.info?.cluster !== undefined) await this.#pullsEnded()
-      if (connected.up) await this.#subscription.drain()
-      else this.#subscription.unsubscribe()
+      const subscription = this.#subscription
+      if (connected.up) await connected.settled(() => subscription.drain())
+      else subscription.unsubscribe()
       if (connected.up) await this.#acks?.flush()
     }
     this.#host.ended(this)

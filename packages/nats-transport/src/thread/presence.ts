@@ -151,7 +151,7 @@ export class NodePresence {
       pause(this.#data.times.refreshMs),
     ])
     this.#ring.close()
-    if (this.#connected.up) await this.#connected.nc.flush()
+    await this.#connected.flush()
     await this.#connected.close()
   }
 

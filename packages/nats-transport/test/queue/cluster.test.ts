@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../faults/harness/until.ts'
 import { useCluster, versions } from '../servers/index.ts'
-import { outside, queueNodeAt, unacknowledged, type Outside, type QueueNode } from './support.ts'
+import { outside, queueNodeAt, untilNothingHeld, type Outside, type QueueNode } from './support.ts'
 import { main, numbered, offer, Taker } from './taker.ts'
 
 describe.each(versions)('on three %s servers', (version) => {
@@ -34,7 +34,7 @@ describe.each(versions)('on three %s servers', (version) => {
 
   async function expectNothingLeft({ queue, namespace }: QueueNode, from: Outside): Promise<void> {
     await until('nothing waits', async () => (await queue.pending(main, 10)).count === 0)
-    await until('nothing is held', async () => (await unacknowledged(from, `${namespace}_TQ`)) === 0)
+    await untilNothingHeld(from, `${namespace}_TQ`)
   }
 
   /** Offers and takes all the while that something happens. */

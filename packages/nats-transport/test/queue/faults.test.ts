@@ -6,6 +6,7 @@ import {
   outside,
   queueNodeAt,
   unacknowledged,
+  untilNothingHeld,
   type NodeOptions,
   type Outside,
   type QueueNode,
@@ -43,7 +44,7 @@ describe.each(versions)('on the %s server', (version) => {
   /** Whatever comes again is done again, until nothing is left. */
   async function expectNothingLeft({ queue, namespace }: QueueNode, from: Outside): Promise<void> {
     await until('nothing waits', async () => (await queue.pending(main, 10)).count === 0)
-    await until('nothing is held', async () => (await unacknowledged(from, `${namespace}_TQ`)) === 0)
+    await untilNothingHeld(from, `${namespace}_TQ`)
   }
 
   const done = { each: (delivery: { done(): void }) => delivery.done() }
@@ -226,7 +227,7 @@ describe('a consumer that does not deliver what its stream has', () => {
       await until('nothing waits', async () => (await other.queue.pending(main, 1)).count === 0)
       expect(new Set(again.ids).size).toBe(count)
       expect(again.got.every(({ repeated }) => repeated)).toBe(true)
-      await until('nothing is held', async () => (await unacknowledged(from, `${one.namespace}_TQ`)) === 0)
+      await untilNothingHeld(from, `${one.namespace}_TQ`)
     } finally {
       await one.close()
       await other.close()

@@ -4,7 +4,14 @@ import { until } from '../faults/harness/until.ts'
 import { useServer, versions } from '../servers/index.ts'
 import { freshNamespace } from '../support.ts'
 import { Holder } from './holder.ts'
-import { outside, queueNodeAt, unacknowledged, type NodeOptions, type QueueNode } from './support.ts'
+import {
+  outside,
+  queueNodeAt,
+  unacknowledged,
+  untilNothingHeld,
+  type NodeOptions,
+  type QueueNode,
+} from './support.ts'
 import { main, numbered, offer, Taker } from './taker.ts'
 
 /** Leases of 1.5 s, keys of 3 s. */
@@ -51,7 +58,7 @@ describe.each(versions)('on the %s server', (version) => {
     const look = await outside(server().url)
     ends.push(look.close)
     await until('nothing waits', async () => (await queue.pending(main, 10)).count === 0)
-    await until('nothing is held', async () => (await unacknowledged(look, `${namespace}_TQ`)) === 0)
+    await untilNothingHeld(look, `${namespace}_TQ`)
   }
 
   it('keeps what a node holds whose event loop is blocked for longer than a lease', async () => {

@@ -1,5 +1,5 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { connect, errors, type NatsConnection } from '@nats-io/transport-node'
 import type { TransportHost } from '@troupe/core'
 import { Link } from '../../src/connection/link.ts'
 import { NatsMailbox } from '../../src/mailbox/nats-mailbox.ts'
@@ -8,6 +8,7 @@ import { settingsOf, type NatsTransportOptions } from '../../src/options.ts'
 import { NatsQueue } from '../../src/queue/nats-queue.ts'
 import { Presence } from '../../src/thread/link.ts'
 import { usualTimes, type Times } from '../../src/times.ts'
+import { until } from '../faults/harness/until.ts'
 import { freshNamespace, hostOf } from '../support.ts'
 
 /** What a node has of queues, mailboxes and the others. */
@@ -74,6 +75,7 @@ export function queueNodeAt({ times, cutOff, reported, ...options }: NodeOptions
       isOver = true
       await queue.close()
       await mailbox.close()
+      await nodes.close()
       await presence.close()
       await link.close()
     },
@@ -110,4 +112,17 @@ export async function unacknowledged({ jsm }: Outside, stream: string): Promise<
   let count = 0
   for await (const { num_ack_pending: held } of jsm.consumers.list(stream)) count += held
   return count
+}
+
+/** Resolves when nothing of a stream is held by anybody. */
+export async function untilNothingHeld(from: Outside, stream: string): Promise<void> {
+  await until('nothing is held', async () => {
+    try {
+      return (await unacknowledged(from, stream)) === 0
+    } catch (error) {
+      // While a leader is elected nobody answers.
+      if (error instanceof errors.TimeoutError) return false
+      throw error
+    }
+  })
 }
