@@ -150,7 +150,7 @@ export interface MessageEntry extends At {
  * First attempts of task runs were handed out to other nodes as one offer; offers of one journal are counted from 1. What is
  * handed out alone has no entry: its id follows from the run's.
  */
-export interface OfferedEntry extends At {
+interface OfferedEntry extends At {
   readonly kind: 'offered'
   readonly offer: number
   readonly runs: readonly number[]

@@ -384,7 +384,7 @@ export class Worker implements ItemHost {
   cutOff(error: unknown): void {
     const message = 'this node was cut off from the others; its task runs go on elsewhere'
     const reason = new RunError('OWNERSHIP_LOST', message, { cause: error })
-    for (const item of [...this.#items.values()]) item.letGo(reason)
+    for (const item of this.#items.values()) item.letGo(reason)
   }
 
   /** Stops at once: what is not reported is for others when the transport is closed. */

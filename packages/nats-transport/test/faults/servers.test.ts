@@ -50,6 +50,7 @@ describe.concurrent('a server', { timeout: 150_000 }, () => {
     world.ledger.open('holds')
     await world.run(boss, { flow: 'even', id: 'after', steps: [items('after', 3)] })
     await world.audit()
+    expect(world.deeds('began').length).toBeGreaterThanOrEqual(9)
   })
 
   it('that is full holds writers back, who say so, and go on when there is room', async () => {

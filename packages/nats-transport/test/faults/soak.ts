@@ -85,7 +85,7 @@ const figures = {
   seed: Number(values.seed),
   minutes: Math.round(elapsed() / 6_000) / 10,
   ...found,
-  faults: Object.fromEntries([...faults].toSorted()),
+  faults: Object.fromEntries([...faults].toSorted(([a], [b]) => a.localeCompare(b))),
   secondsFromLastFaultToEndOfCheck: Math.round((performance.now() - calm) / 100) / 10,
   takeoverMs: quantiles(takeovers),
 }

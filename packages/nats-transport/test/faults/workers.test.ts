@@ -26,14 +26,15 @@ describe.concurrent('workers', { timeout: 120_000 }, () => {
     /** Kills the only worker at a step, which does not happen any more. */
     async function killedAt(name: string, isStep: (passing: Passing) => boolean): Promise<void> {
       const proxy = await way()
-      let worker: Child | undefined
+      const doomed: { worker?: Child } = {}
       let killed: Promise<void> | undefined
       proxy.intercept = (passing) => {
-        if (killed === undefined && (worker === undefined || !isStep(passing))) return 'pass'
-        killed ??= worker?.kill()
+        if (killed === undefined && (doomed.worker === undefined || !isStep(passing))) return 'pass'
+        killed ??= doomed.worker?.kill()
         return 'drop'
       }
-      worker = await world.node(`worker-${name}`, { work: 1, via: proxy.url })
+      const worker = await world.node(`worker-${name}`, { work: 1, via: proxy.url })
+      doomed.worker = worker
       await world.run(boss, { flow: 'plan', id: name, steps: [[{ key: name }]] })
       await until(`the worker is killed at ${name}`, () => killed !== undefined)
       await worker.ended()

@@ -6,7 +6,7 @@ import { startCluster, startServer } from '@troupe/nats-server'
 import type { ClusterOptions, NatsCluster, NatsServer, ServerOptions } from '@troupe/nats-server'
 import { afterAll, beforeAll } from 'vitest'
 
-export { findServer, freePorts, serverVersion, startCluster, startServer } from '@troupe/nats-server'
+export { freePorts, startCluster, startServer } from '@troupe/nats-server'
 export type { NatsCluster, NatsServer, ServerVersion } from '@troupe/nats-server'
 
 /** The servers that each test of a real one runs on: `describe.each(versions)('… on the %s server', (version) => …)`. */

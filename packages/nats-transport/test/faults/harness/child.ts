@@ -39,8 +39,8 @@ async function program(): Promise<string> {
 }
 
 /** Also what only tests import of this package is taken as it is built: its threads are found from there. */
-function takesBuilt({ onResolve }: PluginBuild): void {
-  onResolve({ filter: /\/src\/[^/]+\.ts$/ }, ({ path }) => ({
+function takesBuilt(build: PluginBuild): void {
+  build.onResolve({ filter: /\/src\/[^/]+\.ts$/ }, ({ path }) => ({
     path: `../${basename(path, '.ts')}.js`,
     external: true,
   }))
@@ -156,7 +156,7 @@ export class Child {
 }
 
 /** What a node was asked and refused. */
-export class RefusedError extends Error {
+class RefusedError extends Error {
   readonly code: unknown
 
   constructor({ name, message, code }: Refusal) {

@@ -100,7 +100,7 @@ function refusal(error: unknown): Refusal {
 function shown(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const cause = error.cause === undefined ? '' : `: ${shown(error.cause)}`
-  return `${error.name} ${String((error as { code?: unknown }).code ?? '')} ${error.message}${cause}`
+  return `${error.name} ${(error as { code?: string }).code ?? ''} ${error.message}${cause}`
 }
 
 engine.list({ limit: 1 }).then(

@@ -249,7 +249,7 @@ function told(errors: readonly string[]): string {
 }
 
 /** The keys of all items. */
-export function keysOf(steps: readonly Step[]): string[] {
+function keysOf(steps: readonly Step[]): string[] {
   return steps.flatMap((step) => {
     if (Array.isArray(step)) return (step as readonly Item[]).map(({ key }) => key)
     return 'below' in step ? keysOf(step.below) : []
