@@ -31,8 +31,14 @@ export type ToWorker =
   /** Flow runs are that owner's now: what waits in a queue may name an earlier one. */
   | { readonly to: 'owns'; readonly owner: Address; readonly flowRunIds: readonly string[] }
   | { readonly to: 'body'; readonly run: AttemptName; readonly event: RemoteEvent }
-  /** The result is not wanted: it does not begin, now or when it comes later, or is told to stop. */
-  | { readonly to: 'stop'; readonly run: AttemptName; readonly why: string }
+  /** The result is not wanted: it is told to stop, and does not begin where one of these offers of that owner comes later. */
+  | {
+      readonly to: 'stop'
+      readonly run: AttemptName
+      readonly why: string
+      readonly by: Address
+      readonly offers: readonly string[]
+    }
 
 /** Items that workers send to owners. */
 export type ToOwner =

@@ -81,7 +81,7 @@ export class Worker implements ItemHost {
   /** How often deliveries were handed back, by their ids. */
   readonly #tries = new Map<string, number>()
   readonly #told = new Set<string>()
-  /** Attempts that are not wanted any more, the oldest first: they may still come. */
+  /** Parts of offers that are not wanted any more, the oldest first: they may still come. */
   readonly #unwanted = new Set<string>()
   #isDraining = false
   #idle: (() => void) | undefined
@@ -180,7 +180,7 @@ export class Worker implements ItemHost {
   ): void {
     const key = keyOf([body.start.runId, body.start.attempt])
     const known = this.#items.get(key)
-    if (this.#unwanted.has(key)) {
+    if (this.#unwanted.has(partOf(held.delivery.id, offer.owner, body.start.runId))) {
       held.settle()
       return
     }
@@ -324,7 +324,7 @@ export class Worker implements ItemHost {
       return
     }
     known?.stop(new RunError('OWNERSHIP_LOST', `the body is to stop: ${item.why}`))
-    this.#unwanted.add(key)
+    for (const id of item.offers) this.#unwanted.add(partOf(id, item.by, item.run[0]))
     for (const oldest of this.#unwanted) {
       if (this.#unwanted.size <= mostTries) break
       this.#unwanted.delete(oldest)
@@ -395,4 +395,9 @@ export class Worker implements ItemHost {
     this.reports.close()
     this.courier.close()
   }
+}
+
+/** An attempt in an offer of an owner. */
+function partOf(offer: string, { topic }: Address, runId: string): string {
+  return `${offer} ${topic} ${runId}`
 }

@@ -323,8 +323,16 @@ export class NatsPool implements TaskPool {
     return false
   }
 
-  #stopAt(node: string, { assignment: { runId, attempt } }: Placed, why: string): void {
-    this.courier.send({ node, topic: workerTopic }, { to: 'stop', run: [runId, attempt], why })
+  #stopAt(node: string, { assignment: { runId, attempt }, sent }: Placed, why: string): void {
+    const offers = sent.map(({ id }) => id)
+    this.#tellToStop(node, { run: [runId, attempt], why, offers })
+  }
+
+  #tellToStop(
+    node: string,
+    what: { readonly run: AttemptName; readonly why: string; readonly offers: readonly string[] },
+  ): void {
+    this.courier.send({ node, topic: workerTopic }, { to: 'stop', by: this.address, ...what })
   }
 
   // --- what workers ask and tell ----------------------------------------------------------------------------------
@@ -389,10 +397,7 @@ export class NatsPool implements TaskPool {
       return
     }
     if (placed === undefined || (placed.node !== undefined && placed.node !== from)) {
-      this.courier.send(
-        { node: from, topic: workerTopic },
-        { to: 'stop', run: item.run, why: 'it is over, or goes on elsewhere' },
-      )
+      this.#tellToStop(from, { run: item.run, why: 'it is over, or goes on elsewhere', offers: [] })
       return
     }
     placed.heardAt = this.remote.clock.monotonic()

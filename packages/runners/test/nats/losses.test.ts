@@ -158,4 +158,26 @@ describe('an offer', () => {
     expect(await cluster.settle(value)).toEqual([1, 2])
     expect(owner.health().obstacles).toEqual([])
   })
+
+  it('is taken back while its flow run is paused, and made again when that goes on', async () => {
+    await using cluster = new VirtualCluster()
+    const owner = cluster.node('owner')
+    cluster.worker('w1', { default: 1 })
+    const values = [1, 2, 3, 4, 5]
+    const run = owner.run(
+      remoteFlow('paused', () => [held('paused first'), ...values.map((n) => noted('paused', n))]),
+    )
+    while (traceOf('paused first').length === 0) await cluster.pass(10)
+    await cluster.settle(run.pause())
+    await cluster.pass(1_000)
+    open('paused first')
+    await cluster.pass(30_000)
+    expect(traceOf('paused')).toEqual([])
+    await cluster.settle(run.resume())
+    const before = cluster.clock.now()
+    expect(await cluster.settle(run)).toEqual([1, ...values])
+    expect(traceOf('paused').toSorted()).toEqual(values.map(String))
+    // At once, and not when somebody looks for what was lost.
+    expect(cluster.clock.now() - before).toBeLessThan(5_000)
+  })
 })
