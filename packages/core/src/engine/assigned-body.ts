@@ -52,6 +52,10 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
     return this.run.ledger.flowRunId
   }
 
+  get epoch(): number {
+    return this.run.ledger.epoch
+  }
+
   get runId(): string {
     return this.run.id
   }

@@ -20,6 +20,8 @@ export interface Assignment {
   readonly flowRunId: string
   readonly runId: string
   readonly attempt: number
+  /** Of the flow run's owner, this engine: each later owner has a greater one. */
+  readonly epoch: number
   /** Place in the order of submission, over the whole engine. */
   readonly order: number
   /** Those of greater priority start first; equal ones in their order. */

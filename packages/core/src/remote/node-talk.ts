@@ -12,6 +12,14 @@ export interface Address {
   readonly topic: string
 }
 
+/** The owner of a flow run: of two, the one with the greater epoch is the later one. */
+export interface Owner extends Address {
+  readonly epoch: number
+}
+
+/** A flow run, and the epoch of its owner. */
+export type OwnedName = readonly [flowRunId: string, epoch: number]
+
 /** An attempt of a task run. */
 export type AttemptName = readonly [runId: string, attempt: number]
 
@@ -29,7 +37,7 @@ export type RemoteTell = Tell | (Ask & { readonly ask: 'call' })
 /** Items that owners send to workers. */
 export type ToWorker =
   /** Flow runs are that owner's now: what waits in a queue may name an earlier one. */
-  | { readonly to: 'owns'; readonly owner: Address; readonly flowRunIds: readonly string[] }
+  | { readonly to: 'owns'; readonly owner: Address; readonly flowRuns: readonly OwnedName[] }
   | { readonly to: 'body'; readonly run: AttemptName; readonly event: RemoteEvent }
   /** The result is not wanted: it is told to stop, and does not begin where one of these offers of that owner comes later. */
   | {
@@ -68,7 +76,7 @@ export type Presence = 'runs' | 'entangled' | 'none'
 interface Owns {
   readonly ask: 'owns'
   readonly owner: Address
-  readonly flowRunIds: readonly string[]
+  readonly flowRuns: readonly OwnedName[]
   readonly runs: readonly AttemptName[]
 }
 

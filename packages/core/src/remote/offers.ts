@@ -1,7 +1,7 @@
 import { CodecError } from '../base/errors.ts'
 import { pack, unpack } from '../values/msgpack.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
-import type { Address } from './node-talk.ts'
+import type { Owner } from './node-talk.ts'
 import type { BodyFacts, BodyStart, FlowFacts } from './protocol.ts'
 
 /** One assignment in an offer: all that a worker needs to execute it. */
@@ -18,7 +18,7 @@ export interface OfferedBody {
 export interface RemoteOffer {
   readonly flowRunId: string
   /** Where its owner listened when it was made. */
-  readonly owner: Address
+  readonly owner: Owner
   /** Whether a worker is to ask the owner before it begins a body: it may have begun elsewhere. */
   readonly strict: boolean
   readonly flow: FlowFacts | undefined
@@ -42,7 +42,7 @@ type Rest = readonly [readonly string[], number | null, number, number]
 type Tree = readonly [
   typeof format,
   string,
-  readonly [string, string],
+  readonly [string, string, number],
   0 | 1,
   number | null,
   readonly Task[],
@@ -85,7 +85,15 @@ export function packOffer({ flowRunId, owner, strict, flow, bodies }: RemoteOffe
       isPlain ? null : [tags, timeoutMs ?? null, tryFrom, before],
     ]
   })
-  const tree: Tree = [format, flowRunId, [owner.node, owner.topic], strict ? 1 : 0, flowLength, tasks, rows]
+  const tree: Tree = [
+    format,
+    flowRunId,
+    [owner.node, owner.topic, owner.epoch],
+    strict ? 1 : 0,
+    flowLength,
+    tasks,
+    rows,
+  ]
   const packed = pack(tree as Parameters<typeof pack>[0])
   const bytes = new Uint8Array(headBytes + packed.length + tail.reduce((sum, { length }) => sum + length, 0))
   new DataView(bytes.buffer).setUint32(0, packed.length)
@@ -114,7 +122,7 @@ export function unpackOffer(bytes: Uint8Array): RemoteOffer {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
   let at = headBytes + length
   if (at > bytes.length) throw malformed('it is cut off')
-  const [, flowRunId, [node, topic], strict, flowLength, tasks, rows] = readTree(bytes, at)
+  const [, flowRunId, [node, topic, epoch], strict, flowLength, tasks, rows] = readTree(bytes, at)
   const take = (count: number): Uint8Array => {
     const from = at
     at += count
@@ -139,7 +147,7 @@ export function unpackOffer(bytes: Uint8Array): RemoteOffer {
     }
   })
   if (at !== bytes.length) throw malformed('it is longer than it says')
-  return { flowRunId, owner: { node, topic }, strict: strict === 1, flow, bodies }
+  return { flowRunId, owner: { node, topic, epoch }, strict: strict === 1, flow, bodies }
 }
 
 type Before = [BodyFacts['draws'], BodyFacts['ids']]
@@ -160,7 +168,9 @@ function readTree(bytes: Uint8Array, end: number): Tree {
   const isTree =
     found === format &&
     typeof flowRunId === 'string' &&
-    areTexts(owner, 2) &&
+    Array.isArray(owner) &&
+    areTexts(owner.slice(0, 2), 2) &&
+    Number.isInteger(owner[2]) &&
     Array.isArray(tasks) &&
     tasks.every((task) => areTexts(task, 2)) &&
     Array.isArray(rows) &&

@@ -6,6 +6,7 @@ import type { Courier } from '../remote/courier.ts'
 import type {
   Address,
   AttemptName,
+  Owner,
   Presence,
   RemoteEvent,
   RemoteTell,
@@ -52,7 +53,7 @@ interface ItemInit {
   readonly strict: boolean
   readonly flow: RemoteOffer['flow']
   /** As the offer names it. */
-  readonly owner: Address
+  readonly owner: Owner
 }
 
 export function keyOf([runId, attempt]: AttemptName): string {
@@ -117,7 +118,7 @@ export class Item implements Startable, BodyHost {
 
   /** Who owns its flow run. What it has submitted, only the owner knows that it told of it. */
   get owner(): Address {
-    return this.#entangledWith ?? this.#host.owners.of(this.flowRunId, this.#init.owner)
+    return this.#entangledWith ?? this.#host.owners.heard(this.flowRunId, this.#init.owner)
   }
 
   /** Whether its body has submitted runs that this owner does not know. */
@@ -212,7 +213,7 @@ export class Item implements Startable, BodyHost {
 
   get #addressee(): { readonly flowRunId: string; readonly owner: Address } {
     const { flowRunId } = this
-    return { flowRunId, owner: this.#host.owners.of(flowRunId, this.#init.owner) }
+    return { flowRunId, owner: this.#host.owners.heard(flowRunId, this.#init.owner) }
   }
 
   #reportOf(what: Partial<Pick<WorkerReport, 'result' | 'refused'>>): WorkerReport {

@@ -1,30 +1,28 @@
-import type { Address } from '../remote/node-talk.ts'
+import type { Address, Owner } from '../remote/node-talk.ts'
 
-/** How many flow runs are remembered. */
+/** How many flow runs are remembered, and how many nodes that were lost. */
 const most = 10_000
 
 /** Who owns flow runs, as far as this node has heard. */
 export class Owners {
-  readonly #said = new Map<string, Address>()
+  readonly #known = new Map<string, Owner>()
   readonly #lost = new Set<string>()
 
-  /** An owner says that a flow run is its own. */
-  owns(flowRunId: string, address: Address): void {
-    this.#lost.delete(address.node)
-    this.#said.delete(flowRunId)
-    this.#said.set(flowRunId, address)
-    trim(this.#said)
+  /** An owner says so, or an offer does. @returns The latest that is known */
+  heard(flowRunId: string, owner: Owner): Owner {
+    const known = this.#known.get(flowRunId)
+    const latest = known !== undefined && known.epoch > owner.epoch ? known : owner
+    // It was there when it took the run.
+    if (known !== undefined && owner.epoch > known.epoch) this.#lost.delete(owner.node)
+    this.#known.delete(flowRunId)
+    this.#known.set(flowRunId, latest)
+    trim(this.#known)
+    return latest
   }
 
   lost(node: string): void {
     this.#lost.add(node)
     trim(this.#lost)
-  }
-
-  /** The owner of a flow run. @param offered - As an offer names it, which may be old. */
-  of(flowRunId: string, offered: Address): Address {
-    const said = this.#said.get(flowRunId)
-    return said === undefined || this.#lost.has(said.node) ? offered : said
   }
 
   isLost({ node }: Address): boolean {

@@ -13,6 +13,7 @@ import {
   workerTopic,
   type Address,
   type AttemptName,
+  type OwnedName,
   type Presence,
   type ToOwner,
   type ToWorker,
@@ -156,7 +157,7 @@ export class Worker implements ItemHost {
     }
     const isSplit = missing.length > 0
     const held = new Held(delivery, offer.bodies.length - missing.length + (isSplit ? 1 : 0))
-    if (isSplit) this.#return(held, this.owners.of(offer.flowRunId, offer.owner), missing)
+    if (isSplit) this.#return(held, this.owners.heard(offer.flowRunId, offer.owner), missing)
     for (const [index, body] of offer.bodies.entries()) {
       const one = found[index]
       if (one !== undefined) this.#take(taker, held, { offer, body, found: one })
@@ -223,7 +224,7 @@ export class Worker implements ItemHost {
   }
 
   #isMissing({ flowRunId, owner: offered }: RemoteOffer, { name: task, version }: OfferedBody['task']): void {
-    const owner = this.owners.of(flowRunId, offered)
+    const owner = this.owners.heard(flowRunId, offered)
     const key = `${owner.topic} ${task} ${version}`
     if (this.#told.has(key)) return
     this.#told.add(key)
@@ -299,13 +300,16 @@ export class Worker implements ItemHost {
     return packAnswer(presences)
   }
 
-  #owns({ flowRunIds, owner }: { readonly flowRunIds: readonly string[]; readonly owner: Address }): void {
-    const theirs = new Set(flowRunIds)
-    for (const flowRunId of theirs) this.owners.owns(flowRunId, owner)
+  #owns({ flowRuns, owner }: { readonly flowRuns: readonly OwnedName[]; readonly owner: Address }): void {
+    const owned = new Set<string>()
+    for (const [flowRunId, epoch] of flowRuns) {
+      const latest = this.owners.heard(flowRunId, { ...owner, epoch })
+      if (latest.epoch === epoch) owned.add(flowRunId)
+    }
     const reason = new RunError('OWNERSHIP_LOST', 'the flow run has another owner, which begins it anew')
     // What these have submitted, the owner before knew.
     for (const item of this.#items.values())
-      if (theirs.has(item.flowRunId) && item.isEntangledWithAnother(owner)) item.stop(reason)
+      if (owned.has(item.flowRunId) && item.isEntangledWithAnother(owner)) item.stop(reason)
   }
 
   #presenceOf(run: AttemptName): Presence {

@@ -39,6 +39,7 @@ async function turns(count: number): Promise<void> {
 /** One simulated body, and what the engine's attempt would do with the pool for it. */
 class Job implements Assignment {
   readonly gated = false
+  readonly epoch = 1
   readonly flowRunId: string
   readonly lease: number
   readonly order: number

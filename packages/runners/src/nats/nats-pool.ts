@@ -130,7 +130,7 @@ export class NatsPool implements TaskPool {
       this.#takeover.add(placed)
     }
     // An earlier attempt of it may be somewhere, for an earlier owner.
-    if (attempt > 1 && assignment.gated) this.#takeover.announce([assignment.flowRunId])
+    if (attempt > 1 && assignment.gated) this.#takeover.announce([placed])
   }
 
   stop(assignment: Assignment): void {
@@ -246,7 +246,7 @@ export class NatsPool implements TaskPool {
     const [first] = sent.placed
     if (first === undefined) return
     this.arrived(first.assignment.flowRunId)
-    this.#takeover.announce([first.assignment.flowRunId])
+    this.#takeover.announce([first])
   }
 
   /** A flow run has come from another owner. */
@@ -480,8 +480,8 @@ export class NatsPool implements TaskPool {
     for (const placed of begun) this.lost(placed, `worker ${node} was lost`)
   }
 
-  announce(flowRunIds: readonly string[]): void {
-    this.#takeover.announce(flowRunIds)
+  announce(placed: readonly Placed[]): void {
+    this.#takeover.announce(placed)
   }
 
   check(placed: readonly Placed[]): void {

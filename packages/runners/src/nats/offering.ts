@@ -155,7 +155,7 @@ export class Offering {
 
   async #send(
     sent: Sent,
-    first: Pick<Assignment, 'flowRunId' | 'priority' | 'parentLease'>,
+    first: Pick<Assignment, 'flowRunId' | 'epoch' | 'priority' | 'parentLease'>,
     { strict, isAgain }: { strict: boolean; isAgain: boolean },
   ): Promise<void> {
     const { remote, settings, address } = this.#host
@@ -171,7 +171,7 @@ export class Offering {
           id: sent.id,
           body: packOffer({
             flowRunId: first.flowRunId,
-            owner: address,
+            owner: { ...address, epoch: first.epoch },
             strict,
             flow: wanted[0]?.server.flow(),
             bodies: wanted.map(bodyOf),

@@ -16,7 +16,7 @@ interface SweepHost {
   readonly pool: { report(error: unknown): void }
   offerAgain(placed: Placed): void
   check(placed: readonly Placed[]): void
-  announce(flowRunIds: readonly string[]): void
+  announce(placed: readonly Placed[]): void
 }
 
 /**
@@ -55,8 +55,7 @@ export class Sweep {
     const old = this.#old
     this.#host.check(old(({ state }) => state === 'begun' || state === 'granted'))
     const foreign = old(({ state, sent }) => state === 'offered' && sent.at(-1)?.isForeign === true)
-    const flowRunIds = new Set(foreign.map(({ assignment }) => assignment.flowRunId))
-    if (flowRunIds.size > 0) this.#host.announce([...flowRunIds])
+    if (foreign.length > 0) this.#host.announce(foreign)
     if (this.#host.placed.size > 0) this.start()
   }
 

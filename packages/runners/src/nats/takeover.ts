@@ -32,7 +32,7 @@ interface TakeoverHost {
 export class Takeover {
   readonly #host: TakeoverHost
   #gathered: Placed[] = []
-  readonly #announced = new Set<string>()
+  readonly #announced = new Map<string, number>()
   #isAnnouncing = false
 
   constructor(host: TakeoverHost) {
@@ -91,9 +91,9 @@ export class Takeover {
 
   async #ask(node: string, placed: readonly Placed[]): Promise<readonly Presence[] | undefined> {
     const { remote, address: owner } = this.#host
-    const flowRunIds = [...new Set(placed.map(({ assignment }) => assignment.flowRunId))]
+    const flowRuns = [...new Map(placed.map(({ assignment }) => [assignment.flowRunId, assignment.epoch]))]
     const runs = placed.map(({ assignment }): AttemptName => [assignment.runId, assignment.attempt])
-    const question = packQuestion({ ask: 'owns', owner, flowRunIds, runs })
+    const question = packQuestion({ ask: 'owns', owner, flowRuns, runs })
     const answer = await remote.ask(node, workerTopic, question, answerMs)
     return answer === undefined ? undefined : (unpackAnswer(answer) as readonly Presence[])
   }
@@ -113,8 +113,8 @@ export class Takeover {
   }
 
   /** Tells the workers of the queue who owns flow runs: what is in it names an earlier owner. */
-  announce(flowRunIds: readonly string[]): void {
-    for (const flowRunId of flowRunIds) this.#announced.add(flowRunId)
+  announce(placed: readonly Placed[]): void {
+    for (const { assignment } of placed) this.#announced.set(assignment.flowRunId, assignment.epoch)
     if (this.#isAnnouncing) return
     this.#isAnnouncing = true
     void this.#announce()
@@ -124,10 +124,10 @@ export class Takeover {
     const { workers, address: owner, courier, pool } = this.#host
     try {
       await workers.look()
-      const flowRunIds = [...this.#announced]
+      const flowRuns = [...this.#announced]
       this.#announced.clear()
       for (const node of workers.nodes)
-        courier.send({ node, topic: workerTopic }, { to: 'owns', owner, flowRunIds })
+        courier.send({ node, topic: workerTopic }, { to: 'owns', owner, flowRuns })
     } catch (error) {
       // It goes with the next, by the sweep at the latest.
       pool.report(error)

@@ -18,12 +18,15 @@ const faults = { lose: 0.03, double: 0.03, delay: 0.1, delayMs: 3_000, forget: 0
 /** A flow of short and long tasks, and of one that submits others. */
 function mixed(seed: number): AnyFlow {
   const name = `seeds ${seed}`
-  return flow({ name: `seeds/${seed}`, taskRunner: new NatsTaskRunner() }, async (): Promise<unknown[]> => {
-    const short = Array.from({ length: 30 }, (_, n) => noted.with(often)(name, n))
-    const long = Array.from({ length: 8 }, (_, n) => slow.with(often)(name, 100 + n, 200 * n))
-    const nested = parentOf.with(often)(name, 200, 3)
-    return [await Promise.all(short), await Promise.all(long), await nested]
-  })
+  return flow(
+    { name: `seeds/${seed}`, maxRecoveries: 20, taskRunner: new NatsTaskRunner() },
+    async (): Promise<unknown[]> => {
+      const short = Array.from({ length: 30 }, (_, n) => noted.with(often)(name, n))
+      const long = Array.from({ length: 8 }, (_, n) => slow.with(often)(name, 100 + n, 200 * n))
+      const nested = parentOf.with(often)(name, 200, 3)
+      return [await Promise.all(short), await Promise.all(long), await nested]
+    },
+  )
 }
 
 const expected = [
