@@ -1,0 +1,299 @@
+import { createEngine, memoryTransport, task, type Engine, type Station } from '@troupe/core'
+import { seededRandom, virtualClock } from '@troupe/core/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Questions } from '../../src/engine/questions.ts'
+import {
+  packAnswer,
+  packQuestion,
+  unpackAnswer,
+  unpackTalk,
+  workerTopic,
+  type AttemptName,
+  type ToOwner,
+  type Verdict,
+} from '../../src/remote/node-talk.ts'
+import { packOffer, type OfferedBody } from '../../src/remote/offers.ts'
+import { Courier } from '../../src/remote/courier.ts'
+import { unpackReports, type WorkerReport } from '../../src/remote/worker-report.ts'
+import { decodeValue, encodeValue } from '../../src/values/codec.ts'
+
+const ran: string[] = []
+const gates = new Map<string, () => void>()
+
+task('worker/short', (name: string) => {
+  ran.push(name)
+  return `${name} is done`
+})
+task('worker/held', async (name: string) => {
+  ran.push(name)
+  await new Promise<void>((resolve) => gates.set(name, resolve))
+  return `${name} is done`
+})
+
+const queue = { of: 'task', name: 'q' } as const
+const nothing = (): void => undefined
+const logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+
+/** A worker on a memory transport, and an owner that is a test. */
+class Stage {
+  readonly clock = virtualClock()
+  readonly transport = memoryTransport()
+  readonly worker: Engine
+  readonly owner: Station
+  readonly errors: unknown[] = []
+  readonly asked: AttemptName[] = []
+  readonly told: ToOwner[] = []
+  verdict: Verdict | undefined = 'run'
+  readonly #questions: Questions
+  readonly #courier: Courier
+
+  constructor() {
+    const { clock } = this
+    const shared = { clock, random: seededRandom(1), logger, transport: this.transport }
+    this.worker = createEngine({ ...shared, node: 'worker', serve: { tasks: { q: 2 } }, strictValues: true })
+    this.worker.errors.subscribe(({ error }) => this.errors.push(error))
+    this.owner = this.transport.open({
+      node: 'owner',
+      clock,
+      random: seededRandom(2),
+      report: nothing,
+      cutOff: nothing,
+    })
+    this.#questions = new Questions(this.owner.nodes, 'owner')
+    this.#courier = new Courier({
+      node: 'owner',
+      clock,
+      random: seededRandom(3),
+      ask: (node, topic, bytes, ms) => this.#questions.ask(node, topic, bytes, ms),
+      gone: async () => [],
+      report: nothing,
+    })
+  }
+
+  async open(): Promise<void> {
+    await this.settle(this.owner.nodes.announce('owner'))
+    this.#questions.answer('tasks', async (bytes) => {
+      const talk = unpackTalk(bytes)
+      if ('post' in talk) return this.#courier.receive(talk.post, (item) => this.told.push(item as ToOwner))
+      const { runs } = talk.question
+      this.asked.push(...runs)
+      const { verdict } = this
+      if (verdict === undefined) return new Promise(() => undefined)
+      return packAnswer(runs.map(() => verdict))
+    })
+    await this.pass(10)
+  }
+
+  settle<T>(promise: PromiseLike<T>): Promise<T> {
+    return this.clock.run(promise)
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.clock.run(new Promise<void>((resolve) => void this.clock.at(this.clock.now() + ms, resolve)))
+  }
+
+  async offer(id: string, bodies: readonly OfferedBody[], strict = false): Promise<void> {
+    const owner = { node: 'owner', topic: 'tasks', epoch: 1 }
+    const body = packOffer({ flowRunId: 'flow', owner, strict, flow: undefined, bodies })
+    await this.settle(this.owner.queue.offer({ queue, priority: 'normal', id, body }))
+    await this.pass(10)
+  }
+
+  /** What was reported, as `run attempt value`. */
+  async reports(): Promise<string[]> {
+    const messages = await this.settle(this.owner.mailbox.pending('flow'))
+    return messages.flatMap(({ body }) => unpackReports(body)).map(words)
+  }
+
+  async pending(): Promise<readonly string[]> {
+    return (await this.settle(this.owner.queue.pending(queue, 100))).ids
+  }
+
+  async presence(run: AttemptName): Promise<unknown> {
+    const owner = { node: 'owner', topic: 'tasks' }
+    const question = packQuestion({ ask: 'owns', owner, flowRuns: [['flow', 1]], runs: [run] })
+    const answer = await this.settle(this.#questions.ask('worker', workerTopic, question, 1_000))
+    return answer === undefined ? undefined : unpackAnswer(answer)[0]
+  }
+
+  async stop(run: AttemptName, offers: readonly string[]): Promise<void> {
+    const by = { node: 'owner', topic: 'tasks' }
+    this.#courier.send({ node: 'worker', topic: workerTopic }, { to: 'stop', run, why: 'a test', by, offers })
+    await this.pass(10)
+  }
+
+  async close(): Promise<void> {
+    await this.settle(this.owner.close())
+    await this.settle(this.worker.close())
+  }
+}
+
+function words({ runId, attempt, result, refused }: WorkerReport): string {
+  if (refused !== undefined) return `${runId} ${attempt} refused ${refused.code}`
+  return `${runId} ${attempt} ${result === undefined ? 'begun' : String(decodeValue(result.bytes))}`
+}
+
+function bodyOf(name: string, { task: taskName = 'worker/short', attempt = 1 } = {}): OfferedBody {
+  return {
+    task: { name: taskName, version: '1' },
+    start: {
+      runId: `flow.${name}`,
+      flowRunId: 'flow',
+      name: taskName,
+      runName: name,
+      attempt,
+      tags: [],
+      args: { bytes: encodeValue([name]) },
+    },
+    facts: { cleanup: false, draws: [], ids: [], tryFrom: attempt },
+    timeoutMs: undefined,
+  }
+}
+
+const heldBody = (name: string): OfferedBody => bodyOf(name, { task: 'worker/held' })
+
+describe('a worker', () => {
+  let stage: Stage
+  beforeEach(async () => {
+    ran.length = 0
+    stage = new Stage()
+    await stage.open()
+  })
+  afterEach(() => stage.close())
+
+  it('begins a first delivery at once, and asks nobody', async () => {
+    await stage.offer('one', [bodyOf('a'), bodyOf('b')])
+    expect(ran).toEqual(['a', 'b'])
+    expect(stage.asked).toEqual([])
+    expect(await stage.reports()).toEqual(['flow.a 1 a is done', 'flow.b 1 b is done'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('keeps a delivery until all that was in it is reported, and says of long bodies that they have begun', async () => {
+    await stage.offer('one', [bodyOf('short'), heldBody('long')])
+    expect(await stage.reports()).toEqual(['flow.short 1 short is done', 'flow.long 1 begun'])
+    expect(await stage.pending()).toEqual(['one'])
+    expect(await stage.presence(['flow.long', 1])).toBe('runs')
+    expect(await stage.presence(['flow.short', 1])).toBe('none')
+    gates.get('long')?.()
+    await stage.pass(10)
+    expect(await stage.reports()).toContain('flow.long 1 long is done')
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('asks before it begins what is offered strictly, and forgets what is not to begin', async () => {
+    stage.verdict = 'drop'
+    await stage.offer('one', [bodyOf('dropped')], true)
+    stage.verdict = 'run'
+    await stage.offer('two', [bodyOf('granted')], true)
+    expect(stage.asked).toEqual([
+      ['flow.dropped', 1],
+      ['flow.granted', 1],
+    ])
+    expect(ran).toEqual(['granted'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('asks before it begins what is delivered again', async () => {
+    const [mailbox, delivered] = [stage.owner.mailbox, stage.owner.queue]
+    expect(await stage.settle(mailbox.pending('flow'))).toEqual([])
+    // Somebody takes it first, and gives it back.
+    await stage.settle(stage.worker.close())
+    await stage.offer('one', [bodyOf('again')])
+    const taking = delivered.take(queue, (delivery) => delivery.handBack())
+    taking.want(1)
+    await stage.pass(10)
+    await stage.settle(taking.stop())
+    const { clock, transport } = stage
+    const next = createEngine({ clock, transport, logger, node: 'next', serve: { tasks: { q: 1 } } })
+    await stage.pass(100)
+    expect(stage.asked).toEqual([['flow.again', 1]])
+    expect(ran).toEqual(['again'])
+    await stage.settle(next.close())
+  })
+
+  it('gives back what its owner does not answer for, and tells that it has not begun', async () => {
+    stage.verdict = undefined
+    await stage.offer('one', [bodyOf('unanswered')], true)
+    await stage.pass(20_000)
+    expect(ran).toEqual([])
+    expect(await stage.pending()).toEqual(['one'])
+    expect(stage.told).toContainEqual({
+      of: 'returned',
+      runs: [['flow.unanswered', 1, true]],
+      isMissing: false,
+    })
+    stage.verdict = 'run'
+    await stage.pass(20_000)
+    expect(ran).toEqual(['unanswered'])
+  })
+
+  it('gives back tasks that it does not have, and runs their neighbours', async () => {
+    await stage.offer('one', [bodyOf('unknown', { task: 'worker/unknown' })])
+    await stage.offer('two', [bodyOf('other', { task: 'worker/unknown' }), bodyOf('neighbour')])
+    expect(ran).toEqual(['neighbour'])
+    const missing = { of: 'missing', node: 'worker', task: 'worker/unknown', version: '1' }
+    expect(stage.told).toContainEqual(missing)
+    expect(stage.told).toContainEqual({
+      of: 'returned',
+      runs: [['flow.other', 1, false]],
+      isMissing: true,
+    })
+    expect(await stage.pending()).toEqual(['one'])
+  })
+
+  it('sets aside what can not be read, after some tries, and nothing else is held up', async () => {
+    const body = Uint8Array.of(0, 0, 0, 3, 1, 2, 3)
+    await stage.settle(stage.owner.queue.offer({ queue, priority: 'high', id: 'bad', body }))
+    await stage.offer('good', [bodyOf('good')])
+    expect(ran).toEqual(['good'])
+    expect(await stage.pending()).toEqual(['bad'])
+    await stage.pass(60_000)
+    expect(await stage.pending()).toEqual([])
+    expect(stage.errors).toEqual([
+      expect.objectContaining({ code: 'MALFORMED_PAYLOAD' }),
+      expect.objectContaining({
+        message: expect.stringMatching(/^bad was taken from its queue for good/) as string,
+      }),
+    ])
+  })
+
+  it('does not begin what is not wanted any more, also where it comes later; what is offered anew begins', async () => {
+    await stage.offer('full', [heldBody('x'), heldBody('y')])
+    await stage.offer('one', [bodyOf('unwanted'), bodyOf('wanted')])
+    await stage.stop(['flow.unwanted', 1], ['one', 'late'])
+    for (const name of ['x', 'y']) gates.get(name)?.()
+    await stage.pass(10)
+    expect(ran).toEqual(['x', 'y', 'wanted'])
+    await stage.offer('late', [bodyOf('unwanted')])
+    expect(ran).toEqual(['x', 'y', 'wanted'])
+    await stage.offer('anew', [bodyOf('unwanted')])
+    expect(ran).toEqual(['x', 'y', 'wanted', 'unwanted'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('does not run twice what is delivered twice', async () => {
+    await stage.offer('one', [heldBody('once')])
+    await stage.offer('two', [heldBody('once')])
+    expect(ran).toEqual(['once'])
+    gates.get('once')?.()
+    await stage.pass(10)
+    expect(ran).toEqual(['once'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('takes no more than there is room for while bodies are long', async () => {
+    for (let n = 0; n < 6; n++) await stage.offer(`offer ${n}`, [heldBody(`held ${n}`)])
+    expect(ran).toEqual(['held 0', 'held 1'])
+    const taken: string[] = []
+    const taking = stage.owner.queue.take(queue, ({ id, handBack }) => {
+      taken.push(id)
+      handBack(60_000)
+    })
+    taking.want(10)
+    await stage.pass(10)
+    expect(taken).toEqual(['offer 2', 'offer 3', 'offer 4', 'offer 5'])
+    await stage.settle(taking.stop())
+    for (const open of gates.values()) open()
+  })
+})
