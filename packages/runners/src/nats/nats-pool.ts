@@ -34,6 +34,8 @@ import { Workers } from './workers.ts'
 const arrivalMs = 10_000
 /** How many attempts are remembered that are over, and of which something may still come. */
 const mostGone = 1_000
+/** How long the report that a body has begun may be on its way, in milliseconds. */
+const reportMs = 500
 /** What a worker could not find waits this long before it is offered again, in milliseconds. */
 const missingMs = 5_000
 
@@ -467,7 +469,19 @@ export class NatsPool implements TaskPool {
       else if (placed.state === 'offered' && unbegun.length < 2 * concurrency) unbegun.push(placed)
     }
     void this.#lostBegun(node, begun)
-    for (const placed of unbegun) this.offerAgain(placed)
+    this.#offerLater(unbegun)
+  }
+
+  /** Another worker may have begun them, and its report be on its way. */
+  #offerLater(unbegun: readonly Placed[]): void {
+    if (unbegun.length === 0) return
+    const offers = unbegun.map((placed) => [placed, placed.sent.at(-1)] as const)
+    const { clock } = this.remote
+    clock.at(clock.now() + reportMs, () => {
+      if (this.isClosed) return
+      // Those that were offered again meanwhile are not, once more.
+      for (const [placed, newest] of offers) if (placed.sent.at(-1) === newest) this.offerAgain(placed)
+    })
   }
 
   async #lostBegun(node: string, begun: readonly Placed[]): Promise<void> {
