@@ -1,4 +1,4 @@
-import { createEngine, memoryTransport, task, type Engine, type Station } from '@troupe/core'
+import { createEngine, memoryTransport, task, type Engine, type Station, type Transport } from '@troupe/core'
 import { seededRandom, virtualClock } from '@troupe/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Questions } from '../../src/engine/questions.ts'
@@ -37,7 +37,24 @@ const logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 /** A worker on a memory transport, and an owner that is a test. */
 class Stage {
   readonly clock = virtualClock()
-  readonly transport = memoryTransport()
+  readonly #inner = memoryTransport()
+  /** What keeps reports from being safe. */
+  hold: Promise<void> | undefined
+  readonly transport: Transport = {
+    name: 'memory',
+    open: (host) => {
+      const station = this.#inner.open(host)
+      const send = station.mailbox.send.bind(station.mailbox)
+      const mailbox: Station['mailbox'] = {
+        ...station.mailbox,
+        send: async (message) => {
+          await this.hold
+          await send(message)
+        },
+      }
+      return { ...station, mailbox }
+    },
+  }
   readonly worker: Engine
   readonly owner: Station
   readonly errors: unknown[] = []
@@ -109,9 +126,9 @@ class Stage {
     return (await this.settle(this.owner.queue.pending(queue, 100))).ids
   }
 
-  async presence(run: AttemptName): Promise<unknown> {
-    const owner = { node: 'owner', topic: 'tasks' }
-    const question = packQuestion({ ask: 'owns', owner, flowRuns: [['flow', 1]], runs: [run] })
+  async presence(run: AttemptName, { topic = 'tasks', epoch = 1 } = {}): Promise<unknown> {
+    const owner = { node: 'owner', topic }
+    const question = packQuestion({ ask: 'owns', owner, flowRuns: [['flow', epoch]], runs: [run] })
     const answer = await this.settle(this.#questions.ask('worker', workerTopic, question, 1_000))
     return answer === undefined ? undefined : unpackAnswer(answer)[0]
   }
@@ -179,6 +196,30 @@ describe('a worker', () => {
     await stage.pass(10)
     expect(await stage.reports()).toContain('flow.long 1 long is done')
     expect(await stage.pending()).toEqual([])
+  })
+
+  it('keeps a delivery until the report on it is safe', async () => {
+    let release = (): void => undefined
+    stage.hold = new Promise((resolve) => (release = resolve))
+    await stage.offer('one', [bodyOf('unsafe')])
+    await stage.pass(1_000)
+    expect(ran).toEqual(['unsafe'])
+    expect(await stage.pending()).toEqual(['one'])
+    release()
+    await stage.pass(10)
+    expect(await stage.reports()).toEqual(['flow.unsafe 1 unsafe is done'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('asks the latest owner that it has heard of, whatever an offer says', async () => {
+    // The owner of the offers has epoch 1.
+    await stage.presence(['flow.a', 1], { topic: 'tasks of the next', epoch: 2 })
+    await stage.offer('one', [bodyOf('a')], true)
+    expect(stage.asked).toEqual([])
+    await stage.presence(['flow.a', 1], { topic: 'tasks', epoch: 3 })
+    await stage.pass(30_000)
+    expect(stage.asked).toEqual([['flow.a', 1]])
+    expect(ran).toEqual(['a'])
   })
 
   it('asks before it begins what is offered strictly, and forgets what is not to begin', async () => {
