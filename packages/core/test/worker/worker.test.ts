@@ -327,9 +327,9 @@ describe('a worker', () => {
     for (let n = 0; n < 6; n++) await stage.offer(`offer ${n}`, [heldBody(`held ${n}`)])
     expect(ran).toEqual(['held 0', 'held 1'])
     const taken: string[] = []
-    const taking = stage.owner.queue.take(queue, ({ id, handBack }) => {
-      taken.push(id)
-      handBack(60_000)
+    const taking = stage.owner.queue.take(queue, (delivery) => {
+      taken.push(delivery.id)
+      delivery.handBack(60_000)
     })
     taking.want(10)
     await stage.pass(10)

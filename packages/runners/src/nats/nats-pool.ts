@@ -18,7 +18,6 @@ import {
   type RemoteEvent,
   type RemoteTell,
   type ToOwner,
-  type Verdict,
   type WorkerReport,
 } from '@troupe/core/internal'
 import { Durations } from './durations.ts'
@@ -28,10 +27,9 @@ import { isUnbegun, keyOf, readAgain, type Placed, type Sent } from './placed.ts
 import { Sweep } from './sweep.ts'
 import { Takeover } from './takeover.ts'
 import { Unserved } from './unserved.ts'
+import { Verdicts } from './verdicts.ts'
 import { Workers } from './workers.ts'
 
-/** How long after a flow run came here its attempts may still come, in milliseconds. */
-const arrivalMs = 10_000
 /** How many attempts are remembered that are over, and of which something may still come. */
 const mostGone = 1_000
 /** How long the report that a body has begun may be on its way, in milliseconds. */
@@ -61,11 +59,10 @@ export class NatsPool implements TaskPool {
   readonly #sweep: Sweep
   readonly #takeover: Takeover
   readonly #unserved: Unserved
+  readonly #verdicts: Verdicts
   readonly #stops: (() => void)[] = []
   /** Attempts that are over here, the oldest first. */
   readonly #gone = new Set<Placed>()
-  /** When flow runs came here from another owner, by the monotonic clock. */
-  readonly #arrivals = new Map<string, number>()
   #backlog = 0
 
   constructor(host: PoolHost, remote: RemoteHost, settings: Settings) {
@@ -88,6 +85,7 @@ export class NatsPool implements TaskPool {
     this.#sweep = new Sweep(this)
     this.#takeover = new Takeover(this)
     this.#unserved = new Unserved(this)
+    this.#verdicts = new Verdicts(this)
     this.#stops.push(
       remote.answer(this.address.topic, (question) => this.#asked(question)),
       nodes.lost((lost) => this.#lostNode(lost)),
@@ -128,7 +126,7 @@ export class NatsPool implements TaskPool {
       this.#backlog++
       this.#offering.add(placed)
     } else {
-      this.arrived(assignment.flowRunId)
+      this.#verdicts.arrived(assignment.flowRunId)
       this.#takeover.add(placed)
     }
     // An earlier attempt of it may be somewhere, for an earlier owner.
@@ -247,19 +245,8 @@ export class NatsPool implements TaskPool {
     sent.isForeign = true
     const [first] = sent.placed
     if (first === undefined) return
-    this.arrived(first.assignment.flowRunId)
+    this.#verdicts.arrived(first.assignment.flowRunId)
     this.#takeover.announce([first])
-  }
-
-  /** A flow run has come from another owner. */
-  arrived(flowRunId: string): void {
-    const now = this.remote.clock.monotonic()
-    this.#arrivals.delete(flowRunId)
-    this.#arrivals.set(flowRunId, now)
-    for (const [oldest, at] of this.#arrivals) {
-      if (now - at <= arrivalMs) break
-      this.#arrivals.delete(oldest)
-    }
   }
 
   // --- what workers report ----------------------------------------------------------------------------------------
@@ -305,7 +292,7 @@ export class NatsPool implements TaskPool {
   #begins(placed: Placed, node: string): boolean {
     if (placed.state === 'begun') return true
     const wasGranted = placed.state === 'granted'
-    if (!wasGranted && !this.#give(placed, node)) {
+    if (!wasGranted && !this.give(placed, node)) {
       this.#stopAt(node, placed, 'it is not wanted any more')
       return false
     }
@@ -316,7 +303,7 @@ export class NatsPool implements TaskPool {
   }
 
   /** From now on it is that worker's. @returns False where the run has ended meanwhile */
-  #give(placed: Placed, node: string): boolean {
+  give(placed: Placed, node: string): boolean {
     this.#backlog--
     placed.node = node
     placed.state = 'granted'
@@ -345,39 +332,7 @@ export class NatsPool implements TaskPool {
       return this.courier.receive(talk.post, (item, from) => this.#told(item as ToOwner, from))
     const { question } = talk
     if (question.ask !== 'may begin') return packAnswer([])
-    return packAnswer(await Promise.all(question.runs.map((run) => this.#mayBegin(run, question))))
-  }
-
-  async #mayBegin(
-    [runId, attempt]: AttemptName,
-    { node, session }: { readonly node: string; readonly session: string },
-  ): Promise<Verdict> {
-    const placed = this.placed.get(keyOf(runId, attempt))
-    if (placed === undefined) return this.#isArriving(runId) ? 'later' : 'drop'
-    if (placed.state === 'gathered') return 'later'
-    if (placed.state === 'offered') {
-      placed.session = session
-      if (!this.#give(placed, node)) return 'drop'
-    }
-    // It was told so before, and did not hear it.
-    const isIts = placed.state === 'granted' && placed.node === node && placed.session === session
-    if (!isIts) return this.#isRestarted(placed, node, session)
-    placed.heardAt = this.remote.clock.monotonic()
-    await new Promise<void>((resolve) => placed.assignment.whenSafe(resolve))
-    return this.placed.get(placed.key) === placed ? 'run' : 'drop'
-  }
-
-  /** A worker that does not know that it has it already has lost it. */
-  #isRestarted(placed: Placed, node: string, session: string): Verdict {
-    if (placed.node === node && placed.session !== undefined && placed.session !== session)
-      this.lost(placed, `worker ${node} was started anew`)
-    return 'drop'
-  }
-
-  #isArriving(runId: string): boolean {
-    const dot = runId.indexOf('.')
-    const at = this.#arrivals.get(dot === -1 ? runId : runId.slice(0, dot))
-    return at !== undefined && this.remote.clock.monotonic() - at <= arrivalMs
+    return packAnswer(await Promise.all(question.runs.map((run) => this.#verdicts.mayBegin(run, question))))
   }
 
   #told(item: ToOwner, from: string): void {
