@@ -11,6 +11,8 @@ import { within } from './until.ts'
 
 /** Where programs are built: in this package, so that they find what it depends on. */
 const folder = fileURLToPath(new URL(`../../../dist/faults-${process.pid}/`, import.meta.url))
+/** Servers that are killed again and again answer seldom. */
+const longestStartMs = 180_000
 const alive = new Set<ChildProcess>()
 let built: Promise<string> | undefined
 
@@ -90,7 +92,10 @@ export class Child {
       })
       void child.#ended.then(() => reject(new RangeError(child.#whyItEnded())))
     })
-    await within(`node ${order.node} is ready`, ready)
+    await within(`node ${order.node} is ready`, ready, longestStartMs).catch((error: unknown) => {
+      const heard = `${child.#output}\n${child.errors.join('\n')}`
+      throw new RangeError(`${(error as Error).message}\n${heard}`, { cause: error })
+    })
     child.#isReady = true
     return child
   }

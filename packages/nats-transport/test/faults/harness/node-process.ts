@@ -103,7 +103,18 @@ function shown(error: unknown): string {
   return `${error.name} ${(error as { code?: string }).code ?? ''} ${error.message}${cause}`
 }
 
-engine.list({ limit: 1 }).then(
-  () => say({ said: 'ready' }),
-  (error: unknown) => say({ said: 'error', error: shown(error) }),
-)
+/** Says that the node is there, as soon as servers answer. */
+async function greet(): Promise<void> {
+  for (;;) {
+    try {
+      await engine.list({ limit: 1 })
+      say({ said: 'ready' })
+      return
+    } catch (error) {
+      say({ said: 'error', error: shown(error) })
+      if (!engine.health().open) return
+    }
+  }
+}
+
+void greet()
