@@ -36,7 +36,7 @@ interface Sources {
 export interface Audited {
   readonly flowRuns: number
   readonly taskRuns: number
-  /** Bodies that began more often than once. */
+  /** Bodies that began though nobody had asked for another attempt. */
   readonly again: number
   readonly recoveries: number
 }
@@ -60,10 +60,11 @@ export async function audit(sources: Sources, expected: Expected): Promise<Audit
   if (wrong.length > 0)
     throw new RangeError(`${wrong.length} things are wrong:\n${wrong.slice(0, 30).join('\n')}`)
   const transitions = [...roots.values()].flat()
+  const retried = transitions.filter(({ kind, to }) => kind === 'task' && to.name === 'Retrying').length
   return {
     flowRuns: summaries.length,
     taskRuns: transitions.filter(({ kind, seq }) => kind === 'task' && seq === 1).length,
-    again,
+    again: again - retried,
     recoveries: transitions.filter(({ to }) => to.name === 'Recovering').length,
   }
 }

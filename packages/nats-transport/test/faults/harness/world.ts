@@ -230,6 +230,11 @@ export class World {
     return lines.join('\n')
   }
 
+  /** Lets all nodes go on that stand still: a test that failed may have left some. */
+  async wake(): Promise<void> {
+    await Promise.all(this.nodes.filter(({ running }) => running).map((node) => node.kill('SIGCONT')))
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.nodes.filter(({ running }) => running).map((node) => node.kill()))
     this.witness.stop()
