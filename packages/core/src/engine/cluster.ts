@@ -54,6 +54,7 @@ export class Cluster {
       {
         node: host.node,
         clock: host.clock,
+        random: host.random,
         journal: host.journal,
         rootOf: (flowRunId) => host.rootOf(flowRunId),
         recoverOne: (flowRunId, flows) => host.recoverOne(flowRunId, flows),

@@ -4,6 +4,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Journal, JournalSummary } from '../ports/journal.ts'
 import type { ClusterNodes } from '../ports/nodes.ts'
 import type { Delivery, Queue, Taking } from '../ports/queue.ts'
+import type { Random } from '../ports/random.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
 import { isPassing } from './patient-journal.ts'
 import type { Run } from './run.ts'
@@ -22,6 +23,7 @@ const mostRemembered = 10_000
 export interface FlowServerHost {
   readonly node: string
   readonly clock: Clock
+  readonly random: Random
   readonly journal: Journal
   rootOf(flowRunId: string): Run | undefined
   /** Whether another node has it; undefined where that does not say. */
@@ -139,7 +141,8 @@ export class FlowServer {
     const pauseMs = Math.min(before === undefined ? laterMs : before * 2, longestMs)
     this.#pauses.delete(id)
     remember(this.#pauses, id, pauseMs)
-    return pauseMs
+    // Not in step with those who ask: the oldest question gets it, and that would be the same one's each time.
+    return pauseMs * (0.5 + this.#host.random.number())
   }
 
   async #goOn(flowRunId: string, delivery: Delivery): Promise<void> {

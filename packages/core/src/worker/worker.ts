@@ -152,7 +152,7 @@ export class Worker implements ItemHost {
     const missing = offer.bodies.filter((_, index) => found[index] === undefined)
     for (const { task } of missing) this.#isMissing(offer, task)
     if (missing.length === offer.bodies.length) {
-      delivery.handBack(missingMs)
+      delivery.handBack(this.#around(missingMs))
       return 1
     }
     const isSplit = missing.length > 0
@@ -203,13 +203,21 @@ export class Worker implements ItemHost {
     const isNewer = TroupeError.is(error, 'UNSUPPORTED_FORMAT')
     if (tries === 1) this.#host.report(error)
     if (isNewer || tries < mostUnreadable) {
-      delivery.handBack(unreadableMs)
+      delivery.handBack(this.#around(unreadableMs))
       return
     }
     const message = `${delivery.id} was taken from its queue for good: it could not be read in ${tries} tries`
     this.#host.report(new TroupeError('MALFORMED_PAYLOAD', message, { cause: error }))
     this.#tries.delete(delivery.id)
     delivery.done()
+  }
+
+  /**
+   * About so long: where takers ask for work as often as it comes back, the one that can't do it would get it each time, for its
+   * question is always the oldest.
+   */
+  #around(ms: number): number {
+    return ms * (0.5 + this.random.number())
   }
 
   #triedAgain(id: string): number {
@@ -280,7 +288,7 @@ export class Worker implements ItemHost {
     const runs = whole.map(({ name: [runId, attempt] }) => [runId, attempt, true] as const)
     this.send(item.owner, { of: 'returned', runs, isMissing: false })
     if (!hasEnded && this.#triedAgain(held.delivery.id) < mostOwnerless) {
-      held.handBack(ownerlessMs)
+      held.handBack(this.#around(ownerlessMs))
       return
     }
     // Whoever wants it after all looks for it, and offers it again.
