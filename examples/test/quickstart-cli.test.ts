@@ -122,7 +122,9 @@ describe('the quickstart', () => {
 const start = (...args: string[]) => startNode(fileURLToPath(main), ...args)
 
 function startNode(...args: string[]) {
-  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  // Plain text is asserted, also where the tests themselves are run with colours (picocolors paints wherever CI is set).
+  const env = { ...process.env, NO_COLOR: '1' }
+  const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const closed = once(child, 'close')
   const stdout = collected(child, 'stdout')
   const stderr = collected(child, 'stderr')
