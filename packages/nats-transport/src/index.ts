@@ -4,5 +4,7 @@
  * @packageDocumentation
  */
 export type { NatsAuth, NatsTls } from './connection/dial.ts'
+export { natsEvents } from './events/nats-events.ts'
+export type { NatsConsumerOptions, NatsEventMessage, NatsEventsOptions } from './events/options.ts'
 export { natsTransport } from './nats-transport.ts'
 export type { NatsKeep, NatsTransportOptions } from './options.ts'

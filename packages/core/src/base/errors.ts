@@ -49,6 +49,12 @@ export type ErrorCode =
   | 'WAIT_TIMEOUT'
   | 'NO_INPUT_EXPECTED'
   | 'INVALID_INPUT'
+  // events that are to start flow runs
+  | 'BAD_EVENT'
+  | 'BUFFER_FULL'
+  | 'INTAKE_STOPPED'
+  | 'NO_CONSUMER'
+  | 'MAX_DELIVERIES'
   // storage and values
   | 'RUN_NOT_FOUND'
   | 'JOURNAL_CONFLICT'

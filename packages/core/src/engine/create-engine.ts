@@ -2,7 +2,10 @@ import type { Observable } from 'rxjs'
 import type { Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
 import { taskThread } from '../base/task-thread.ts'
-import type { Flow } from '../definitions/flow.ts'
+import type { IntakeArguments, IntakeOptions } from '../events/intake-options.ts'
+import type { Intake } from '../events/intake-types.ts'
+import type { EventsOf } from '../events/sources.ts'
+import type { AnyFlow, Flow } from '../definitions/flow.ts'
 import { definitionOf, type AnyTask } from '../definitions/task.ts'
 import type { TaskRunner } from '../ports/task-runner.ts'
 import type { Target } from '../runs/current-body.ts'
@@ -51,6 +54,20 @@ export interface Engine {
    * `IDEMPOTENCY_CONFLICT` (all as rejections)
    */
   run(flow: string | NamedFlow, ...args: readonly unknown[]): Promise<FlowRunHandle<unknown>>
+  /**
+   * Starts a flow run for each event of a source: an Observable, an async iterable, or an {@link EventSource}, whose events are
+   * acknowledged when their flow runs are recorded. Where an event has an idempotency key, it starts one flow run, however often
+   * it is delivered. One that can't become a flow run is a dead letter, and holds nothing up. Begins at once.
+   *
+   * @throws UsageError `INVALID_OPTION`, `INVALID_DURATION`, `NO_TRANSPORT`, `ENGINE_CLOSED`
+   */
+  on<E, A extends readonly unknown[], R>(
+    source: EventsOf<E>,
+    flow: Flow<A, R>,
+    ...options: IntakeArguments<E, A>
+  ): Intake
+  /** The same for a flow that is known by its name, on whichever node of the transport serves it. */
+  on<E>(source: EventsOf<E>, flow: string | NamedFlow, options?: IntakeOptions<E, readonly unknown[]>): Intake
   /**
    * Transitions from the journal: what was, then what comes; no gap, no repeat. Also an async iterable, which pulls.
    *
@@ -187,6 +204,14 @@ class EngineFace implements Engine {
       throw new UsageError('INVALID_OPTION', 'expected a flow: engine.run(flow, …its arguments)')
     }
     return flow.with({ engine: this })(...args)
+  }
+
+  on<E>(
+    source: EventsOf<E>,
+    flow: AnyFlow | string | NamedFlow,
+    options: IntakeOptions<E, never> = {},
+  ): Intake {
+    return this[inside].intakes.open(source, flow, options)
   }
 
   async #runByName(flow: string | NamedFlow, args: readonly unknown[]): Promise<AnyRunHandle> {

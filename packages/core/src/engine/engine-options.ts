@@ -1,5 +1,6 @@
 import { toMilliseconds, type Duration } from '../base/duration.ts'
 import { UsageError } from '../base/errors.ts'
+import type { IntakeStatus } from '../events/intake-types.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Cache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -65,6 +66,8 @@ export interface EngineHealth {
   readonly stalled: readonly string[]
   /** What keeps task runs from beginning on other nodes, in words for people: no worker has their task, say. */
   readonly obstacles: readonly string[]
+  /** Its intakes that are not over. */
+  readonly intakes: readonly IntakeStatus[]
 }
 
 const optionNames =

@@ -5,6 +5,7 @@ import { newRootId } from '../base/ids.ts'
 import { consoleLogger, type LogFields, type Logger } from '../base/logger.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { checkFindable } from '../definitions/registry.ts'
+import { Intakes } from '../events/intakes.ts'
 import type { SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import { stateTypes, type RunState } from '../machines/states.ts'
 import { memoryCache } from '../ports/cache.ts'
@@ -89,6 +90,7 @@ export class Engine implements RunHost {
   closed = false
   readonly hub: Hub<Transition>
   readonly bulletin: Bulletin
+  readonly intakes = new Intakes(this)
   readonly #ownsJournal: boolean
   readonly #pools = new Map<TaskRunner, TaskPool>()
   readonly #live = new Map<string, Run>()
@@ -373,6 +375,7 @@ export class Engine implements RunHost {
       liveRuns: this.#live.size,
       ...this.bulletin.health,
       obstacles: [...this.#pools.values()].flatMap((pool) => pool.obstacles?.() ?? []),
+      intakes: this.intakes.statuses,
     }
   }
 
@@ -388,18 +391,25 @@ export class Engine implements RunHost {
   async #close(graceMs: number): Promise<void> {
     engineClosed(this)
     const patienceMs = Math.max(graceMs, flushMs)
+    const until = this.clock.monotonic() + graceMs
+    const taken = this.intakes.drain()
     // A server that does not answer keeps nobody from closing.
     await within(this.clock, patienceMs, this.#tried(this.#cluster?.stopTaking()))
     const drained = this.#tried(this.#cluster?.drain(graceMs))
+    if (graceMs > 0) await within(this.clock, graceMs, taken)
     // One without a body goes on in another engine.
     const live = [...this.#live.values()].filter((run) => !run.isParked)
-    if (graceMs > 0 && live.length > 0) {
+    const leftMs = until - this.clock.monotonic()
+    if (leftMs > 0 && live.length > 0) {
       const ends = live.map(
         (run) => new Promise<void>((resolve) => run.whenSettled({ runEnded: () => resolve() })),
       )
-      await within(this.clock, graceMs, Promise.all(ends))
+      await within(this.clock, leftMs, Promise.all(ends))
     }
     await drained
+    // Those who waited for ends that came within the grace go on first.
+    await new Promise<void>((resolve) => this.clock.turn(resolve))
+    await this.intakes.stop()
     await this.#flushed(patienceMs)
     await within(this.clock, patienceMs, this.#hooks.idle())
     this.closed = true

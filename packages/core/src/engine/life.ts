@@ -122,7 +122,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
       else this.#invalid(new TypeError(`its value is no list of arguments, but ${inWords(result.value)}`))
       return
     }
-    this.#refuse(invalidParametersError(this.#run, result.issues))
+    this.#refuse(invalidParametersError(this.#run.definition.name, result.issues))
   }
 
   #invalid(error: unknown): void {

@@ -32,9 +32,9 @@ export function waitedTooLongError(run: Run, waitTimeoutMs: number, what: string
 }
 
 /** Its schema refuses its arguments. */
-export function invalidParametersError(run: Run, found: readonly StandardSchemaV1.Issue[]): RunError {
+export function invalidParametersError(name: string, found: readonly StandardSchemaV1.Issue[]): RunError {
   const { issues, words } = plainly(found)
-  const text = `invalid parameters of ${run.definition.name}: ${words}`
+  const text = `invalid parameters of ${name}: ${words}`
   return new RunError('INVALID_PARAMETERS', text, { details: { issues } })
 }
 

@@ -31,8 +31,8 @@ export interface SendHost {
 /** A flow run that was sent to whoever serves it. */
 export interface Sent {
   readonly target: Elsewhere
-  /** Resolves when it can't be lost any more; rejects with why it was not created. */
-  readonly created: Promise<void>
+  /** Resolves when it can't be lost any more: it is new, or was there; rejects with why it was not created. */
+  readonly created: Promise<'new' | 'there'>
 }
 
 /**
@@ -68,7 +68,7 @@ interface Creation extends SendOrder {
   readonly parametersHash: string | undefined
 }
 
-async function create(host: SendHost, station: Station, creation: Creation): Promise<void> {
+async function create(host: SendHost, station: Station, creation: Creation): Promise<'new' | 'there'> {
   const { flowRunId, name, parametersHash } = creation
   const version = creation.version ?? (await newestServed(station, name))
   const entries = entriesOf(creation, version, host.clock.now())
@@ -80,6 +80,7 @@ async function create(host: SendHost, station: Station, creation: Creation): Pro
   }
   // It is in the journal: where the offer is lost, the nodes that serve the flow find it there.
   await offer(host, station, flowRunId).catch((error: unknown) => host.report(error, undefined))
+  return answer === undefined ? 'new' : 'there'
 }
 
 async function offer({ journal }: SendHost, { queue }: Station, flowRunId: string): Promise<void> {
@@ -133,7 +134,7 @@ async function newestServed({ nodes }: Station, name: string): Promise<string> {
 }
 
 /** What a run tells that is only about to be there. */
-function after(created: Promise<void>, host: ElsewhereHost): ElsewhereHost {
+function after(created: Promise<unknown>, host: ElsewhereHost): ElsewhereHost {
   return {
     clock: host.clock,
     mail: host.mail,

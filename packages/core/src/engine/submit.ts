@@ -50,7 +50,7 @@ export function submit(host: RunHost, call: Call): Target {
 }
 
 /** @throws UsageError `INVALID_OPTION`: a subflow runs where its caller does */
-function orderOf(host: RunHost, { definition, args, caller }: Call): SendOrder {
+export function orderOf(host: RunHost, { definition, args, caller }: Call): SendOrder {
   const { name, version, settings, given } = definition
   if (caller !== undefined) {
     const message = `${name} is called by a run, and runs where that does; leave out \`on: 'any'\``

@@ -2,6 +2,10 @@
 export interface DeliveryFacts {
   /** How often it was delivered, from 1; deliveries of a server's last moments are forgotten. */
   readonly deliveries: number
+  /** Sequence of the message in its stream. */
+  readonly seq: number
+  /** When its stream stored it: nanoseconds since 1970, in digits. */
+  readonly storedAt: string
   /** Messages that its consumer has left to deliver. */
   readonly pending: number
 }
@@ -20,5 +24,10 @@ export function isDelivery(reply: string | undefined): reply is string {
 export function deliveryFacts(reply: string): DeliveryFacts {
   const tokens = reply.split('.')
   const at = tokens.length === 9 ? 4 : 6
-  return { deliveries: Number(tokens[at]), pending: Number(tokens[at + 4]) }
+  return {
+    deliveries: Number(tokens[at]),
+    seq: Number(tokens[at + 1]),
+    storedAt: tokens[at + 3] ?? '0',
+    pending: Number(tokens[at + 4]),
+  }
 }
