@@ -52,7 +52,7 @@ export { createWorker, type WorkerOptions } from './engine/create-worker.ts'
 export { createEngine, type CloseOptions, type Engine } from './engine/create-engine.ts'
 export type { ForkOptions } from './engine/fork.ts'
 export type { ExportOptions, ImportOptions } from './engine/run-file.ts'
-export type { ListOptions, RunPage } from './engine/list-options.ts'
+export type { ListOptions, RunPage, RunsQuery } from './engine/list-options.ts'
 export type { Progress } from './engine/progress.ts'
 export type { ReplayOptions, ReplayReport } from './engine/replay-run.ts'
 export type { EngineError, EngineHealth, EngineOptions } from './engine/engine-options.ts'
@@ -135,6 +135,20 @@ export type {
   TaskHandle,
 } from './runs/types.ts'
 export { allowFailure, asCompleted, waitAll, type Waited } from './runs/wait.ts'
+export {
+  ofFlow,
+  ofRun,
+  ofTask,
+  ofType,
+  untilTerminal,
+  type Identified,
+  type Named,
+  type NamesOfStates,
+  type TaskTransition,
+  type TransitionTo,
+} from './streams/operators.ts'
+export { asList, type RunsChange, type RunSummary } from './streams/as-list.ts'
+export { stuckLongerThan, type Stuck, type StuckOptions } from './streams/stuck.ts'
 export type { Transition } from './streams/transition.ts'
 export type { Watched, WatchFilter, WatchOptions } from './streams/watch.ts'
 export { registerValue } from './values/registry.ts'

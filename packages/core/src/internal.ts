@@ -19,6 +19,8 @@ export {
   type SummaryRoot,
 } from './journal/summary.ts'
 export { flowRunIdOf } from './base/ids.ts'
+export { TransitionReader } from './streams/reader.ts'
+export { packPlain } from './values/msgpack.ts'
 export { flowRunOfOffer } from './engine/sweep.ts'
 export { isTerminal, stateTypes } from './machines/states.ts'
 export { Courier } from './remote/courier.ts'

@@ -8,6 +8,8 @@ export interface Names {
   readonly cache: Bucket
   /** Bucket of large values, an object store. */
   readonly blobs: string
+  /** Transitions for readers other than Troupe, and the stream that keeps them where one does. The number is that of the schema. */
+  readonly published: { readonly stream: string; readonly subjects: string }
 }
 
 export interface Bucket {
@@ -29,6 +31,7 @@ export function namesOf(namespace: string): Names {
     register: bucketOf(namespace, 'reg'),
     cache: bucketOf(namespace, 'cache'),
     blobs: `${namespace}_blob`,
+    published: { stream: `${namespace}_PUB`, subjects: `${namespace}.live.v1.` },
   }
 }
 

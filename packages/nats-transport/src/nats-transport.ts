@@ -40,10 +40,13 @@ class NatsTransport implements Transport {
     checkNode(host.node)
     const times = this.#times
     const presence = new Presence({ settings: this.#settings, host, times })
-    const shared: Shared = new Shared(this.#settings, host, (flowRunId) => mailbox.clear(flowRunId))
-    const { link, journal, cache, register } = shared
+    const shared: Shared = new Shared(this.#settings, host, {
+      forget: (flowRunId) => mailbox.clear(flowRunId),
+      gone: (names) => presence.gone(names),
+    })
+    const { link, journal, cache, register, live, relay } = shared
     const mailbox = new NatsMailbox({ link, presence, times })
-    const nodes = new NatsNodes({ link, presence })
+    const nodes = new NatsNodes({ link, presence, serves: () => relay?.start() })
     const queue = new NatsQueue({ link, presence, times })
     let closed: Promise<void> | undefined
     const close = async (): Promise<void> => {
@@ -61,6 +64,7 @@ class NatsTransport implements Transport {
       register,
       queue: new BodiesQueue(queue, bodies),
       mailbox: new BodiesMailbox(mailbox, bodies),
+      ...(live === undefined ? undefined : { publish: (transition) => live.publish(transition) }),
       close: () => (closed ??= close()),
     }
   }

@@ -11,6 +11,21 @@ export interface NatsKeep {
   readonly count?: number
 }
 
+/** How transitions are published. @public */
+export interface NatsPublish {
+  /** Default `'json'`. */
+  readonly format?: 'json' | 'msgpack'
+  /**
+   * Whether they are also kept, in a stream, each at least once whatever is killed: they are then made from the journals, by one of the
+   * nodes. Default false: the node that owns a run publishes its transitions after each commit, to whoever listens then.
+   */
+  readonly durable?: boolean
+  /** How long the stream keeps them; default `'7d'`. Only with `durable`. */
+  readonly age?: Duration
+  /** How many bytes it keeps, the newest; default no limit. Only with `durable`. */
+  readonly bytes?: number
+}
+
 /** @public */
 export interface NatsTransportOptions {
   /** Where servers are, as `host:port` or `nats://host:port`. Default `127.0.0.1:4222`. Not with `connection`. */
@@ -45,6 +60,8 @@ export interface NatsTransportOptions {
   readonly largeValue?: number
   /** What is kept of ended flow runs; default everything. */
   readonly keep?: NatsKeep
+  /** Publishes every transition for programs in any language, on subjects of their own. Default `'off'`. */
+  readonly publish?: 'off' | 'json' | 'msgpack' | NatsPublish
   /** For how long user code may block the event loop before the node lets go of what it holds. Default `'60s'`. */
   readonly maxBlocked?: Duration
 }
@@ -62,7 +79,14 @@ export interface Settings {
   readonly codecs: readonly PayloadCodec[]
   readonly largeValue: number
   readonly keep: { readonly ageMs: number | undefined; readonly count: number | undefined } | undefined
+  readonly publish: PublishSettings | undefined
   readonly maxBlockedMs: number
+}
+
+export interface PublishSettings {
+  readonly format: 'json' | 'msgpack'
+  /** Undefined where nothing is kept. */
+  readonly kept: { readonly ageMs: number; readonly bytes: number | undefined } | undefined
 }
 
 const optionNames = [
@@ -79,6 +103,7 @@ const optionNames = [
   'codecs',
   'largeValue',
   'keep',
+  'publish',
   'maxBlocked',
 ] as const satisfies readonly (keyof NatsTransportOptions)[]
 
@@ -127,6 +152,7 @@ export function settingsOf(options: NatsTransportOptions): Settings {
     codecs: Object.freeze([...codecs]),
     largeValue,
     keep: keepOf(options.keep),
+    publish: publishOf(options.publish),
     maxBlockedMs,
   }
 }
@@ -179,6 +205,31 @@ function keepOf(keep: NatsKeep | undefined): Settings['keep'] {
   if (count !== undefined && (!Number.isSafeInteger(count) || count < 0))
     refuse('keep.count', 'an integer of at least 0', count)
   return { ageMs: age === undefined ? undefined : toMilliseconds(age, 'keep.age'), count }
+}
+
+/** For how long the server knows what was published: no shorter may be kept. */
+export const publishWindowMs = 120_000
+
+function publishOf(publish: NatsTransportOptions['publish']): PublishSettings | undefined {
+  if (publish === undefined || publish === 'off') return undefined
+  if (publish === 'json' || publish === 'msgpack') return { format: publish, kept: undefined }
+  if (typeof publish !== 'object' || publish === null)
+    refuse('publish', "'off', 'json', 'msgpack' or an object", publish)
+  const { format = 'json', durable = false, age, bytes, ...rest } = publish
+  for (const name of Object.keys(rest))
+    refuse(`publish.${name}`, 'format, durable, age or bytes', name, 'no option')
+  if (format !== 'json' && format !== 'msgpack') refuse('publish.format', "'json' or 'msgpack'", format)
+  if (typeof durable !== 'boolean') refuse('publish.durable', 'true or false', durable)
+  if (!durable) {
+    for (const [name, value] of Object.entries({ age, bytes }))
+      if (value !== undefined) refuse(`publish.${name}`, '`durable: true`', value, 'for what is kept')
+    return { format, kept: undefined }
+  }
+  const ageMs = toMilliseconds(age ?? '7d', 'publish.age')
+  if (ageMs < publishWindowMs) refuse('publish.age', 'a duration from 2 min on', age)
+  if (bytes !== undefined && (!Number.isSafeInteger(bytes) || bytes < 1_048_576))
+    refuse('publish.bytes', 'a number of bytes, 1,048,576 at least', bytes)
+  return { format, kept: { ageMs, bytes } }
 }
 
 function refuse(option: string, expected: string, got: unknown, why = 'not what it takes'): never {

@@ -4,8 +4,21 @@ import { NatsCache } from './cache/cache.ts'
 import { Link } from './connection/link.ts'
 import { NatsJournal } from './journal/nats-journal.ts'
 import { Sweeper } from './journal/sweeper.ts'
-import type { Settings } from './options.ts'
+import type { PublishSettings, Settings } from './options.ts'
+import { Records } from './journal/records.ts'
+import { Checkpoint } from './published/checkpoint.ts'
+import { LivePublisher } from './published/live.ts'
+import { Relay } from './published/relay.ts'
+import { TransitionsOf } from './published/transitions-of.ts'
 import { NatsRegister } from './register/register.ts'
+
+/** What a node is and keeps besides. */
+export interface Beside {
+  /** What else is kept of a flow run that is forgotten goes by this. */
+  readonly forget?: (flowRunId: string) => Promise<void>
+  /** Of these nodes, those that are gone for sure. */
+  readonly gone?: (nodes: readonly string[]) => Promise<readonly string[]>
+}
 
 /** What a node keeps together with others: journals, large values, the register, the cache. */
 export class Shared {
@@ -16,23 +29,61 @@ export class Shared {
   readonly cache: NatsCache
   readonly sweeper: Sweeper
 
-  /** @param forget - What else is kept of a flow run that is forgotten goes by this. */
-  constructor(settings: Settings, host: TransportHost, forget?: (flowRunId: string) => Promise<void>) {
+  /** There where transitions are published as they are committed. */
+  readonly live: LivePublisher | undefined
+  /** There where they are published from the journals. */
+  readonly relay: Relay | undefined
+
+  constructor(settings: Settings, host: TransportHost, beside: Beside = {}) {
     this.link = new Link(settings, host)
     this.blobs = new BlobStore(this.link)
     this.journal = new NatsJournal(this.link, {
       blobs: this.blobs,
       // Who only starts and watches flow runs cleans up nothing.
-      claimed: () => this.sweeper.start(),
-      ...(forget === undefined ? undefined : { forget }),
+      claimed: () => {
+        this.sweeper.start()
+        this.relay?.start()
+      },
+      ...(beside.forget === undefined ? undefined : { forget: beside.forget }),
     })
     this.register = new NatsRegister(this.link)
     this.cache = new NatsCache(this.link, this.blobs)
     this.sweeper = new Sweeper(this)
+    const { publish } = settings
+    this.live =
+      publish === undefined || publish.kept !== undefined
+        ? undefined
+        : new LivePublisher(this.link, publish.format)
+    this.relay = publish?.kept === undefined ? undefined : this.#relayOf(publish.format, publish.kept, beside)
+  }
+
+  #relayOf(
+    format: PublishSettings['format'],
+    kept: NonNullable<PublishSettings['kept']>,
+    { gone = async () => [] }: Beside,
+  ): Relay {
+    const { link, journal, register } = this
+    const { node, clock, random, report } = link.host
+    const token = `${random.uint32().toString(36)}${random.uint32().toString(36)}`
+    const records = new Records(link.settings, this.blobs)
+    return new Relay({
+      link,
+      journal,
+      checkpoint: new Checkpoint({ register, node, token, clock, gone }),
+      transitions: new TransitionsOf({
+        stream: journal.stream,
+        records,
+        journal,
+        report: (error) => report(error),
+      }),
+      settings: { format, kept },
+    })
   }
 
   /** The connections are the last to go. */
   async close(): Promise<void> {
+    await this.live?.close()
+    await this.relay?.end()
     await this.sweeper.end()
     await this.journal.close()
     await this.link.close()

@@ -12,6 +12,7 @@ import type { Target } from '../runs/current-body.ts'
 import { refuseInThread } from '../runs/refuse-in-thread.ts'
 import { Handle } from '../runs/future.ts'
 import type { AnyRunHandle, Args, FlowRun, FlowRunHandle } from '../runs/types.ts'
+import type { RunsChange } from '../streams/as-list.ts'
 import type { Transition } from '../streams/transition.ts'
 import { checkWatch, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import type { EngineError, EngineHealth, EngineOptions } from './engine-options.ts'
@@ -21,7 +22,14 @@ import type { Limits } from './limits.ts'
 import type { Progress } from './progress.ts'
 import { namedOrder, type NamedFlow } from './named-flow.ts'
 import { releaseRun, type ReleaseOptions } from './release.ts'
-import { pageOf, queryOf, type ListOptions, type RunPage } from './list-options.ts'
+import {
+  pageOf,
+  queryOf,
+  runsQueryOf,
+  type ListOptions,
+  type RunPage,
+  type RunsQuery,
+} from './list-options.ts'
 import { exportRun, importRun, type ExportOptions, type ImportOptions } from './run-file.ts'
 import { replayRun, type ReplayOptions, type ReplayReport } from './replay-run.ts'
 import { inside } from './start.ts'
@@ -82,6 +90,14 @@ export interface Engine {
    * @throws UsageError `INVALID_OPTION`, `ENGINE_CLOSED` (rejects)
    */
   list(options?: ListOptions): Promise<RunPage>
+  /**
+   * A live list of flow runs, and of task runs outside any flow: first what there is, then its changes, with nothing missed between; of
+   * all engines of the journal. `asList()` folds it to the list as it is. Also an async iterable, which pulls. What happens to a run
+   * faster than it is read is told as one change.
+   *
+   * @throws UsageError `INVALID_OPTION`
+   */
+  runs(query?: RunsQuery): Watched<RunsChange>
   /**
    * Everything that the journals tell of a run and of its subflows, values included, as one file for `import`. A task run's id
    * stands for its flow run.
@@ -235,6 +251,10 @@ class EngineFace implements Engine {
   async list(options: ListOptions = {}): Promise<RunPage> {
     const { targets, last } = await this[inside].list(queryOf(options))
     return pageOf(targets.map(handle), last)
+  }
+
+  runs(query: RunsQuery = {}): Watched<RunsChange> {
+    return this[inside].runs(runsQueryOf(query))
   }
 
   replay(id: string, options: ReplayOptions = {}): Promise<ReplayReport> {

@@ -23,11 +23,14 @@ import { within } from '../runs/deadline.ts'
 import type { Target } from '../runs/current-body.ts'
 import { GuardedObservable, Hub } from '../streams/hub.ts'
 import { liveTransition } from '../streams/live.ts'
+import type { RunsChange } from '../streams/as-list.ts'
+import { watchRuns } from '../streams/runs.ts'
 import type { Transition } from '../streams/transition.ts'
-import { watchBy, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
+import { watchBy, type Sink, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
 import { engineClosed, engineOpened } from './ambient.ts'
 import { Bulletin } from './bulletin.ts'
 import { poolReports } from './pool-reports.ts'
+import { publishFirst } from './publish-first.ts'
 import { checkEngineOptions, suspendAfter, type EngineHealth, type EngineOptions } from './engine-options.ts'
 import { Cluster } from './cluster.ts'
 import { Deadlocks } from './deadlocks.ts'
@@ -196,11 +199,13 @@ export class Engine implements RunHost {
     this.bulletin.answered(ledger)
     if (!(subject instanceof Run)) return
     const { hooks } = subject.definition.settings
-    if (hooks === undefined && !this.hub.observed) return
+    const station = this.#station
+    if (hooks === undefined && !this.hub.observed && station?.publish === undefined) return
     const { flowRunId } = ledger
     const flow = this.#live.get(flowRunId)?.definition.name ?? subject.definition.name
     const transition = liveTransition(subject, entry, { flowRunId, flow, position, node: this.node })
     if (hooks !== undefined && !isOwnRest(entry)) this.#hooks.entered(subject, transition)
+    station?.publish?.(transition)
     this.hub.emit(transition)
   }
 
@@ -231,6 +236,8 @@ export class Engine implements RunHost {
     this.#release ??= this.journal.hold?.()
     this.#live.set(run.id, run)
     this.#roots.set(run.ledger, run)
+    // Whoever sent it, for any node, wrote its first transition, and published nothing.
+    if (from === '') publishFirst(run, this.#station)
     // Of a run that is not new, others may have written to it while nobody had it.
     if (run.ledger.position > 0) void this.mail.collect(run, this.#station === undefined ? undefined : from)
   }
@@ -320,12 +327,19 @@ export class Engine implements RunHost {
   // --- for people -------------------------------------------------------------------------------------------------
 
   watch(filter: WatchFilter, options: WatchOptions): Watched<Transition> {
-    const sink = { report: (error: unknown) => this.report(error, undefined), closers: this.#closers }
     return watchBy(
       this.#followed,
       { filter, options, isLive: (id) => this.#live.has(id) || this.#cluster?.isExpected(id) === true },
-      sink,
+      this.#sink,
     )
+  }
+
+  runs(query: JournalQuery): Watched<RunsChange> {
+    return watchRuns(this.#followed, query, this.clock, this.#sink)
+  }
+
+  get #sink(): Sink {
+    return { report: (error) => this.report(error, undefined), closers: this.#closers }
   }
 
   /** @throws UsageError `ENGINE_CLOSED` */

@@ -1,6 +1,6 @@
 import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
-import { stateNames, stateTypes, type StateName, type StateType } from '../machines/states.ts'
+import { namesOfStates, type StateName, type StateType } from '../machines/states.ts'
 import type { JournalQuery } from '../ports/journal.ts'
 import type { AnyRunHandle } from '../runs/types.ts'
 
@@ -34,13 +34,31 @@ export interface RunPage extends Array<AnyRunHandle> {
   readonly next: string | undefined
 }
 
-const names = 'ended, state, flow, tag, parent, since, before, newestFirst, limit, cursor'.split(', ')
+/**
+ * Which runs a live query has: as for `list`, but for `cursor`. There are the first `limit` of them at any time, in the order of
+ * their start, the newest first where `newestFirst`; default 1,000.
+ *
+ * @public
+ */
+export type RunsQuery = Omit<ListOptions, 'cursor'>
+
+const runsNames = 'ended, state, flow, tag, parent, since, before, newestFirst, limit'.split(', ')
+const names = [...runsNames, 'cursor']
 
 /** @throws UsageError `INVALID_OPTION` */
 export function queryOf(options: ListOptions): JournalQuery {
+  return checked(options, 'list', names)
+}
+
+/** @throws UsageError `INVALID_OPTION` */
+export function runsQueryOf(query: RunsQuery): JournalQuery {
+  return checked({ limit: 1_000, ...query }, 'runs', runsNames)
+}
+
+function checked(options: ListOptions, what: string, known: readonly string[]): JournalQuery {
   for (const name of Object.keys(options)) {
-    if (!names.includes(name))
-      throw invalid(name, `list has no option \`${name}\`; it takes ${names.join(', ')}`)
+    if (!known.includes(name))
+      throw invalid(name, `${what} has no option \`${name}\`; it takes ${known.join(', ')}`)
   }
   const { ended, state, flow, tag, parent, since, before, newestFirst, limit = 100, cursor } = options
   if (!Number.isInteger(limit) || limit < 1 || limit > 10_000)
@@ -59,13 +77,8 @@ export function queryOf(options: ListOptions): JournalQuery {
   }
 }
 
-function statesOf(asked: Exclude<ListOptions['state'], undefined>): StateName[] {
-  const wanted = new Set<string>(typeof asked === 'string' ? [asked] : asked)
-  for (const name of wanted) {
-    if (stateNames.some((state) => state === name || stateTypes[state] === name)) continue
-    throw expected('state', `names or types of states (${stateNames.join(', ')})`, name)
-  }
-  return stateNames.filter((state) => wanted.has(state) || wanted.has(stateTypes[state]))
+function statesOf(asked: Exclude<ListOptions['state'], undefined>): readonly StateName[] {
+  return namesOfStates(typeof asked === 'string' ? [asked] : asked, 'state')
 }
 
 function timeOf(option: string, time: Date | number): number {

@@ -1,3 +1,6 @@
+import { UsageError } from '../base/errors.ts'
+import { inWords } from '../base/words.ts'
+
 /**
  * The states of runs: which names there are, the type of each, and which may follow which. The two machines are held to
  * this table by a test; nothing else in the engine repeats it.
@@ -62,4 +65,20 @@ export function isTerminal(name: StateName): boolean {
 /** Whether the body of a run in this state may be executing. */
 export function isRunning(name: StateName): boolean {
   return stateTypes[name] === 'RUNNING'
+}
+
+/** The names that names and types of states stand for. @throws UsageError `INVALID_OPTION` */
+export function namesOfStates(
+  asked: readonly (StateName | StateType)[],
+  option: string,
+): readonly StateName[] {
+  const wanted = new Set<string>(asked)
+  for (const name of wanted) {
+    if (stateNames.some((state) => state === name || stateTypes[state] === name)) continue
+    const known = `names or types of states (${stateNames.join(', ')})`
+    throw new UsageError('INVALID_OPTION', `expected \`${option}\` to be ${known}, got ${inWords(name)}`, {
+      details: { option },
+    })
+  }
+  return stateNames.filter((state) => wanted.has(state) || wanted.has(stateTypes[state]))
 }

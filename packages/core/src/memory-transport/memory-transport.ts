@@ -3,6 +3,7 @@ import { memoryCache } from '../ports/cache.ts'
 import { memoryMailbox } from '../ports/mailbox.ts'
 import { memoryJournal } from '../ports/memory-journal.ts'
 import type { NodeInfo } from '../ports/nodes.ts'
+import type { Transition } from '../streams/transition.ts'
 import type { Station, Transport, TransportHost } from '../ports/transport.ts'
 import { StationJournal, stationCache, stationMailbox } from './journal.ts'
 import { Members } from './nodes.ts'
@@ -35,6 +36,11 @@ export interface MemoryTransport extends Transport {
    * @throws UsageError `INVALID_OPTION` where there is no such node
    */
   crash(node: string): void
+  /**
+   * Calls `listener` with every transition that a node publishes from now on, as a program would hear of it that is no node: some may be
+   * lost. Nothing comes without the option `publish`. @returns A function that ends it.
+   */
+  published(listener: (transition: Transition) => void): () => void
 }
 
 /**
@@ -59,6 +65,7 @@ class Cluster implements MemoryTransport {
   readonly #members = new Members()
   readonly #queues = new Queues()
   readonly #registry = new Registry()
+  readonly #listeners = new Set<(transition: Transition) => void>()
   /** What nodes that are cut off were known by. */
   readonly #lost = new Map<Wire, readonly [string, NodeInfo][]>()
 
@@ -82,8 +89,29 @@ class Cluster implements MemoryTransport {
       cache,
       queue: this.#queues.at(wire),
       register: this.#registry.at(wire),
+      ...(this.#settings.publish ? { publish: (transition) => this.#publish(wire, transition) } : undefined),
       close: () => (closed ??= this.#close(wire)),
     }
+  }
+
+  published(listener: (transition: Transition) => void): () => void {
+    // A function of its own for each call: the same listener may be given twice.
+    const own = (transition: Transition): void => listener(transition)
+    this.#listeners.add(own)
+    return () => void this.#listeners.delete(own)
+  }
+
+  #publish(wire: Wire, transition: Transition): void {
+    if (this.#listeners.size === 0 || wire.state !== 'up') return
+    wire.up(() => {
+      for (const listener of this.#listeners) {
+        try {
+          listener(transition)
+        } catch (error) {
+          wire.host.report(error)
+        }
+      }
+    })
   }
 
   partition(node: string): void {

@@ -35,6 +35,8 @@ export interface MemoryTransportOptions {
   readonly lease?: Duration
   /** How many journals of finished runs are kept, the newest; default 1,000. */
   readonly keep?: number
+  /** Whether transitions are published, for listeners that are no nodes: see {@link MemoryTransport.published}. Default false. */
+  readonly publish?: boolean
 }
 
 /** Options with their defaults. */
@@ -44,9 +46,10 @@ export interface MemorySettings {
   readonly lostAfterMs: number
   readonly leaseMs: number
   readonly keep: number | undefined
+  readonly publish: boolean
 }
 
-const optionNames = ['seed', 'faults', 'lostAfter', 'lease', 'keep']
+const optionNames = ['seed', 'faults', 'lostAfter', 'lease', 'keep', 'publish']
 const noFaults = { lose: 0, double: 0, delay: 0, delayMs: 1_000, forget: 0, unanswered: 0 }
 
 /** @throws UsageError `INVALID_OPTION`, `INVALID_DURATION` */
@@ -55,9 +58,11 @@ export function settingsOf(options: MemoryTransportOptions): MemorySettings {
     if (!optionNames.includes(name))
       throw invalid(name, `memoryTransport has no option \`${name}\`; it takes ${optionNames.join(', ')}`)
   }
-  const { seed = 1, faults = {}, lostAfter = '1.5s', lease = '5s', keep } = options
+  const { seed = 1, faults = {}, lostAfter = '1.5s', lease = '5s', keep, publish = false } = options
   if (!Number.isInteger(seed))
     throw invalid('seed', `expected \`seed\` to be an integer, got ${inWords(seed)}`)
+  if (typeof publish !== 'boolean')
+    throw invalid('publish', `expected \`publish\` to be true or false, got ${inWords(publish)}`)
   for (const [name, rate] of Object.entries(faults)) {
     if (!(name in noFaults)) {
       const known = Object.keys(noFaults).join(', ')
@@ -76,6 +81,7 @@ export function settingsOf(options: MemoryTransportOptions): MemorySettings {
     lostAfterMs: toMilliseconds(lostAfter, 'lostAfter'),
     leaseMs: toMilliseconds(lease, 'lease'),
     keep,
+    publish,
   }
 }
 

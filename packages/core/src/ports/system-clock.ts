@@ -16,8 +16,10 @@ const roundingMs = 2
  * The clock of this machine: one heap of deadlines and one Node timer, armed only while something waits.
  *
  * A pending deadline keeps the process alive, as the run that waits for it should; a turn does, too.
+ *
+ * @param keepsAlive - False where nobody's run waits for its deadlines.
  */
-export function systemClock(): Clock {
+export function systemClock({ keepsAlive = true }: { readonly keepsAlive?: boolean } = {}): Clock {
   const monotonic = (): number => performance.now()
   const deadlines = new Deadlines()
   let timer: NodeJS.Timeout | undefined
@@ -34,6 +36,7 @@ export function systemClock(): Clock {
     // Node rounds down and may fire up to a millisecond early; `fire` looks again and re-arms.
     const wait = Math.min(Math.max(Math.ceil(next - monotonic()), 1), longestTimeout)
     timer = setTimeout(fire, wait)
+    if (!keepsAlive) timer.unref()
   }
   const fire = (): void => {
     timer = undefined

@@ -6,6 +6,7 @@ import type { ClusterNodes } from './nodes.ts'
 import type { Queue } from './queue.ts'
 import type { Random } from './random.ts'
 import type { Register } from './register.ts'
+import type { Transition } from '../streams/transition.ts'
 
 /** The engine that opens a transport. @public */
 export interface TransportHost {
@@ -29,6 +30,12 @@ export interface Station {
   readonly cache: Cache
   readonly queue: Queue
   readonly register: Register
+  /**
+   * Shows a transition to whoever listens outside of Troupe. The engine calls it with each transition that it committed, after the commit,
+   * and in the order of `position` for each flow run; it may be lost. It neither waits nor throws, and does nothing after `close`. Absent
+   * where nothing is published, or where that is done from the journals.
+   */
+  publish?(transition: Transition): void
   /** Lets go of everything; what was taken from queues and is not done goes back. Calls after it reject. */
   close(): Promise<void>
 }

@@ -3,8 +3,12 @@ import type { Entry, SubmittedEntry } from '../journal/entries.ts'
 import { stateTypes, type StateName } from '../machines/states.ts'
 import type { Transition } from './transition.ts'
 
+/** What is held of a run: not its inputs, which may be large. */
 interface Seen {
-  readonly submitted: SubmittedEntry
+  readonly runId: string
+  readonly kind: 'flow' | 'task'
+  readonly name: string
+  readonly parentRunId: string | undefined
   runName: string
   state: StateName
 }
@@ -30,9 +34,7 @@ export class TransitionReader {
     this.#position++
     if (entry.kind === 'claimed') this.#node = entry.node
     if (entry.kind === 'submitted') {
-      const index = this.#runs.length
-      const runName = runNameOf(entry.runName, entry.name, index)
-      const seen = { submitted: entry, runName, state: entry.to }
+      const seen = this.#seen(entry)
       this.#runs.push(seen)
       return this.#transition(seen, { from: undefined, to: entry.to, seq: 1, attempt: 1, at: entry.at })
     }
@@ -45,8 +47,20 @@ export class TransitionReader {
     return this.#transition(seen, { ...entry, from })
   }
 
+  #seen({ runId, runKind: kind, name, runName, parent, parentRunId, to: state }: SubmittedEntry): Seen {
+    const index = this.#runs.length
+    return {
+      runId,
+      kind,
+      name,
+      parentRunId: parentRunId ?? this.#runs[parent]?.runId,
+      runName: runNameOf(runName, name, index),
+      state,
+    }
+  }
+
   #transition(
-    { submitted, runName }: Seen,
+    { runId, kind, name, parentRunId, runName }: Seen,
     step: {
       from: StateName | undefined
       to: StateName
@@ -57,15 +71,13 @@ export class TransitionReader {
       host?: string
     },
   ): Transition {
-    const root = this.#runs[0]?.submitted ?? submitted
-    const parent = submitted.parentRunId ?? this.#runs[submitted.parent]?.submitted.runId
     const { from, to, seq, attempt, at, message, host } = step
     return {
       flowRunId: this.#flowRunId,
-      runId: submitted.runId,
-      kind: submitted.runKind,
-      flow: root.name,
-      ...(submitted.runKind === 'task' ? { task: submitted.name } : undefined),
+      runId,
+      kind,
+      flow: this.#runs[0]?.name ?? name,
+      ...(kind === 'task' ? { task: name } : undefined),
       runName,
       from: from === undefined ? null : { type: stateTypes[from], name: from },
       to: { type: stateTypes[to], name: to, ...(message === undefined ? undefined : { message }) },
@@ -75,7 +87,7 @@ export class TransitionReader {
       at,
       node: this.#node,
       ...(host === undefined ? undefined : { host }),
-      ...(parent === undefined ? undefined : { parentRunId: parent }),
+      ...(parentRunId === undefined ? undefined : { parentRunId }),
     }
   }
 }

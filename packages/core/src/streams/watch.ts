@@ -123,7 +123,7 @@ function watchJournal(
 }
 
 /** An Observable, and an async iterable, of what `read` gives; each subscription and each loop with a source of its own. */
-function pullable<S extends { stop(): void }, T>(
+export function pullable<S extends { stop(): void }, T>(
   open: () => S,
   read: (source: S) => AsyncGenerator<T, void, undefined>,
   { report, closers }: Sink,

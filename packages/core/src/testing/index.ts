@@ -22,6 +22,7 @@ export { crashingJournal, type CrashingJournal, type CrashPoint } from './crashi
 export { effectsLog, type EffectsLog } from './effects-log.ts'
 export { journalConformance, type OpenedJournal } from './journal-conformance.ts'
 export { payloadCodecConformance, type OpenedPayloadCodec } from './payload-codec-conformance.ts'
+export { publishingConformance, type OpenedPublishing } from './publishing-conformance.ts'
 export { mailboxConformance, type OpenedMailbox } from './mailbox-conformance.ts'
 export { nodesConformance, type OpenedNodes } from './nodes-conformance.ts'
 export { queueConformance, type OpenedQueue } from './queue-conformance.ts'

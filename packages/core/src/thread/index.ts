@@ -33,5 +33,8 @@ export {
 export { cancelled, completed, failed } from '../runs/endings.ts'
 export { opaque, transfer, unmapped } from '../runs/markers.ts'
 export { allowFailure, asCompleted, waitAll } from '../runs/wait.ts'
+export { ofFlow, ofRun, ofTask, ofType, untilTerminal } from '../streams/operators.ts'
+export { asList } from '../streams/as-list.ts'
+export { stuckLongerThan } from '../streams/stuck.ts'
 export { registerValue } from '../values/registry.ts'
 export { createEngine, createWorker, flowRunMachine, memoryTransport, taskRunMachine } from './engine.ts'

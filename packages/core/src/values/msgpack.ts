@@ -1,6 +1,6 @@
 /**
- * The only place that knows msgpackr. It is told to do nothing but numbers, strings, booleans, null and lists
- * of them.
+ * The only place that knows msgpackr. It is told to do nothing but numbers, strings, booleans, null, and lists and
+ * maps of them.
  *
  * `msgpackr/pack` is the same code as `msgpackr` without the attempt to load a native addon, which is neither
  * needed here nor to be trusted with damaged bytes. Its types don't resolve, hence the second import.
@@ -21,6 +21,14 @@ export function pack(tree: Node): Uint8Array {
   const packed = packr.pack(tree, resetBuffer)
   if (packed.length > largestKeptBuffer) packr.useBuffer(Buffer.allocUnsafeSlow(8192))
   return packed
+}
+
+/** Anything that JSON can say. */
+export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain }
+
+/** Writes what JSON can say, for readers other than Troupe: no extension of msgpack is in it. */
+export function packPlain(value: Plain): Uint8Array {
+  return packr.pack(value, resetBuffer).slice()
 }
 
 /**

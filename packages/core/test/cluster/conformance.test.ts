@@ -5,6 +5,7 @@ import {
   journalConformance,
   mailboxConformance,
   nodesConformance,
+  publishingConformance,
   queueConformance,
   registerConformance,
   type ConformanceCase,
@@ -55,6 +56,21 @@ const suites: readonly [string, readonly ConformanceCase[]][] = [
     registerConformance(async () => {
       const { a, b, settle, close } = open()
       return { register: a.register, others: b.register, settle, close }
+    }),
+  ],
+  [
+    'publishing',
+    publishingConformance(async () => {
+      const transport = memoryTransport({ publish: true })
+      const { a, b, settle, close } = twoNodes(transport)
+      if (a.publish === undefined || b.publish === undefined) throw new TypeError('it publishes nothing')
+      return {
+        station: { publish: a.publish, close: () => a.close() },
+        others: { publish: b.publish },
+        listen: async (listener) => void transport.published(listener),
+        settle,
+        close,
+      }
     }),
   ],
   [

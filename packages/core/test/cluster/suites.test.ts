@@ -1,6 +1,14 @@
-import { memoryTransport, type ClusterNodes, type Delivery, type Queue, type Register } from '@troupe/core'
+import {
+  memoryTransport,
+  type ClusterNodes,
+  type Delivery,
+  type Queue,
+  type Register,
+  type Transition,
+} from '@troupe/core'
 import {
   clusterNodesConformance,
+  publishingConformance,
   queueConformance,
   registerConformance,
   type ConformanceCase,
@@ -248,6 +256,39 @@ describe('clusterNodesConformance', () => {
       },
     ],
   ])('refuses nodes of which one %s', async (_, broken) => {
+    expect(await failures(suite(broken))).not.toEqual([])
+  })
+})
+
+describe('publishingConformance', () => {
+  type Publish = (transition: Transition) => void
+  const suite = (broken: (publish: Publish, transition: Transition) => void) =>
+    publishingConformance(async () => {
+      const transport = memoryTransport({ publish: true })
+      const { a, b, ...rest } = twoNodes(transport)
+      const breaking = (publish: Publish | undefined) => (transition: Transition) => {
+        if (publish !== undefined) broken(publish, transition)
+      }
+      return {
+        station: { publish: breaking(a.publish), close: () => a.close() },
+        others: { publish: breaking(b.publish) },
+        listen: async (listener) => void transport.published(listener),
+        ...rest,
+        patienceMs,
+      }
+    })
+
+  it.each<[string, (publish: Publish, transition: Transition) => void]>([
+    ['loses one now and then', (publish, one) => (one.seq % 7 === 0 ? undefined : publish(one))],
+    ['publishes twice', (publish, one) => [one, one].forEach((each) => publish(each))],
+    ['leaves a field out', (publish, { parentRunId: _, ...one }) => publish(one)],
+    ['changes names', (publish, one) => publish({ ...one, flow: one.flow.slice(0, 64) })],
+    ['knows no flow runs', (publish, one) => publish({ ...one, flowRunId: 'run' })],
+    [
+      'publishes late what is of the first run',
+      (publish, one) => (one.flowRunId === 'run0' ? setTimeout(() => publish(one), 1) : publish(one)),
+    ],
+  ])('refuses what %s', async (_, broken) => {
     expect(await failures(suite(broken))).not.toEqual([])
   })
 })

@@ -8,15 +8,19 @@ import { isNobody } from '../thread/pings.ts'
 export interface NodesParts {
   readonly link: Link
   readonly presence: Presence
+  /** Called when the node is known as one that serves flows. */
+  readonly serves?: () => void
 }
 
 /** Nodes of a namespace: presence is its thread's, and questions are requests of core NATS. */
 export class NatsNodes implements ClusterNodes {
   readonly #link: Link
   readonly #presence: Presence
+  readonly #serves: (() => void) | undefined
   readonly #answers = new Set<() => void>()
 
-  constructor({ link, presence }: NodesParts) {
+  constructor({ link, presence, serves }: NodesParts) {
+    this.#serves = serves
     this.#link = link
     this.#presence = presence
   }
@@ -26,6 +30,7 @@ export class NatsNodes implements ClusterNodes {
     // Where there is no server, the node learns of it here, and at once.
     await this.#link.control()
     await this.#presence.announce(node, info)
+    if (info.flows.length > 0) this.#serves?.()
   }
 
   async withdraw(node: string): Promise<void> {

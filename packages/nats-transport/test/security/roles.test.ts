@@ -46,6 +46,34 @@ const deeds: readonly Deed[] = [
     publish: ['$O.troupe_blob.C.x', '$O.troupe_blob.M.x'],
     may: ['owner', 'worker', 'client'],
   },
+  { what: 'publish transitions', publish: ['troupe.live.v1.f.run1._._.RUNNING'], may: ['owner'] },
+  {
+    what: 'follow what is published',
+    subscribe: ['troupe.live.v1.>', 'troupe.live.v1.*.*._._.FAILED'],
+    may: ['owner', 'client', 'watcher'],
+  },
+  {
+    what: 'read what is kept of that, at its own pace',
+    publish: [
+      '$JS.API.STREAM.MSG.GET.troupe_PUB',
+      '$JS.API.CONSUMER.CREATE.troupe_PUB.c',
+      '$JS.API.CONSUMER.DURABLE.CREATE.troupe_PUB.c',
+      '$JS.API.CONSUMER.MSG.NEXT.troupe_PUB.c',
+      '$JS.ACK.troupe_PUB.c.1.1.1.1.0',
+      '$JS.ACK._.hash.troupe_PUB.c.1.1.1.1.0.x',
+    ],
+    may: ['owner', 'client', 'watcher'],
+  },
+  {
+    what: 'make the stream that keeps it',
+    publish: ['$JS.API.STREAM.CREATE.troupe_PUB', '$JS.API.STREAM.UPDATE.troupe_PUB'],
+    may: ['owner'],
+  },
+  {
+    what: 'empty or delete it',
+    publish: ['PURGE', 'MSG.DELETE', 'DELETE', 'RESTORE'].map((verb) => `$JS.API.STREAM.${verb}.troupe_PUB`),
+    may: nobody,
+  },
   { what: 'forge the live feed', publish: ['troupe.live.ev.run1', 'troupe.live.mb.n1.run1.me'], may: nobody },
   // Work.
   {
@@ -370,6 +398,28 @@ describe.each(versions)('on the %s server', { timeout: 180_000 }, (version) => {
     expect((await consumer.next())?.string()).toBe('created')
     await consumer.delete()
     expect(await memberOf('watcher').refusals()).toEqual([])
+  })
+
+  it('a watcher follows what an owner publishes, and reads it again where it is kept', async () => {
+    const [owner, nc] = [connectionOf('owner'), connectionOf('watcher')]
+    const manager = await jetstreamManager(owner)
+    await manager.streams.add({ name: 'troupe_PUB', subjects: ['troupe.live.v1.>'], allow_direct: true })
+    const live = nc.subscribe('troupe.live.v1.*.*._._.*', { max: 1 })
+    await nc.flush()
+    owner.publish('troupe.live.v1.f.run1._._.RUNNING', '{}')
+    for await (const message of live) expect(message.subject).toBe('troupe.live.v1.f.run1._._.RUNNING')
+    await (
+      await jetstreamManager(nc)
+    ).consumers.add('troupe_PUB', {
+      durable_name: 'billing',
+      filter_subject: 'troupe.live.v1.f.>',
+      ack_policy: 'explicit',
+    })
+    const taken = await (await jetstream(nc).consumers.get('troupe_PUB', 'billing')).next()
+    expect(taken?.string()).toBe('{}')
+    expect(await taken?.ackAck()).toBe(true)
+    expect(await memberOf('watcher').refusals()).toEqual([])
+    expect(await memberOf('owner').refusals()).toEqual([])
   })
 
   describe.each(roles)('a role may do its work and no other: %s', (role) => {

@@ -42,6 +42,7 @@ export class TestCluster implements AsyncDisposable {
       crash: (node) => inner.crash(node),
       partition: (node) => inner.partition(node),
       heal: (node) => inner.heal(node),
+      published: (listener) => inner.published(listener),
     }
     this.#options = options
   }

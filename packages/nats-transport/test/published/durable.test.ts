@@ -1,0 +1,233 @@
+/** Transitions that are kept: each at least once, whoever is killed when, and once in the stream. */
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { createEngine, flow, task, type Transition } from '@troupe/core'
+import { checkTransitions, seededRandom } from '@troupe/core/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { natsTransport } from '../../src/index.ts'
+import { settingsOf } from '../../src/options.ts'
+import { Shared } from '../../src/shared.ts'
+import { useServer, versions } from '../servers/index.ts'
+import { append, create, freshNamespace, hostOf, moved, type Entry } from '../support.ts'
+
+const add = task('add', (a: number, b: number) => a + b)
+const sum = flow('sum', (n: number) => add(n, 1))
+
+interface Kept {
+  readonly id: string
+  readonly transition: Transition
+}
+
+describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
+  const server = useServer({ version })
+  const ends: (() => unknown)[] = []
+  let namespace = ''
+  let nc: NatsConnection
+  beforeEach(async () => {
+    namespace = freshNamespace()
+    nc = await connect({ servers: server().url })
+    ends.push(() => nc.close())
+  })
+  afterEach(async () => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  })
+
+  /** A node that publishes when it is told to, and that takes every other one for gone. */
+  function nodeAt(): Shared & { readonly reports: unknown[] } {
+    const reports: unknown[] = []
+    const settings = settingsOf({ servers: server().url, namespace, publish: { durable: true } })
+    const node = new Shared(settings, hostOf(reports), { gone: async (names) => names })
+    ends.push(() => node.close())
+    return Object.assign(node, { reports })
+  }
+
+  /** What is in the stream. */
+  async function kept(): Promise<Kept[]> {
+    const manager = await jetstreamManager(nc)
+    const stream = `${namespace}_PUB`
+    const { state } = await manager.streams.info(stream)
+    const found: Kept[] = []
+    for (let seq = state.first_seq; seq > 0 && seq <= state.last_seq; seq++) {
+      const message = await manager.streams.getMessage(stream, { seq })
+      if (message === null) continue
+      found.push({ id: message.header.get('Nats-Msg-Id'), transition: message.json<Transition>() })
+    }
+    return found
+  }
+
+  /** Resolves when so many are in the stream. */
+  async function keptAtLeast(count: number): Promise<Kept[]> {
+    const manager = await jetstreamManager(nc)
+    for (;;) {
+      const there = await manager.streams.info(`${namespace}_PUB`).catch(() => undefined)
+      if ((there?.state.messages ?? 0) >= count) return kept()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
+  const words = (found: readonly Kept[]): string[] =>
+    found.map(({ transition }) => `${transition.flowRunId} ${transition.seq} ${transition.to.name}`)
+
+  it('another node publishes what one had committed that died before it could', async () => {
+    const dead = nodeAt()
+    await create(dead.journal, 'run1')
+    await append(dead.journal, 'run1', 2, [moved('Running')])
+    await append(dead.journal, 'run1', 3, [{ ...moved('Completed'), seq: 3 } as Entry])
+    await create(dead.journal, 'run2')
+    await dead.link.close()
+    const alive = nodeAt()
+    alive.relay?.start()
+    const found = await keptAtLeast(4)
+    expect(words(found)).toEqual(['run1 1 Pending', 'run1 2 Running', 'run1 3 Completed', 'run2 1 Pending'])
+    expect(alive.reports).toEqual([])
+    expect(found[0]?.transition).toMatchObject({
+      v: 1,
+      flow: 'delays',
+      from: null,
+      position: 2,
+      node: 'node-a',
+    })
+  })
+
+  it('publishes what is committed while it runs, from every node', async () => {
+    const [one, other] = [nodeAt(), nodeAt()]
+    one.relay?.start()
+    await create(one.journal, 'run1')
+    await keptAtLeast(1)
+    await create(other.journal, 'run2')
+    await append(one.journal, 'run1', 2, [moved('Running')])
+    expect(words(await keptAtLeast(3)).toSorted()).toEqual([
+      'run1 1 Pending',
+      'run1 2 Running',
+      'run2 1 Pending',
+    ])
+  })
+
+  it('keeps once what was published again, because nobody had marked it', async () => {
+    const writer = nodeAt()
+    for (let n = 0; n < 20; n++) await create(writer.journal, `run${n}`)
+    for (let life = 0; life < 5; life++) {
+      const node = nodeAt()
+      node.relay?.start()
+      await keptAtLeast(20 + life)
+      // Killed: nothing is marked or released.
+      await node.link.close()
+      await create(writer.journal, `more${life}`)
+    }
+    const last = nodeAt()
+    last.relay?.start()
+    const found = await keptAtLeast(25)
+    expect(new Set(words(found)).size).toBe(25)
+    expect(found).toHaveLength(25)
+  })
+
+  it('misses nothing and keeps nothing twice while those who publish are killed', async () => {
+    const random = seededRandom(7)
+    const writer = nodeAt()
+    const runs = Array.from({ length: 15 }, (_, n) => `run${n}`)
+    let isWriting = true
+    const killing = (async () => {
+      while (isWriting) {
+        const node = nodeAt()
+        node.relay?.start()
+        await new Promise((resolve) => setTimeout(resolve, 20 + random.number() * 120))
+        await node.link.close()
+      }
+    })()
+    await Promise.all(
+      runs.map(async (run) => {
+        await create(writer.journal, run)
+        for (let seq = 2; seq <= 21; seq++) {
+          const to = seq === 21 ? 'Completed' : seq % 2 === 0 ? 'Running' : 'AwaitingRetry'
+          await append(writer.journal, run, seq, [{ ...moved(to), seq } as Entry])
+        }
+      }),
+    )
+    isWriting = false
+    await killing
+    const last = nodeAt()
+    last.relay?.start()
+    const found = await keptAtLeast(runs.length * 21)
+    await last.relay?.end()
+    const after = await kept()
+    expect(after).toHaveLength(runs.length * 21)
+    expect(new Set(words(after)).size).toBe(found.length)
+    expect(last.reports).toEqual([])
+  })
+
+  it('is done by one node, and by another when that one is closed', async () => {
+    const settings = settingsOf({ servers: server().url, namespace, publish: { durable: true } })
+    const [first, second] = [new Shared(settings, hostOf()), new Shared(settings, hostOf())]
+    ends.push(
+      () => first.close(),
+      () => second.close(),
+    )
+    first.relay?.start()
+    await create(first.journal, 'run1')
+    await keptAtLeast(1)
+    second.relay?.start()
+    await create(second.journal, 'run2')
+    await keptAtLeast(2)
+    await first.close()
+    await create(second.journal, 'run3')
+    expect(words(await keptAtLeast(3))).toEqual(['run1 1 Pending', 'run2 1 Pending', 'run3 1 Pending'])
+    const mark = await second.register.get('publish.v1')
+    expect(JSON.parse(Buffer.from(mark?.value ?? []).toString())).toMatchObject({
+      node: second.link.host.node,
+    })
+  })
+
+  it('keeps both lives of an id that was forgotten and used again', async () => {
+    const node = nodeAt()
+    node.relay?.start()
+    await create(node.journal, 'run1')
+    await keptAtLeast(1)
+    await node.journal.delete('run1')
+    await create(node.journal, 'run1')
+    const found = await keptAtLeast(2)
+    expect(words(found)).toEqual(['run1 1 Pending', 'run1 1 Pending'])
+    expect(new Set(found.map(({ id }) => id)).size).toBe(2)
+  })
+
+  it('makes the stream again that somebody deleted, and goes on', async () => {
+    const node = nodeAt()
+    node.relay?.start()
+    await create(node.journal, 'run1')
+    await keptAtLeast(1)
+    const manager = await jetstreamManager(nc)
+    await manager.streams.delete(`${namespace}_PUB`)
+    await create(node.journal, 'run2')
+    expect(words(await keptAtLeast(1))).toEqual(['run2 1 Pending'])
+  })
+
+  it('publishes what engines do, to consumers and to those who only listen', async () => {
+    const transport = natsTransport({
+      servers: server().url,
+      namespace,
+      publish: { durable: true, format: 'json', age: '1h', bytes: 10_000_000 },
+    })
+    const heard: string[] = []
+    nc.subscribe(`${namespace}.live.v1.sum.*._._.*`, {
+      callback: (_, message) => void heard.push(message.subject.split('.').at(-1) ?? ''),
+    })
+    await nc.flush()
+    const engine = createEngine({ node: 'n1', transport, serve: { flows: [sum] } })
+    const transitions: Transition[] = []
+    engine.transitions.subscribe((transition) => transitions.push(transition))
+    expect(await engine.run(sum, 1)).toBe(2)
+    // It is closed at once: the rest is published before.
+    await engine.close()
+    const found = await kept()
+    expect(found.map(({ transition }) => transition)).toEqual(transitions.map((one) => ({ v: 1, ...one })))
+    checkTransitions(found.map(({ transition }) => transition))
+    await nc.flush()
+    expect(heard).toEqual(['PENDING', 'RUNNING', 'COMPLETED'])
+    const consumer = await jetstream(nc).consumers.get(`${namespace}_PUB`, {
+      filter_subjects: `${namespace}.live.v1.*.*.add.*.COMPLETED`,
+    })
+    const message = await consumer.next({ expires: 5_000 })
+    expect(message?.json<Transition>()).toMatchObject({ task: 'add', to: { name: 'Completed' } })
+    const { config } = await (await jetstreamManager(nc)).streams.info(`${namespace}_PUB`)
+    expect(config).toMatchObject({ max_age: 3_600e9, max_bytes: 10_000_000, storage: 'file' })
+  })
+})
