@@ -63,7 +63,8 @@ export class Shared {
     { gone = async () => [] }: Beside,
   ): Relay {
     const { link, journal, register } = this
-    const { node, clock, random, report } = link.host
+    const { host } = link
+    const { node, clock, random } = host
     const token = `${random.uint32().toString(36)}${random.uint32().toString(36)}`
     const records = new Records(link.settings, this.blobs)
     return new Relay({
@@ -74,7 +75,7 @@ export class Shared {
         stream: journal.stream,
         records,
         journal,
-        report: (error) => report(error),
+        report: (error) => host.report(error),
       }),
       settings: { format, kept },
     })

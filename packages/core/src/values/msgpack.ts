@@ -28,7 +28,8 @@ export type Plain = string | number | boolean | null | readonly Plain[] | { read
 
 /** Writes what JSON can say, for readers other than Troupe: no extension of msgpack is in it. */
 export function packPlain(value: Plain): Uint8Array {
-  return packr.pack(value, resetBuffer).slice()
+  // A copy: the slice of a Buffer would be a view.
+  return new Uint8Array(packr.pack(value, resetBuffer))
 }
 
 /**
