@@ -2,13 +2,16 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { createEngine, flow, task, type Transition } from '@troupe/core'
+import { TransitionReader } from '@troupe/core/internal'
 import { checkTransitions, seededRandom } from '@troupe/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { natsTransport } from '../../src/index.ts'
 import { settingsOf } from '../../src/options.ts'
 import { Shared } from '../../src/shared.ts'
 import { useServer, versions } from '../servers/index.ts'
+import { until } from '../faults/harness/until.ts'
 import { append, create, freshNamespace, hostOf, moved, type Entry } from '../support.ts'
+import { Owner } from './owner.ts'
 
 const add = task('add', (a: number, b: number) => a + b)
 const sum = flow('sum', (n: number) => add(n, 1))
@@ -58,11 +61,11 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
   /** Resolves when so many are in the stream. */
   async function keptAtLeast(count: number): Promise<Kept[]> {
     const manager = await jetstreamManager(nc)
-    for (;;) {
+    await until(`${count} are kept`, async () => {
       const there = await manager.streams.info(`${namespace}_PUB`).catch(() => undefined)
-      if ((there?.state.messages ?? 0) >= count) return kept()
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+      return (there?.state.messages ?? 0) >= count
+    })
+    return kept()
   }
 
   const words = (found: readonly Kept[]): string[] =>
@@ -230,4 +233,38 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     const { config } = await (await jetstreamManager(nc)).streams.info(`${namespace}_PUB`)
     expect(config).toMatchObject({ max_age: 3_600e9, max_bytes: 10_000_000, storage: 'file' })
   })
+
+  it(
+    'misses nothing of what owners committed that were killed, whenever that was',
+    { timeout: 200_000 },
+    async () => {
+      const order = { url: server().url, namespace }
+      for (let life = 0; life < 4; life++) {
+        const owner = await Owner.start({ ...order, node: `owner-${life}` })
+        await owner.hasDone(10 + 7 * life)
+        await owner.kill()
+      }
+      const last = await Owner.start({ ...order, node: 'last' })
+      await last.hasDone(5)
+      last.rest()
+      // What was lost is taken over, and goes on.
+      const reader = new Shared(settingsOf({ servers: server().url, namespace }), hostOf())
+      ends.push(() => reader.close())
+      const others = async () =>
+        (await reader.journal.list({ limit: 10_000, ended: false })).filter(({ node }) => node !== 'last')
+      await until('all others have ended', async () => (await others()).length === 0)
+      await last.close()
+      const recorded: string[] = []
+      for (const { flowRunId } of await reader.journal.list({ limit: 10_000 })) {
+        const transitions = new TransitionReader(flowRunId)
+        for (const entry of await reader.journal.read(flowRunId, 1, 10_000)) {
+          const transition = transitions.read(entry)
+          if (transition !== undefined) recorded.push(`${transition.runId} ${transition.seq}`)
+        }
+      }
+      expect(recorded.length).toBeGreaterThan(500)
+      const found = (await kept()).map(({ transition }) => `${transition.runId} ${transition.seq}`)
+      expect(found.toSorted()).toEqual(recorded.toSorted())
+    },
+  )
 })
