@@ -92,6 +92,23 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     })
   })
 
+  it('another node publishes what one had read that died before it could send it', async () => {
+    const dying = nodeAt()
+    await create(dying.journal, 'run1')
+    const { publisher } = await dying.link.bulk()
+    await new Promise<void>((resolve) => {
+      publisher.publish = () => {
+        resolve()
+        return new Promise(() => undefined)
+      }
+      dying.relay?.start()
+    })
+    await dying.link.close()
+    const alive = nodeAt()
+    alive.relay?.start()
+    expect(words(await keptAtLeast(1))).toEqual(['run1 1 Pending'])
+  })
+
   it('publishes what is committed while it runs, from every node', async () => {
     const [one, other] = [nodeAt(), nodeAt()]
     one.relay?.start()
