@@ -83,7 +83,8 @@ function headOf(tailLength: number): Uint8Array {
  * Makes entries again of what {@link packEntries} made of them. Their values may be views of `bytes`.
  *
  * @param options.codecs - Those of the writer, in any order, and any others.
- * @param options.blob - Gives a blob as it was stored; undefined where there is none of that name.
+ * @param options.blob - Gives a blob as it was stored; undefined where there is none of that name. Where it is absent, values that
+ * are kept in blobs are left empty, for readers of everything else.
  * @throws CodecError `UNSUPPORTED_FORMAT`: a newer version wrote it, or a codec of it is not configured.
  * @throws CodecError `DECRYPTION_FAILED`: a codec lacks the key.
  * @throws CodecError `MALFORMED_PAYLOAD`: it is damaged or cut off, or a blob of it is or is missing.
@@ -92,7 +93,7 @@ export function unpackEntries(
   bytes: Uint8Array,
   options: {
     readonly codecs: readonly PayloadCodec[]
-    readonly blob: (name: string) => Uint8Array | undefined
+    readonly blob?: (name: string) => Uint8Array | undefined
   },
 ): Entry[] {
   const { codecs, blob } = options
@@ -101,6 +102,7 @@ export function unpackEntries(
   const treeEnd = payload.length - tailLength
   if (treeEnd <= at) throw malformed(what, 'it is cut off')
   const large = (name: string, size: number): Uint8Array => {
+    if (blob === undefined) return new Uint8Array(0)
     const stored = blob(name)
     if (stored === undefined) throw malformed(what, `the value ${name} that belongs to it is missing`)
     return openBlob(name, stored, { codecs, size })

@@ -24,6 +24,8 @@ export interface RecordRead {
   readonly data: Uint8Array
 }
 
+const none: ReadonlyMap<string, Uint8Array> = new Map()
+
 /** Headers that the store adds, and the protocol's own, at most. */
 const protocolBytes = 512
 
@@ -77,7 +79,7 @@ export class Records {
     const body = bodyOf(headers)
     // The client's bytes are a view of all that came with them, and entries keep views of theirs.
     if (names.length === 0 && body === undefined)
-      return this.#unpack(data.slice(), { flowRunId, first, count })
+      return this.#unpack(data.slice(), { flowRunId, first, count, values: none })
     const bytes = body === undefined ? data.slice() : await this.#blobs.get(flowRunId, body)
     if (bytes === undefined) throw damaged(flowRunId, first, `its large record ${body} is missing`)
     const values = new Map<string, Uint8Array>()
@@ -88,22 +90,38 @@ export class Records {
     return this.#unpack(bytes, { flowRunId, first, count, values })
   }
 
+  /** The entries of a record, with nothing in place of large values. @throws as {@link read} */
+  async readWithoutValues({ flowRunId, headers, data }: RecordRead): Promise<Entry[]> {
+    const { first, count } = placeOf(headers, `the journal of ${flowRunId}`)
+    const body = bodyOf(headers)
+    const bytes = body === undefined ? data : await this.#blobs.get(flowRunId, body)
+    if (bytes === undefined) throw damaged(flowRunId, first, `its large record ${body} is missing`)
+    return this.#unpack(bytes, { flowRunId, first, count, values: undefined })
+  }
+
   /** The entries of a record that has nothing beside it; undefined for one that has. */
   readNow({ flowRunId, headers, data }: RecordRead): Entry[] | undefined {
     const { first, count } = placeOf(headers, `the journal of ${flowRunId}`)
     if (headers.has('Tr-Blobs') || headers.has('Tr-Body')) return undefined
-    return this.#unpack(data.slice(), { flowRunId, first, count })
+    return this.#unpack(data.slice(), { flowRunId, first, count, values: none })
   }
 
   #unpack(
     bytes: Uint8Array,
-    record: { flowRunId: string; first: number; count: number; values?: ReadonlyMap<string, Uint8Array> },
+    record: {
+      readonly flowRunId: string
+      readonly first: number
+      readonly count: number
+      /** Large values; undefined where they are not asked for. */
+      readonly values: ReadonlyMap<string, Uint8Array> | undefined
+    },
   ): Entry[] {
     const { flowRunId, first, count, values } = record
     const { codecs } = this.#settings
     let entries: Entry[]
     try {
-      entries = unpackEntries(bytes, { codecs, blob: (name) => values?.get(name) })
+      const blob = values === undefined ? undefined : { blob: (name: string) => values.get(name) }
+      entries = unpackEntries(bytes, { codecs, ...blob })
     } catch (error) {
       if (TroupeError.is(error, 'MALFORMED_PAYLOAD')) throw damaged(flowRunId, first, error.message, error)
       throw error

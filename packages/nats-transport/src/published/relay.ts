@@ -19,6 +19,8 @@ const mostRecords = 250
 const everyMs = 2_000
 /** How often it is looked whether there is something that nobody told of. */
 const lookMs = 1_000
+/** How long to wait after a record that this node can't read, and others perhaps can. */
+const othersMs = 15_000
 /** How long the last ones may take, when the node is closed. */
 const lastMs = 2_000
 /** How long to wait after a failure. */
@@ -90,9 +92,23 @@ export class Relay {
         this.#parts.link.host.report(error)
         // Who may not do it leaves it to others.
         if (TroupeError.is(error) && error.details['reason'] === 'permissions') return
-        await this.#pause(againMs)
+        await this.#pause(isForOthers(error) ? await this.#standBack() : againMs)
       }
     }
+  }
+
+  /** Another node may be able to. @returns For how long to leave it to others */
+  async #standBack(): Promise<number> {
+    const done = this.#done
+    this.#leave()
+    if (done !== undefined) await this.#parts.checkpoint.release(done).catch(() => undefined)
+    return othersMs
+  }
+
+  #leave(): void {
+    this.#done = undefined
+    this.#unsubscribe?.()
+    this.#unsubscribe = undefined
   }
 
   async #turn(): Promise<void> {
@@ -177,10 +193,7 @@ export class Relay {
     const isDue = age >= everyMs || (done !== this.#marked.seq && age >= everyMs / 4)
     if (!isDue) return
     this.#marked = { seq: done, at: this.#monotonic() }
-    if (await this.#parts.checkpoint.mark(done)) return
-    this.#done = undefined
-    this.#unsubscribe?.()
-    this.#unsubscribe = undefined
+    if (!(await this.#parts.checkpoint.mark(done))) this.#leave()
   }
 
   async #makeStream(connected: Connected): Promise<void> {
@@ -217,4 +230,9 @@ export class Relay {
     })
     this.#wake = undefined
   }
+}
+
+/** Whether a node lacks a key, a codec, or a newer version of Troupe. */
+function isForOthers(error: unknown): boolean {
+  return TroupeError.is(error, 'DECRYPTION_FAILED') || TroupeError.is(error, 'UNSUPPORTED_FORMAT')
 }

@@ -61,7 +61,7 @@ export class TransitionsOf {
     // It was forgotten in the meantime.
     if (reader === undefined) return []
     const found: ToPublish[] = []
-    for (const entry of await this.#parts.records.read({ flowRunId, seq, headers, data })) {
+    for (const entry of await this.#parts.records.readWithoutValues({ flowRunId, seq, headers, data })) {
       const transition = reader.read(entry)
       if (transition === undefined) continue
       // The order: a run that was forgotten may be followed by another one of its id.
@@ -91,12 +91,8 @@ export class TransitionsOf {
   }
 }
 
-/** Whether a record will be as unreadable the next time. */
+/** Whether a record will be as unreadable the next time, to whichever node. */
 function isLasting(error: unknown): boolean {
-  const lasting = ['JOURNAL_DAMAGED', 'MALFORMED_PAYLOAD', 'UNSUPPORTED_FORMAT', 'DECRYPTION_FAILED'] as const
-  return (
-    TroupeError.is(error) &&
-    lasting.some((code) => error.code === code) &&
-    error.details['reason'] !== 'backwards'
-  )
+  const isDamaged = TroupeError.is(error, 'JOURNAL_DAMAGED') || TroupeError.is(error, 'MALFORMED_PAYLOAD')
+  return isDamaged && error.details['reason'] !== 'backwards'
 }

@@ -1,11 +1,11 @@
 /** Transitions that are kept: each at least once, whoever is killed when, and once in the stream. */
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { createEngine, flow, task, type Transition } from '@troupe/core'
+import { connect, headers, type NatsConnection } from '@nats-io/transport-node'
+import { createEngine, encryption, flow, task, type Transition } from '@troupe/core'
 import { TransitionReader } from '@troupe/core/internal'
 import { checkTransitions, seededRandom } from '@troupe/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { natsTransport } from '../../src/index.ts'
+import { natsTransport, type NatsTransportOptions } from '../../src/index.ts'
 import { settingsOf } from '../../src/options.ts'
 import { Shared } from '../../src/shared.ts'
 import { useServer, versions } from '../servers/index.ts'
@@ -35,14 +35,20 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     for (const end of ends.splice(0).toReversed()) await end()
   })
 
-  /** A node that publishes when it is told to, and that takes every other one for gone. */
-  function nodeAt(): Shared & { readonly reports: unknown[] } {
+  function sharedAt(options: NatsTransportOptions): Shared & { readonly reports: unknown[] } {
     const reports: unknown[] = []
-    const settings = settingsOf({ servers: server().url, namespace, publish: { durable: true } })
+    const settings = settingsOf({ servers: server().url, namespace, ...options })
     const node = new Shared(settings, hostOf(reports), { gone: async (names) => names })
     ends.push(() => node.close())
     return Object.assign(node, { reports })
   }
+
+  /** A node that publishes when it is told to, and that takes every other one for gone. */
+  const nodeAt = (options: NatsTransportOptions = {}): ReturnType<typeof sharedAt> =>
+    sharedAt({ publish: { durable: true }, ...options })
+
+  /** One that commits, and is dead before anything of it is published. */
+  const writerAt = (options: NatsTransportOptions = {}): ReturnType<typeof sharedAt> => sharedAt(options)
 
   /** What is in the stream. */
   async function kept(): Promise<Kept[]> {
@@ -72,7 +78,7 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     found.map(({ transition }) => `${transition.flowRunId} ${transition.seq} ${transition.to.name}`)
 
   it('another node publishes what one had committed that died before it could', async () => {
-    const dead = nodeAt()
+    const dead = writerAt()
     await create(dead.journal, 'run1')
     await append(dead.journal, 'run1', 2, [moved('Running')])
     await append(dead.journal, 'run1', 3, [{ ...moved('Completed'), seq: 3 } as Entry])
@@ -93,8 +99,9 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
   })
 
   it('another node publishes what one had read that died before it could send it', async () => {
+    const writer = writerAt()
+    await create(writer.journal, 'run1')
     const dying = nodeAt()
-    await create(dying.journal, 'run1')
     const { publisher } = await dying.link.bulk()
     await new Promise<void>((resolve) => {
       publisher.publish = () => {
@@ -110,8 +117,8 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
   })
 
   it('publishes what is committed while it runs, from every node', async () => {
-    const [one, other] = [nodeAt(), nodeAt()]
-    one.relay?.start()
+    const [node, one, other] = [nodeAt(), writerAt(), writerAt()]
+    node.relay?.start()
     await create(one.journal, 'run1')
     await keptAtLeast(1)
     await create(other.journal, 'run2')
@@ -124,7 +131,7 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
   })
 
   it('keeps once what was published again, because nobody had marked it', async () => {
-    const writer = nodeAt()
+    const writer = writerAt()
     for (let n = 0; n < 20; n++) await create(writer.journal, `run${n}`)
     for (let life = 0; life < 5; life++) {
       const node = nodeAt()
@@ -143,7 +150,7 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
 
   it('misses nothing and keeps nothing twice while those who publish are killed', async () => {
     const random = seededRandom(7)
-    const writer = nodeAt()
+    const writer = writerAt()
     const runs = Array.from({ length: 15 }, (_, n) => `run${n}`)
     let isWriting = true
     const killing = (async () => {
@@ -207,6 +214,39 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     const found = await keptAtLeast(2)
     expect(words(found)).toEqual(['run1 1 Pending', 'run1 1 Pending'])
     expect(new Set(found.map(({ id }) => id)).size).toBe(2)
+  })
+
+  it('needs no large values, and passes over what is damaged', async () => {
+    const writer = writerAt()
+    await create(writer.journal, 'large', { inputs: new Uint8Array(300_000).fill(7) })
+    await create(writer.journal, 'damaged')
+    await append(writer.journal, 'large', 2, [moved('Running')])
+    // Somebody deletes the value, and writes what is no record.
+    await writer.blobs.deleteAll('large')
+    const foreign = headers()
+    foreign.set('Some', 'thing')
+    await jetstream(nc).publish(`${namespace}.ev.damaged`, 'no record', { headers: foreign })
+    await create(writer.journal, 'last')
+    const node = nodeAt()
+    node.relay?.start()
+    expect(words(await keptAtLeast(4))).toEqual([
+      'large 1 Pending',
+      'damaged 1 Pending',
+      'large 2 Running',
+      'last 1 Pending',
+    ])
+    expect(node.reports).toEqual([expect.objectContaining({ code: 'JOURNAL_DAMAGED' })])
+  })
+
+  it('leaves what it has no key for to a node that has', async () => {
+    const codecs = [encryption({ key: 'ab'.repeat(32) })]
+    await create(writerAt({ codecs }).journal, 'run1')
+    const [blind, knowing] = [nodeAt(), nodeAt({ codecs })]
+    blind.relay?.start()
+    await until('it says so', () => blind.reports.length > 0)
+    expect(blind.reports[0]).toMatchObject({ code: 'UNSUPPORTED_FORMAT' })
+    knowing.relay?.start()
+    expect(words(await keptAtLeast(1))).toEqual(['run1 1 Pending'])
   })
 
   it('makes the stream again that somebody deleted, and goes on', async () => {
