@@ -153,8 +153,8 @@ class Roll {
       if (this.#mayBeAskedFor(flowRunId, entries)) this.#read(flowRunId)
       return
     }
-    // It may be that the answer which is on its way does not know of this.
-    if (this.#listing) this.#read(flowRunId)
+    // It may be that the answer which is on its way does not know of this; or that it is another run, of the same id.
+    if (this.#listing || first === 1) this.#read(flowRunId)
     const last = first + entries.length - 1
     if (entries.length > 0 && last <= known.position) return
     if (entries.length === 0 || first !== known.position + 1) return this.#read(flowRunId)
@@ -167,7 +167,9 @@ class Roll {
     if (entries.length === 0) return true
     const root = rootOf(entries)
     const state = newestState(entries)
-    if (state === undefined) return false
+    const isBeingRead = this.#listing || this.#reading.has(flowRunId)
+    // Another node has it, which what is being read may not know.
+    if (state === undefined) return isBeingRead && entries.some(({ kind }) => kind === 'claimed')
     if (root !== undefined) {
       const summary = { ...root, flowRunId, position: 0, ended: false, node: '', epoch: 0, order: 0 }
       if (isAskedFor(summary, this.#fixed)) this.#foreign.delete(flowRunId)
@@ -177,8 +179,7 @@ class Roll {
       if (isTerminal(state)) this.#foreign.delete(flowRunId)
       return false
     }
-    // What is being read may not know of this.
-    if (this.#listing || this.#reading.has(flowRunId)) return true
+    if (isBeingRead) return true
     const { states, ended } = this.#query
     const isRight = states?.includes(state) !== false && (ended === undefined || ended === isTerminal(state))
     if (!isRight) this.#unread.delete(flowRunId)

@@ -213,6 +213,23 @@ describe('engine.runs', () => {
     expect(told).toContain('removed quick Completed')
   })
 
+  it('takes a run for another one that has the id of a forgotten one', async () => {
+    await using engine = createTestEngine()
+    const first = engine.run(waits.with({ id: 'order-1' }))
+    await quiet()
+    await first.signal('go')
+    await engine.settle(first)
+    const { told, lists } = follow(engine)
+    await quiet()
+    await engine.journal.delete('order-1')
+    const second = engine.run(waits.with({ id: 'order-1' }))
+    await quiet()
+    expect(told[0]).toBe('list waits Completed')
+    expect(told.at(-1)).toBe('changed waits Running')
+    expect(lists.at(-1)).toMatchObject([{ id: 'order-1', order: 2, state: { name: 'Running' } }])
+    await engine.settle(second.cancel())
+  })
+
   it('completes when the engine is closed, and ends with its subscription', async () => {
     const engine = createTestEngine()
     let completed = 0
