@@ -200,6 +200,44 @@ describe('engine.runs', () => {
     await reader.return?.()
   })
 
+  it('reads the list again for a reader who missed more than it remembers', async () => {
+    const journal = memoryJournal()
+    await using engine = createTestEngine({ journal })
+    const reader = engine.runs({ limit: 3, newestFirst: true })[Symbol.asyncIterator]()
+    await reader.next()
+    // As other engines would, which share it.
+    for (let n = 0; n < 12_000; n++) {
+      const flowRunId = `run${n}`
+      const at = engine.clock.now() + n
+      const entries = [
+        { kind: 'claimed', at, epoch: 1, node: 'other' },
+        {
+          kind: 'submitted',
+          at,
+          runKind: 'flow',
+          runId: flowRunId,
+          parent: -1,
+          parentAttempt: 0,
+          name: 'theirs',
+          version: '1',
+          runName: undefined,
+          identity: undefined,
+          inputs: [],
+          to: 'Pending',
+          tags: undefined,
+        },
+      ] as const
+      await journal.append({ flowRunId, expected: 0, epoch: 1, entries })
+    }
+    const seen: string[] = []
+    for (let n = 0; n < 3; n++) {
+      const { value } = await reader.next()
+      if (value !== undefined && value.kind !== 'list') seen.push(`${value.kind} ${value.run.id}`)
+    }
+    expect(seen).toEqual(['added run11999', 'added run11998', 'added run11997'])
+    await reader.return?.()
+  })
+
   it('takes a run away that was forgotten, when something happens after a minute', async () => {
     await using engine = createTestEngine()
     const run = engine.run(quick)

@@ -15,10 +15,13 @@ import { publishedSubject } from './subjects.ts'
 
 /** Records read at once. */
 const mostRecords = 250
-/** How often it is looked whether the node that publishes is gone, and how often that one says that it is there. */
-const everyMs = 2_000
+/** How often it is looked whether the node that publishes is gone. */
+const standByMs = 2_000
+/** How often the mark is moved at most; and how often it is written anew at least, as a sign of life. */
+const markMs = 500
+const aliveMs = 5_000
 /** How often it is looked whether there is something that nobody told of. */
-const lookMs = 1_000
+const lookMs = 5_000
 /** How long to wait after a record that this node can't read, and others perhaps can. */
 const othersMs = 15_000
 /** How long the last ones may take, when the node is closed. */
@@ -115,7 +118,7 @@ export class Relay {
     const { checkpoint, journal } = this.#parts
     if (this.#done === undefined) {
       const done = await checkpoint.take()
-      if (done === undefined) return this.#pause(everyMs)
+      if (done === undefined) return this.#pause(standByMs)
       const connected = await journal.stream.bulk()
       await this.#makeStream(connected)
       // Of another stream of journals, which was made in place of the one before, nothing was published.
@@ -190,7 +193,7 @@ export class Relay {
     const done = this.#done
     if (done === undefined) return
     const age = this.#monotonic() - this.#marked.at
-    const isDue = age >= everyMs || (done !== this.#marked.seq && age >= everyMs / 4)
+    const isDue = age >= (done === this.#marked.seq ? aliveMs : markMs)
     if (!isDue) return
     this.#marked = { seq: done, at: this.#monotonic() }
     if (!(await this.#parts.checkpoint.mark(done))) this.#leave()

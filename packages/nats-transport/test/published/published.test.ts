@@ -190,6 +190,36 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     expect(await Promise.all(runs)).toEqual(runs.map((__, order) => order))
   })
 
+  it('goes on after the server was killed, repeats nothing, and `seq` shows what is missing', async () => {
+    const namespace = freshNamespace()
+    const client = await rawClient(`${namespace}.live.v1.>`)
+    const engine = engineAt(namespace)
+    engine.errors.subscribe(() => undefined)
+    expect(await engine.run(ship, 1)).toBe(1)
+    await client.flush()
+    await server().kill()
+    const meanwhile = engine.run(ship, 2)
+    await server().restart()
+    expect(await meanwhile).toBe(2)
+    const again = await rawClient(`${namespace}.live.v1.>`)
+    expect(await engine.run(ship, 3)).toBe(3)
+    await engine.close()
+    await again.flush()
+    const heard = [...client.messages, ...again.messages].map(
+      ({ payload }) => JSON.parse(payload.toString()) as Transition,
+    )
+    const ids = heard.map(({ runId, seq }) => `${runId} ${seq}`)
+    expect(new Set(ids).size).toBe(ids.length)
+    const seqs = new Map<string, number>()
+    for (const { runId, seq } of heard) {
+      expect(seq).toBeGreaterThan(seqs.get(runId) ?? 0)
+      seqs.set(runId, seq)
+    }
+    expect(heard.filter((one) => one.kind === 'flow' && one.to.name === 'Completed').length).toBeGreaterThan(
+      1,
+    )
+  })
+
   it.each(['json', 'msgpack'] as const)('is held to what every transport is held to: %s', async (publish) => {
     const cases = publishingConformance(async () => {
       const namespace = freshNamespace()
