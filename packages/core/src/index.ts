@@ -17,6 +17,7 @@ export {
 export { compression, type CompressionOptions } from './codecs/compression.ts'
 export { encryption, type EncryptionKey, type EncryptionOptions } from './codecs/encryption.ts'
 export { isTaskThread } from './base/task-thread.ts'
+export { callBodiesWithin } from './base/bodies-within.ts'
 export type { LogFields, Logger, LogLine, RunLogger } from './base/logger.ts'
 export {
   flowParameters,
@@ -81,6 +82,18 @@ export { closeOnSignals, type CloseOnSignalsOptions } from './engine/close-on-si
 export type { ReleaseOptions } from './engine/release.ts'
 export type { NamedFlow } from './engine/named-flow.ts'
 export type { Serve } from './engine/serve-options.ts'
+export type {
+  AttemptScope,
+  EngineGauges,
+  Instrumentation,
+  InstrumentationEvent,
+  InstrumentedAttempt,
+  InstrumentedEnd,
+  InstrumentedEngine,
+  InstrumentedRun,
+  SentScope,
+  TraceCarrier,
+} from './ports/instrumentation.ts'
 export type { ClusterNodes, NodeInfo, Nodes } from './ports/nodes.ts'
 export type { Delivery, Offer, Queue, QueueName, QueuePriority, Taking } from './ports/queue.ts'
 export type { Register, Registered } from './ports/register.ts'

@@ -1,11 +1,14 @@
 import type { Assignment, TaskPool } from '../ports/task-runner.ts'
 import type { BodyEvent, Parcel } from '../remote/protocol.ts'
 import { copy, type CurrentBody, type Target } from '../runs/current-body.ts'
+import { Future } from '../runs/future.ts'
+import { runContext } from '../runs/run-context.ts'
 import { AttemptContext } from './attempt-context.ts'
 import { AttemptServer } from './attempt-server.ts'
 import { RecordedBody } from './recorded-body.ts'
 import type { HandedOver } from './handed-over.ts'
 import type { Body, Run } from './run.ts'
+import type { Traced } from './traced-run.ts'
 
 /** A body as its task runner sees it, in this thread or in another one. */
 export abstract class AssignedBody extends RecordedBody implements Body, Assignment, CurrentBody {
@@ -29,6 +32,8 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   offer: string | undefined
   /** Its arguments, encoded: where it is executed in another thread. */
   parcel: Parcel = noParcel
+  /** There from its beginning to its end, where there is instrumentation. */
+  traced: Traced | undefined
   #context: AttemptContext | undefined
   #controller: AbortController | undefined
   #server: AttemptServer | undefined
@@ -94,6 +99,19 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
     this.run.ledger.whenWriting(go)
   }
 
+  /** Calls the body with the run as its context. */
+  protected callBody(): unknown {
+    const { instruments } = this.run.host
+    const returned =
+      instruments === undefined ? this.#calledBody() : instruments.call(this, () => this.#calledBody())
+    // A future that was returned is awaited by the body, which may have to lend its slot for it.
+    return returned instanceof Future ? runContext.run(this, adopt, returned) : returned
+  }
+
+  #calledBody(): unknown {
+    return runContext.run(this, this.run.definition.fn, ...this.arguments)
+  }
+
   get lends(): boolean {
     return this.pool?.lends === true
   }
@@ -127,5 +145,6 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   }
 }
 
+const adopt = (future: Future): Promise<unknown> => Promise.resolve(future)
 /** Of bodies that are executed here. */
 const noParcel: Parcel = { bytes: new Uint8Array() }

@@ -66,6 +66,7 @@ export class AttemptServer implements BodyServer, Leaves {
   start(): BodyStart {
     const { run, number, parcel } = this.#attempt
     const { name, runName, tags } = run
+    const trace = run.host.instruments?.traceOf(run, number)
     return {
       runId: run.id,
       flowRunId: run.ledger.flowRunId,
@@ -74,6 +75,7 @@ export class AttemptServer implements BodyServer, Leaves {
       attempt: number,
       tags,
       args: parcel,
+      ...(trace === undefined ? undefined : { trace }),
     }
   }
 
@@ -231,6 +233,11 @@ export class AttemptServer implements BodyServer, Leaves {
       case 'log': {
         const { logger } = this.#describe(tell.of)
         logger[tell.level](unwrap(tell.fields) as LogFields, tell.message)
+        return
+      }
+      case 'failed': {
+        const { run } = this.#attempt
+        run.host.report(unwrap(tell.error), run)
         return
       }
       case 'progress':

@@ -1,9 +1,8 @@
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import type { BodyResult, TaskPool } from '../ports/task-runner.ts'
-import { Future } from '../runs/future.ts'
-import { runContext } from '../runs/run-context.ts'
 import type { Target } from '../runs/current-body.ts'
 import { AssignedBody } from './assigned-body.ts'
+import type { Dependency } from './dependencies.ts'
 import { stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
@@ -105,6 +104,10 @@ export class Attempt extends AssignedBody {
     return this.#limit?.deadline
   }
 
+  get upstreams(): readonly Dependency[] {
+    return this.#life.upstreams
+  }
+
   /** What the body sees, in which order. */
   get handover(): Handover {
     return (this.#handover ??= new Handover(this.host, (expected) => this.#isStalled(expected)))
@@ -141,6 +144,7 @@ export class Attempt extends AssignedBody {
     this.begun = run.stateName === 'Running' || run.stateName === 'Retrying'
     if (this.begun) {
       run.held?.begun()
+      this.host.instruments?.began(this)
       const { timeoutMs } = run.definition.settings
       if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
     }
@@ -153,6 +157,7 @@ export class Attempt extends AssignedBody {
     this.place = host
     this.begun = true
     this.countsFrom = since
+    this.host.instruments?.began(this, since)
     const { timeoutMs } = this.run.definition.settings
     if (timeoutMs !== undefined) this.#limitTo(timeoutMs)
   }
@@ -232,9 +237,7 @@ export class Attempt extends AssignedBody {
 
   #call(): unknown {
     if (this.replay !== undefined) this.handover.begin()
-    const returned = runContext.run(this, this.run.definition.fn, ...this.arguments)
-    // A future that was returned is awaited by the body, which may have to lend its slot for it.
-    return returned instanceof Future ? runContext.run(this, adopt, returned) : returned
+    return this.callBody()
   }
 
   #isSettled(): void {
@@ -307,7 +310,7 @@ export class Attempt extends AssignedBody {
         ? reason
         : cancelledError(run, reason)
     run.move({ type: 'cancelled' }, error.message, { failure: run.host.values.saveError(error) })
-    this.finish()
+    this.finish(error)
   }
 
   // --- what it is handed ------------------------------------------------------------------------------------------
@@ -407,10 +410,11 @@ export class Attempt extends AssignedBody {
     }
   }
 
-  /** The run goes on without this body. */
-  finish(): void {
+  /** The run goes on without this body. @param failure - With what it ended */
+  finish(failure?: unknown): void {
     const wasOver = this.over
     this.over = true
+    if (this.traced !== undefined) this.host.instruments?.finished(this, this.#gone, failure)
     this.#limit?.stop()
     this.#stopGrace?.()
     this.endWaits(this.#gone ? undefined : this.reason)
@@ -506,6 +510,5 @@ export class Attempt extends AssignedBody {
   }
 }
 
-const adopt = (future: Future): Promise<unknown> => Promise.resolve(future)
 /** What most bodies have submitted; never added to. */
 const noRuns = new LiveRuns()

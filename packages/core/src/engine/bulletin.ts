@@ -14,6 +14,8 @@ export class Bulletin {
   readonly progress: Hub<Progress>
   readonly #logger: Logger
   readonly #clock: Clock
+  /** Told of errors, where there is instrumentation. */
+  instruments: { failed(error: unknown): void } | undefined
   readonly #leftovers = new Map<string, number>()
   readonly #stalled = new Set<string>()
 
@@ -26,6 +28,7 @@ export class Bulletin {
   }
 
   report(error: unknown, run: Run | undefined, what = 'an error that no caller hears of'): void {
+    this.instruments?.failed(error)
     if (this.errors.observed) this.#emit(error, run)
     else if (run === undefined) this.#log('error', { err: error }, what)
     else this.log('error', run, { err: error }, what)
@@ -56,6 +59,7 @@ export class Bulletin {
 
   /** In the log, too: whoever reads it should not have to know who observes errors. */
   hookFailed(error: unknown, run: Run): void {
+    this.instruments?.failed(error)
     if (this.errors.observed) this.#emit(error, run)
     this.log('error', run, { err: error }, 'a hook failed')
   }
@@ -86,6 +90,10 @@ export class Bulletin {
 
   get health(): { readonly leftovers: readonly string[]; readonly stalled: readonly string[] } {
     return { leftovers: [...this.#leftovers.keys()], stalled: [...this.#stalled] }
+  }
+
+  get counts(): { readonly leftovers: number; readonly stalled: number } {
+    return { leftovers: this.#leftovers.size, stalled: this.#stalled.size }
   }
 
   close(): void {

@@ -140,6 +140,7 @@ function unmarked(args: readonly unknown[]): readonly unknown[] {
 /** The entry that a new run begins with. */
 export function submittedEntry(run: Run, { identity, inputs, args, dependencies }: Prepared): SubmittedEntry {
   const { definition, caller, tags } = run
+  const trace = run.host.instruments?.submitted(run)
   if (isNamedByCall(definition, dependencies)) nameRun(run, unmarked(args), true)
   const entry = {
     kind: 'submitted',
@@ -162,6 +163,7 @@ export function submittedEntry(run: Run, { identity, inputs, args, dependencies 
     ...entry,
     ...(caller === undefined ? undefined : { parentRunId: caller.run.id }),
     ...(options === undefined ? undefined : { options }),
+    ...trace,
     ...(run.ledger.parametersHash === undefined ? undefined : { parametersHash: run.ledger.parametersHash }),
   }
 }

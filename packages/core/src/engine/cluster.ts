@@ -3,6 +3,7 @@ import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
 import type { Mail } from './mail.ts'
+import type { Instruments } from './instruments.ts'
 import { giveUpFormer, type FormerHost } from './former-runs.ts'
 import { Questions } from './questions.ts'
 import { remoteHost } from './remote-host.ts'
@@ -22,6 +23,7 @@ const answerMs = 2_000
 
 export interface ClusterHost extends Omit<FlowServerHost, 'hasRun'>, FormerHost, SendHost, SharedStateHost {
   readonly mail: Mail
+  readonly instruments: Instruments | undefined
 }
 
 /** What an engine is and does as a node: it serves flows and queues, and gives its task runners their ports. */
@@ -81,6 +83,7 @@ export class Cluster {
         queue,
         mailbox,
         nodes,
+        within: host.instruments?.within,
         ask: (other, topic, question, withinMs) => this.remote.ask(other, topic, question, withinMs),
         answer: (topic, listener) => this.remote.answer(topic, listener),
         hasEnded: async (flowRunId) => (await host.journal.summary(flowRunId))?.ended ?? false,

@@ -1,4 +1,5 @@
 import type { TroupeError } from '../base/errors.ts'
+import type { Dependency } from './dependencies.ts'
 import type { Run, RunHost } from './run.ts'
 
 /** What ended an attempt in place of its body. */
@@ -6,6 +7,8 @@ export type Cut = 'timeOut' | 'crash' | 'hostLost'
 
 /** Decides when a body begins, and what follows when it and all runs that it submitted have ended. */
 export interface Concluder<Attempt> {
+  /** What the run waited for. */
+  readonly upstreams: readonly Dependency[]
   /** Lets the body begin as soon as there is room. */
   launch(attempt: Attempt): void
   /** The body can't begin. */

@@ -31,6 +31,7 @@ export function endChildren(run: Run, recorded: RecordedRun, reason: unknown): v
         caller: undefined,
         restored: restoredOf(act.run),
       })
+      run.host.instruments?.restored(child, act.run, run)
       child.looked = true
       endRemembered(child, act.run, reason)
     } else if (act.kind === 'called flow' && act.child.history !== undefined)

@@ -4,6 +4,7 @@ import type { IntakeStatus } from '../events/intake-types.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Cache } from '../ports/cache.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Instrumentation } from '../ports/instrumentation.ts'
 import type { Journal } from '../ports/journal.ts'
 import type { Random } from '../ports/random.ts'
 import type { Transport } from '../ports/transport.ts'
@@ -46,6 +47,8 @@ export interface EngineOptions {
   readonly logger?: Logger
   /** Name of this node in journals and transitions; default a random one. */
   readonly node?: string
+  /** Is told what the engine does, for traces and metrics, such as `openTelemetry()` of `@troupe/opentelemetry`; default none. */
+  readonly instrumentation?: Instrumentation
 }
 
 /** Something went wrong that no caller hears of: an observer threw, a run failed and nobody looked. @public */
@@ -71,7 +74,7 @@ export interface EngineHealth {
 }
 
 const optionNames =
-  'journal, transport, serve, cache, limits, strictValues, suspendAfter, recover, clock, random, logger, node'.split(
+  'journal, transport, serve, cache, limits, strictValues, suspendAfter, recover, clock, random, logger, node, instrumentation'.split(
     ', ',
   )
 
@@ -88,6 +91,13 @@ export function checkEngineOptions(options: EngineOptions): void {
       },
     )
   }
+  const { instrumentation } = options
+  if (instrumentation !== undefined && (typeof instrumentation !== 'object' || instrumentation === null))
+    throw new UsageError(
+      'INVALID_OPTION',
+      `expected \`instrumentation\` to be an instrumentation, such as \`openTelemetry()\`, got ${inWords(instrumentation)}`,
+      { details: { option: 'instrumentation' } },
+    )
   if (options.transport !== undefined && typeof options.transport?.open !== 'function')
     throw new UsageError(
       'INVALID_OPTION',

@@ -36,6 +36,7 @@ import { Cluster } from './cluster.ts'
 import { Deadlocks } from './deadlocks.ts'
 import type { ElsewhereHost } from './elsewhere.ts'
 import { HookCalls, isOwnRest } from './hooks.ts'
+import { Instruments } from './instruments.ts'
 import { Limiter } from './limits.ts'
 import { Lookup, type Listed } from './lookup.ts'
 import { LostRuns } from './lost-runs.ts'
@@ -74,6 +75,7 @@ export class Engine implements RunHost {
   readonly limits: Limiter
   readonly results: ResultCache
   readonly suspendAfterMs: number | undefined
+  readonly instruments: Instruments | undefined
   readonly steering: Steering
   readonly #lookup: Lookup
   readonly mail: Mail
@@ -113,6 +115,9 @@ export class Engine implements RunHost {
     this.logger = options.logger ?? consoleLogger()
     this.node = options.node ?? `node-${newRootId(this.random).slice(0, 8)}`
     this.bulletin = new Bulletin(this.logger, this.clock)
+    if (options.instrumentation !== undefined)
+      this.instruments = new Instruments(this, options.instrumentation)
+    this.bulletin.instruments = this.instruments
     const served = checkServe(options.serve)
     const station = options.transport?.open(transportHost(this, (error) => this.#cutOff(error)))
     this.#station = station
@@ -136,6 +141,7 @@ export class Engine implements RunHost {
     this.limits = new Limiter(this.clock, limits, deadlocks, shared?.limits)
     const kept = cache ?? station?.cache ?? this.journal.cache ?? memoryCache()
     this.results = new ResultCache(kept, deadlocks, cache === undefined ? shared?.flights : undefined)
+    this.instruments?.opened(() => ({ liveRuns: this.#live.size, ...this.bulletin.counts }))
     this.#presence.announce(
       this.#cluster?.info,
       () => {
@@ -182,6 +188,7 @@ export class Engine implements RunHost {
         report: (error) => this.report(error, undefined),
       })
       this.#pools.set(description, pool)
+      this.instruments?.poolOpened(pool, description.name)
     }
     return pool
   }
@@ -198,6 +205,7 @@ export class Engine implements RunHost {
   ): void {
     this.bulletin.answered(ledger)
     if (!(subject instanceof Run)) return
+    this.instruments?.shown(subject, entry)
     const { hooks } = subject.definition.settings
     const station = this.#station
     if (hooks === undefined && !this.hub.observed && station?.publish === undefined) return
@@ -448,6 +456,7 @@ export class Engine implements RunHost {
     await (this.#station === undefined ? farewell : within(this.clock, farewellMs, farewell))
     await this.#station?.close()
     this.bulletin.close()
+    this.instruments?.closed()
     if (this.#ownsJournal) await this.journal.close()
   }
 

@@ -2,6 +2,7 @@ import type { ClaimedEntry, Entry, SubmittedEntry, TransitionEntry } from '../jo
 import type { Append, Journal } from '../ports/journal.ts'
 import type { Clock } from '../ports/clock.ts'
 import { leaveRun } from '../base/context-store.ts'
+import type { InstrumentedAppends } from './instrumented.ts'
 
 /** What an entry is about; told when the entry is safe. */
 export interface CommitSubject {
@@ -15,6 +16,7 @@ export interface LedgerHost {
   append(append: Append): ReturnType<Journal['append']>
   readonly clock: Clock
   readonly node: string
+  readonly instruments: InstrumentedAppends | undefined
   /**
    * Number of the turn that has just begun, in which no body has gone on yet; 0 at every other moment. What comes of an
    * append that is answered at once may be handed over in the very turn that made it.
@@ -186,6 +188,12 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   readonly #flush = (): void => {
     // What comes of it, as what observers do, belongs to no body.
     leaveRun()
+    const { instruments } = this.host
+    if (instruments === undefined) this.#write()
+    else instruments.outside(this.#write)
+  }
+
+  readonly #write = (): void => {
     if (this.#lost || this.#entries.length === 0) {
       this.#scheduled = false
       return
@@ -225,8 +233,11 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   }
 
   #append(append: Append, subjects: readonly (CommitSubject | undefined)[]): void {
+    const { instruments, clock } = this.host
+    const since = instruments === undefined ? 0 : clock.monotonic()
     const answered = (answer: Awaited<ReturnType<Journal['append']>>): void => {
       leaveRun()
+      instruments?.appended(append.entries.length, since, answer === undefined)
       if (this.#lost) return
       if (answer === undefined) this.#committed(append.entries, subjects)
       else {
@@ -255,6 +266,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     if (this.#lost) return
     this.#isStalled = true
     this.host.stalled(this, error)
+    this.host.instruments?.appendFailed(error)
     const { clock } = this.host
     clock.at(clock.now() + this.#pauseMs, () => {
       if (!this.#lost) this.#append(append, subjects)

@@ -42,7 +42,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   readonly #args: readonly unknown[]
   readonly #inputs: Uint8Array | undefined
   readonly #parcel: Parcel | undefined
-  readonly #dependencies: readonly Dependency[]
+  readonly upstreams: readonly Dependency[]
   readonly #order: number
   readonly #recorded: Recorded | undefined
   #pending = 0
@@ -52,14 +52,14 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     this.#args = prepared.args
     this.#inputs = prepared.inputs
     this.#parcel = prepared.parcel
-    this.#dependencies = prepared.dependencies
+    this.upstreams = prepared.dependencies
     this.#order = prepared.order
     this.#recorded = recorded
   }
 
   /** A run starts when the ends of its upstreams are safe: their values must not reach a body before. */
   awaitUpstreams(): void {
-    for (const { run } of this.#dependencies) {
+    for (const { run } of this.upstreams) {
       if (run.settled) continue
       this.#pending++
       run.whenSettled(this)
@@ -79,7 +79,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
 
   #ready(): void {
     if (!this.#wanted) return
-    const failed = this.#dependencies.find((upstream) => !upstream.mayFail && !upstream.run.completed)
+    const failed = this.upstreams.find((upstream) => !upstream.mayFail && !upstream.run.completed)
     if (failed !== undefined) {
       this.#upstreamFailed(failed.run)
       return
@@ -109,7 +109,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
 
   #resolveArguments(): readonly unknown[] {
     const inputs = this.#inputs
-    const args = inputs === undefined ? this.#args : decodeArguments(inputs, this.#dependencies)
+    const args = inputs === undefined ? this.#args : decodeArguments(inputs, this.upstreams)
     return replaceFutures(args, (run, mayFail) =>
       mayFail && !run.completed ? run.error : run.value,
     ) as readonly unknown[]
@@ -164,7 +164,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   #begin(args: readonly unknown[]): void {
     const run = this.#run
     const recorded = this.#recorded
-    if (run.givenName === undefined && !isNamedByCall(run.definition, this.#dependencies))
+    if (run.givenName === undefined && !isNamedByCall(run.definition, this.upstreams))
       nameRun(run, args, false)
     if (run.stateName === 'AwaitingRetry') {
       const last = recorded?.run.last
@@ -381,7 +381,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     const fatal = mustNotRunTwice(run)
     const outcome = { failure: run.host.values.saveError(error) }
     run.move({ type: 'hostLost', fatal }, messageOf(error), outcome)
-    attempt.finish()
+    attempt.finish(error)
     if (run.stateName === 'Recovering') this.#recover(attempt)
   }
 
@@ -448,7 +448,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     const until = delayed ? clock.now() + delayMs : undefined
     const told = delayed && delayMs > 0 ? `${message} (tried again in ${Math.round(delayMs)} ms)` : message
     run.move({ type, retries, delayed }, told, { failure: values.saveError(error) }, until)
-    attempt.finish()
+    attempt.finish(error)
     if (run.stateName === 'Retrying') this.#retry(attempt)
     else if (run.stateName !== 'AwaitingRetry') return
     else if (until === undefined || delayMs === 0) this.#retry(attempt)

@@ -47,6 +47,8 @@ export class Rare {
   isHeld = false
   /** Of a flow run: its messages; see `inboxOf`. */
   inbox: object | undefined
+  /** What instrumentation is told of it; see `TracedRun`. */
+  traced: object | undefined
   /** Told of each of its next states. */
   listeners: Set<() => void> | undefined
 }

@@ -43,6 +43,7 @@ export function endingDefinition({ submitted }: RecordedRun): Definition {
 
 /** A task run as its caller's journal tells of it. */
 export function restoreTask(recorded: RecordedRun, definition: Definition, caller: Attempt): Run {
+  const { host } = caller
   const run = new Run({
     id: recorded.submitted.runId,
     index: recorded.index,
@@ -51,6 +52,7 @@ export function restoreTask(recorded: RecordedRun, definition: Definition, calle
     caller,
     restored: restoredOf(recorded),
   })
+  host.instruments?.restored(run, recorded)
   caller.childStarted(run)
   if (run.ended) caller.childEnded(run)
   return run
@@ -71,6 +73,7 @@ export function restoreRoot(
     caller,
     restored: restoredOf(history.root),
   })
+  host.instruments?.restored(run, history.root)
   if (history.messages.length > 0) run.rarely.inbox = new Inbox(run, history.messages)
   if (!run.ended) host.opened(run, history.node)
   return run

@@ -21,6 +21,7 @@ import type { Transition } from '../streams/transition.ts'
 import type { HandedOver } from './handed-over.ts'
 import { startActor, type RunActor } from './run-actor.ts'
 import type { EndReader } from './ends.ts'
+import type { Instrumented } from './instrumented.ts'
 import type { Results } from './results.ts'
 import type { SendOrder } from './send-order.ts'
 import { SteeredRun, type Steered } from './steer.ts'
@@ -64,6 +65,7 @@ export interface RunHost extends LedgerHost {
   readonly suspendAfterMs: number | undefined
   readonly limits: Limiter
   readonly results: Results<Run>
+  readonly instruments: Instrumented<Run, object> | undefined
   /** @param what - What is to run on another node. @throws UsageError `NO_TRANSPORT` */
   clusterFor(what: string): { send(order: SendOrder): { readonly target: Target } }
   /** Takes a call that a body makes. @throws UsageError for misuse */

@@ -3,6 +3,7 @@ import { UsageError } from '../base/errors.ts'
 import { newRootId } from '../base/ids.ts'
 import type { ClaimedEntry, Entry, SubmittedEntry } from '../journal/entries.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { SentScope, TraceCarrier } from '../ports/instrumentation.ts'
 import type { Append, Journal } from '../ports/journal.ts'
 import type { Random } from '../ports/random.ts'
 import type { Station } from '../ports/transport.ts'
@@ -24,6 +25,9 @@ export interface SendHost {
   readonly elsewhere: ElsewhereHost
   readonly ends: EndReader
   readonly closed: boolean
+  readonly instruments:
+    | { sent(flow: { readonly id: string; readonly name: string }): SentScope | undefined }
+    | undefined
   append(append: Append): ReturnType<Journal['append']>
   report(error: unknown, run: undefined): void
 }
@@ -54,7 +58,13 @@ export function sendRun(host: SendHost, station: Station, order: SendOrder): Sen
   const inputs = encodeArguments(args)
   const parametersHash = asked === undefined ? undefined : hashArguments(args)
   const at = host.clock.now()
-  const created = create(host, station, { ...order, flowRunId, inputs, parametersHash })
+  const scope = host.instruments?.sent({ id: flowRunId, name })
+  const created = create(host, station, { ...order, flowRunId, inputs, parametersHash, trace: scope?.trace })
+  if (scope !== undefined)
+    created.then(
+      () => scope.ended(undefined),
+      (error: unknown) => scope.ended(error),
+    )
   // Whoever awaits the run hears of it.
   created.catch(() => undefined)
   const state = { type: 'PENDING', name: 'Pending', at } as const
@@ -66,6 +76,7 @@ interface Creation extends SendOrder {
   readonly flowRunId: string
   readonly inputs: Uint8Array
   readonly parametersHash: string | undefined
+  readonly trace: TraceCarrier | undefined
 }
 
 async function create(host: SendHost, station: Station, creation: Creation): Promise<'new' | 'there'> {
@@ -102,7 +113,7 @@ async function appended(host: SendHost, append: Append): Promise<Awaited<ReturnT
 }
 
 function entriesOf(creation: Creation, version: string, at: number): readonly Entry[] {
-  const { flowRunId: runId, name, runName, inputs, tags, parametersHash, options } = creation
+  const { flowRunId: runId, name, runName, inputs, tags, parametersHash, options, trace } = creation
   const claimed: ClaimedEntry = { kind: 'claimed', at, epoch: 1, node: '' }
   const submitted: SubmittedEntry = {
     kind: 'submitted',
@@ -120,6 +131,7 @@ function entriesOf(creation: Creation, version: string, at: number): readonly En
     tags: tags === undefined || tags.length === 0 ? undefined : tags,
     ...(parametersHash === undefined ? undefined : { parametersHash }),
     ...(options === undefined ? undefined : { options }),
+    ...trace,
   }
   return [claimed, submitted]
 }

@@ -58,6 +58,9 @@ export interface SubmittedEntry extends At {
   readonly parametersHash?: string
   /** Of a root: the options of its call, encoded, as far as they are no functions. */
   readonly options?: Uint8Array
+  /** Of a root: where it belongs, as instrumentation gave it: W3C Trace Context. */
+  readonly traceparent?: string
+  readonly tracestate?: string | undefined
 }
 
 /** A run changed its state. */

@@ -15,8 +15,8 @@ import { crc32 } from 'node:zlib'
 import { CodecError, TroupeError, UsageError } from '../base/errors.ts'
 import type { PayloadCodec } from '../ports/payload-codec.ts'
 
-/** The format this version writes, and the newest it reads. */
-const formatNumber = 1
+/** The newest format that this version reads. */
+const newestFormat = 2
 
 const headLength = 6
 const codecName = /^[a-z0-9-]{1,32}$/
@@ -48,8 +48,16 @@ function refuse(option: string, why: string): never {
   throw new UsageError('INVALID_OPTION', `\`${option}\`: ${why}`, { details: { option } })
 }
 
-/** Applies the codecs to a payload, given in parts, and puts the envelope around it. */
-export function seal(parts: readonly Uint8Array[], codecs: readonly PayloadCodec[]): Uint8Array {
+/**
+ * Applies the codecs to a payload, given in parts, and puts the envelope around it.
+ *
+ * @param format - The oldest that has what the payload holds: earlier versions read all but that.
+ */
+export function seal(
+  parts: readonly Uint8Array[],
+  codecs: readonly PayloadCodec[],
+  format: 1 | 2 = 1,
+): Uint8Array {
   let payload = parts
   let headEnd = headLength
   if (codecs.length > 0) {
@@ -62,7 +70,7 @@ export function seal(parts: readonly Uint8Array[], codecs: readonly PayloadCodec
     payload = [encoded]
   }
   const bytes = concat(payload, headEnd)
-  bytes[0] = formatNumber
+  bytes[0] = format
   bytes[5] = codecs.length
   let at = headLength
   for (const { name } of codecs) {
@@ -96,8 +104,8 @@ function concat(parts: readonly Uint8Array[], start: number): Uint8Array {
 export function unseal(bytes: Uint8Array, codecs: readonly PayloadCodec[], what: string): Uint8Array {
   const format = bytes[0] ?? 0
   if (format === 0) throw malformed(what, 'it has no format number')
-  if (format !== formatNumber) {
-    const why = `it has format ${format}, and this version of Troupe reads up to ${formatNumber}`
+  if (format > newestFormat) {
+    const why = `it has format ${format}, and this version of Troupe reads up to ${newestFormat}`
     const message = `can't read ${what}: ${why}; upgrade Troupe`
     throw new CodecError('UNSUPPORTED_FORMAT', message, { details: { format } })
   }

@@ -124,6 +124,8 @@ export class RecordReader {
     const parentRunId = this.#textOrNone(fields[13])
     const parametersHash = this.#textOrNone(fields[14])
     const options = fields[15] == null ? undefined : this.#value(fields[15])
+    const traceparent = this.#textOrNone(fields[16])
+    const tracestate = this.#textOrNone(fields[17])
     const entry: Mutable<SubmittedEntry> = {
       kind: 'submitted',
       at,
@@ -142,6 +144,8 @@ export class RecordReader {
     if (parentRunId !== undefined) entry.parentRunId = parentRunId
     if (parametersHash !== undefined) entry.parametersHash = parametersHash
     if (options !== undefined) entry.options = options
+    if (traceparent !== undefined) entry.traceparent = traceparent
+    if (tracestate !== undefined) entry.tracestate = tracestate
     return entry
   }
 
@@ -226,7 +230,7 @@ export class RecordReader {
 /** How many fields an entry of each kind may have. */
 const lengths: Readonly<Record<Entry['kind'], number>> = {
   claimed: 4,
-  submitted: 16,
+  submitted: 18,
   transition: 13,
   adopted: 4,
   child: 9,

@@ -112,6 +112,8 @@ export class RecordWriter {
       this.#text(entry.parentRunId),
       this.#text(entry.parametersHash),
       entry.options === undefined ? undefined : this.#value(entry.options),
+      this.#text(entry.traceparent),
+      this.#text(entry.tracestate),
     )
     return fields
   }

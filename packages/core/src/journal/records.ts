@@ -18,7 +18,8 @@
  *   bytes of the SHA-256 of the value are in the tail
  * - a state is its index in `stateNames`; other words have their index in the lists of record-words.ts
  *
- * Numbers and places here are frozen by test/journal/golden. A new field needs a new format number.
+ * Numbers and places here are frozen by test/journal/golden. A new field needs a new format number. A record is written in the
+ * oldest format that has all its fields: format 2 has where a root belongs (`traceparent`, `tracestate`), and is else format 1.
  */
 import { hash } from 'node:crypto'
 import { TroupeError } from '../base/errors.ts'
@@ -62,10 +63,16 @@ export function packEntries(
   let tailLength = 0
   for (const part of writer.tail) tailLength += part.length
   const head = headOf(tailLength)
-  const bytes = seal([head, pack(tree), ...writer.tail], codecs)
+  const format = entries.some(isOfFormat2) ? 2 : 1
+  const bytes = seal([head, pack(tree), ...writer.tail], codecs, format)
   if (writer.large.size === 0) return { bytes, blobs: [] }
   const blobs = [...writer.large].map(([name, value]) => ({ name, bytes: seal([value], codecs) }))
   return { bytes, blobs }
+}
+
+/** What versions that read format 1 only would refuse. */
+function isOfFormat2(entry: Entry): boolean {
+  return entry.kind === 'submitted' && entry.traceparent !== undefined
 }
 
 const noTail = Uint8Array.of(0)

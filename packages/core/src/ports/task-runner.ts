@@ -109,6 +109,8 @@ export interface TaskPool {
   stop(assignment: Assignment): void
   /** The run has left this engine: what there is of the attempt goes on elsewhere, for the engine that has the run next. */
   leave?(assignment: Assignment): void
+  /** How many attempts have been assigned whose bodies have not begun. */
+  waiting?(): number
   /** What keeps attempts from beginning, in words for people. */
   obstacles?(): readonly string[]
   /**

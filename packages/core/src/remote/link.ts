@@ -1,3 +1,4 @@
+import type { Within } from '../base/bodies-within.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { BodyFunction } from '../definitions/functions.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -7,6 +8,8 @@ import type { Answer, Ask, BodyEvent, BodyStart, Parcel, Submitted, Tell } from 
 export interface Link {
   /** Time, where it is not this machine's. */
   readonly clock?: Clock
+  /** Calls a body where that belongs, by the instrumentation of the node that executes it. */
+  readonly within?: Within | undefined
   /** Takes a call without waiting for the engine; where it is missing, that is asked. @throws what is wrong with the call */
   submit?(definition: Definition, args: readonly unknown[], ask: Ask & { readonly ask: 'call' }): Submitted
   /** Blocks until there is an answer. */

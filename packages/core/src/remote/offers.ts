@@ -35,8 +35,20 @@ const bit = { cleanup: 1, whole: 2 } as const
 const mostFlowBytes = 16_384
 
 type Task = readonly [string, string]
-/** Its number among the tasks, run id without that of its flow run, attempt, bits, length of the arguments, and what only few have. */
-type Row = readonly [number, string, number, number, number, readonly [string, string], Rest | null]
+/**
+ * Its number among the tasks, run id without that of its flow run, attempt, bits, length of the arguments, what only few have, and
+ * where it belongs, where instrumentation says so: readers of earlier versions leave that out.
+ */
+type Row = readonly [
+  number,
+  string,
+  number,
+  number,
+  number,
+  readonly [string, string],
+  Rest | null,
+  (readonly string[])?,
+]
 /** Tags, time limit, attempt with which the try began, length of what it drew and called before. */
 type Rest = readonly [readonly string[], number | null, number, number]
 type Tree = readonly [
@@ -63,7 +75,7 @@ export function packOffer({ flowRunId, owner, strict, flow, bodies }: RemoteOffe
   }
   const flowLength = flow === undefined ? null : add(packFlow(flow))
   const rows = bodies.map(({ task, start, facts, timeoutMs }): Row => {
-    const { runId, attempt, name, runName, tags, args } = start
+    const { runId, attempt, name, runName, tags, args, trace } = start
     const { cleanup, draws, ids, tryFrom } = facts
     const isWhole = !runId.startsWith(`${flowRunId}.`)
     const bits = (cleanup ? bit.cleanup : 0) | (isWhole ? bit.whole : 0)
@@ -75,15 +87,12 @@ export function packOffer({ flowRunId, owner, strict, flow, bodies }: RemoteOffe
       draws.length === 0 &&
       ids.length === 0
     const before = draws.length + ids.length === 0 ? 0 : add(encodeValue([draws, ids]))
-    return [
-      numberOf(task),
-      isWhole ? runId : runId.slice(flowRunId.length + 1),
-      attempt,
-      bits,
-      length,
-      [name, runName],
-      isPlain ? null : [tags, timeoutMs ?? null, tryFrom, before],
-    ]
+    const id = isWhole ? runId : runId.slice(flowRunId.length + 1)
+    const rest: Rest | null = isPlain ? null : [tags, timeoutMs ?? null, tryFrom, before]
+    const row = [numberOf(task), id, attempt, bits, length, [name, runName], rest] as const
+    if (trace === undefined) return row
+    const { traceparent, tracestate } = trace
+    return [...row, tracestate === undefined ? [traceparent] : [traceparent, tracestate]]
   })
   const tree: Tree = [
     format,
@@ -132,7 +141,7 @@ export function unpackOffer(bytes: Uint8Array): RemoteOffer {
   }
   const flow = flowLength === null ? undefined : (decodeValue(take(flowLength)) as RemoteOffer['flow'])
   const bodies = rows.map((row): OfferedBody => {
-    const [number, id, attempt, bits, argsLength, [name, runName], rest] = row
+    const [number, id, attempt, bits, argsLength, [name, runName], rest, belongs] = row
     const task = tasks[number]
     if (task === undefined) throw malformed('it names a task that is not in it')
     const args = { bytes: take(argsLength) }
@@ -141,13 +150,18 @@ export function unpackOffer(bytes: Uint8Array): RemoteOffer {
     const runId = (bits & bit.whole) === 0 ? `${flowRunId}.${id}` : id
     return {
       task: { name: task[0], version: task[1] },
-      start: { runId, flowRunId, name, runName, attempt, tags, args },
+      start: { runId, flowRunId, name, runName, attempt, tags, args, ...traceIn(belongs) },
       facts: { cleanup: (bits & bit.cleanup) !== 0, draws, ids, tryFrom },
       timeoutMs: timeoutMs ?? undefined,
     }
   })
   if (at !== bytes.length) throw malformed('it is longer than it says')
   return { flowRunId, owner: { node, topic, epoch }, strict: strict === 1, flow, bodies }
+}
+
+function traceIn([traceparent, tracestate]: readonly string[] = []): Pick<BodyStart, 'trace'> {
+  if (traceparent === undefined) return {}
+  return { trace: tracestate === undefined ? { traceparent } : { traceparent, tracestate } }
 }
 
 type Before = [BodyFacts['draws'], BodyFacts['ids']]
@@ -181,9 +195,10 @@ function readTree(bytes: Uint8Array, end: number): Tree {
 
 function isRow(row: unknown): boolean {
   if (!Array.isArray(row)) return false
-  const [task, id, attempt, bits, length, names, rest] = row as unknown[]
+  const [task, id, attempt, bits, length, names, rest, belongs = []] = row as unknown[]
   const areNumbers = [task, attempt, bits, length].every((one) => Number.isInteger(one) && Number(one) >= 0)
-  return areNumbers && typeof id === 'string' && areTexts(names, 2) && (rest === null || isRest(rest))
+  const areRight = typeof id === 'string' && areTexts(names, 2) && areTexts(belongs)
+  return areNumbers && areRight && (rest === null || isRest(rest))
 }
 
 function isRest(rest: unknown): boolean {

@@ -3,6 +3,8 @@
  * is what a structured clone keeps.
  */
 
+import type { TraceCarrier } from '../ports/instrumentation.ts'
+
 /** The version of what follows; both sides must have the same. */
 export const protocolVersion = 1
 
@@ -25,6 +27,8 @@ export interface BodyStart {
   readonly attempt: number
   readonly tags: readonly string[]
   readonly args: Parcel
+  /** Where what it does belongs, as instrumentation of its engine says. */
+  readonly trace?: TraceCarrier
 }
 
 /** What a body asks; it stands still until there is an answer. */
@@ -92,6 +96,8 @@ export type Tell =
       readonly message: string | undefined
     }
   | Drew
+  /** What called it failed; the body went on. */
+  | { readonly tell: 'failed'; readonly error: Parcel }
   | {
       readonly tell: 'progress'
       readonly of: 'own' | 'flow'

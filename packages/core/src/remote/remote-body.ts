@@ -1,3 +1,5 @@
+import { bodiesWithin } from '../base/bodies-within.ts'
+import { calledWithin } from '../base/called-within.ts'
 import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import type { Definition } from '../definitions/definition.ts'
@@ -31,7 +33,7 @@ import {
 } from './protocol.ts'
 import { RemoteTarget } from './remote-target.ts'
 import { remoteLogger } from './remote-logger.ts'
-import { unwrap, unwrapArguments, wrap, wrapResult, type Leaves } from './wire.ts'
+import { unwrap, unwrapArguments, wrap, wrapError, wrapResult, type Leaves } from './wire.ts'
 
 /** Something that a body waits for. */
 interface Waiting {
@@ -70,7 +72,7 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     let returned: unknown
     try {
       this.#parameters = unwrapArguments(this.#start.args) as readonly unknown[]
-      returned = runContext.run(this, fn, ...this.#parameters)
+      returned = this.#call(fn)
       // A future that was returned is awaited by the body, which may have to lend its slot for it.
       if (returned instanceof Future) returned = runContext.run(this, adopt, returned)
       if (!isThenable(returned)) {
@@ -84,6 +86,18 @@ class RemoteBody implements CurrentBody, BodyContext, ForeignBody, Leaves {
     Promise.resolve(returned).then(
       (value) => this.#finish({ value }),
       (error: unknown) => this.#finish({ error }),
+    )
+  }
+
+  #call(fn: BodyFunction): unknown {
+    const { trace } = this.#start
+    const within = trace === undefined ? undefined : (this.#link.within ?? bodiesWithin())
+    const call = (): unknown => runContext.run(this, fn, ...this.#parameters)
+    if (trace === undefined || within === undefined) return call()
+    return calledWithin(
+      (body) => within(trace, body),
+      call,
+      (error) => this.tell({ tell: 'failed', error: wrapError(error) }),
     )
   }
 

@@ -55,6 +55,12 @@ export class InProcessPool implements TaskPool {
     this.#grant(lane)
   }
 
+  waiting(): number {
+    let count = this.#starting.size
+    for (const lane of this.#lanes.values()) count += lane.ready.size
+    return count
+  }
+
   stop(assignment: Assignment): void {
     // One without a slot to wait for asks the engine before it begins, soon; one that has begun has its signal.
     this.#lanes.get(this.#laneKey(assignment))?.ready.remove(assignment.lease)

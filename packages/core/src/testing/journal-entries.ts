@@ -62,6 +62,11 @@ export function everyEntry(flowRunId: string): readonly Entry[] {
         options: bytes,
       },
       {
+        ...(rootSubmitted(flowRunId) as Extract<Entry, { kind: 'submitted' }>),
+        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+        tracestate: 'a=1,b=2',
+      },
+      {
         kind: 'submitted',
         at: at + 1,
         runKind: 'task',

@@ -7,6 +7,7 @@ export { CodecError, InternalError, JournalError, RunError, TroupeError, UsageEr
 export { compression } from '../codecs/compression.ts'
 export { encryption } from '../codecs/encryption.ts'
 export { isTaskThread } from '../base/task-thread.ts'
+export { callBodiesWithin } from '../base/bodies-within.ts'
 export { flowParameters, inputs, runId, taskSource, version } from '../definitions/cache-policies.ts'
 export { closeOnSignals } from '../engine/close-on-signals.ts'
 export { flow } from '../definitions/flow.ts'

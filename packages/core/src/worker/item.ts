@@ -1,3 +1,4 @@
+import type { Within } from '../base/bodies-within.ts'
 import { TroupeError } from '../base/errors.ts'
 import type { FoundTask } from '../definitions/registry.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -28,6 +29,7 @@ import type { Unreported } from './unreported.ts'
 /** The worker, as its items see it. */
 export interface ItemHost {
   readonly node: string
+  readonly within: Within | undefined
   readonly clock: Clock
   readonly random: Random
   readonly courier: Courier
@@ -67,6 +69,7 @@ const mostAsks = 4
 
 /** One attempt of a task run that this node has taken. */
 export class Item implements Startable, BodyHost {
+  readonly within: Within | undefined
   readonly clock: Clock
   readonly random: Random
   readonly name: AttemptName
@@ -89,6 +92,7 @@ export class Item implements Startable, BodyHost {
   constructor(host: ItemHost, init: ItemInit) {
     this.#host = host
     this.#init = init
+    this.within = host.within
     this.clock = host.clock
     this.random = host.random
     const { runId, attempt, flowRunId } = init.body.start

@@ -1,3 +1,4 @@
+import type { Within } from '../base/bodies-within.ts'
 import { uuidV4 } from '../base/ids.ts'
 import { InternalError, RunError, TroupeError, UsageError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
@@ -16,6 +17,7 @@ import { Future, Handle } from '../runs/future.ts'
 
 /** What a body on a worker needs of it. */
 export interface BodyHost {
+  readonly within: Within | undefined
   readonly clock: Clock
   readonly random: Random
   /** Tells its owner, after all that was told before. */
@@ -49,6 +51,7 @@ interface Known extends Submitted {
  */
 export class RunningBody implements Link {
   readonly clock: Clock
+  readonly within: Within | undefined
   readonly #host: BodyHost
   readonly #offered: OfferedBody
   readonly #flow: RemoteOffer['flow']
@@ -70,6 +73,7 @@ export class RunningBody implements Link {
   constructor(host: BodyHost, { runtime }: FoundTask, offered: OfferedBody, flow: RemoteOffer['flow']) {
     this.#host = host
     this.clock = host.clock
+    this.within = host.within
     this.#offered = offered
     this.#flow = flow
     for (const [key, id] of offered.facts.ids) {

@@ -1,3 +1,4 @@
+import type { Within } from '../base/bodies-within.ts'
 import { RunError, TroupeError, UsageError } from '../base/errors.ts'
 import { uuidV4 } from '../base/ids.ts'
 import { findTask, type FoundTask } from '../definitions/registry.ts'
@@ -36,6 +37,8 @@ export interface WorkerHost {
   readonly queue: Queue
   readonly mailbox: Mailbox
   readonly nodes: ClusterNodes
+  /** How its instrumentation calls bodies. */
+  readonly within: Within | undefined
   /** See `RemoteHost.ask`. */
   ask(node: string, topic: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined>
   /** See `RemoteHost.answer`. */
@@ -67,6 +70,7 @@ const mostTries = 10_000
  * it found waits in the mailbox for the next one.
  */
 export class Worker implements ItemHost {
+  readonly within: Within | undefined
   readonly clock: Clock
   readonly random: Random
   readonly node: string
@@ -90,6 +94,7 @@ export class Worker implements ItemHost {
   /** @param queues - The queues that it takes from, and how many bodies of each run at once. */
   constructor(host: WorkerHost, queues: Readonly<Record<string, number>>) {
     this.#host = host
+    this.within = host.within
     this.clock = host.clock
     this.random = host.random
     this.node = host.node

@@ -46,7 +46,13 @@ const kinds: { readonly [K in Entry['kind']]: fc.Arbitrary<Extract<Entry, { kind
         to: of('Pending', 'Scheduled'),
         tags: some(fc.array(anyText, { maxLength: 5 })),
       }),
-      fc.record({ parentRunId: id, parametersHash: id, options: bytes }, { requiredKeys: [] }),
+      fc.oneof(
+        fc.record({ parentRunId: id, parametersHash: id, options: bytes }, { requiredKeys: [] }),
+        fc.record(
+          { parentRunId: id, traceparent: anyText, tracestate: anyText },
+          { requiredKeys: ['traceparent'] },
+        ),
+      ),
     )
     .map(([entry, more]) => ({ ...entry, ...(more as Partial<SubmittedEntry>) })),
   transition: fc

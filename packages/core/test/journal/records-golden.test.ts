@@ -20,8 +20,10 @@ interface Frozen {
   readonly blobs: Readonly<Record<string, string>>
 }
 
-const file = new URL('golden/records-1.json', import.meta.url)
-const frozen = JSON.parse(readFileSync(file, 'utf8')) as readonly Frozen[]
+const frozenIn = (format: 1 | 2): readonly Frozen[] =>
+  JSON.parse(readFileSync(new URL(`golden/records-${format}.json`, import.meta.url), 'utf8')) as Frozen[]
+const formats = [1, 2] as const
+const frozen = formats.flatMap(frozenIn)
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const ofHex = (text: string): Uint8Array => Buffer.from(text, 'hex')
@@ -42,7 +44,7 @@ function factsOf(entry: Entry): string[] {
   })
 }
 
-describe('records of format 1', () => {
+describe('records', () => {
   it('are frozen for every kind of entry, every field and every word', () => {
     const facts = new Set(frozen.flatMap(({ entries }) => entries.flatMap((form) => factsOf(ofGolden(form)))))
     const needed = everyEntry('a-flow-run').flatMap((entry) => factsOf(entry))
@@ -59,17 +61,21 @@ describe('records of format 1', () => {
     expect(unpackEntries(Uint8Array.from(ofHex(bytes)), { codecs: applied, blob })).toStrictEqual(before)
   })
 
-  it('are the newest that are read: a newer number is refused and says what to do', () => {
+  it.each(formats)('have the oldest format that has all their fields: %s', (format) => {
+    expect(new Set(frozenIn(format).map(({ bytes }) => ofHex(bytes)[0]))).toEqual(new Set([format]))
+  })
+
+  it('of a newer format are refused, with what to do', () => {
     for (const { bytes, codecs } of frozen) {
       const newer = ofHex(bytes)
-      newer[0] = 2
+      newer[0] = 3
       const read = (): unknown =>
         unpackEntries(newer, { codecs: codecs.map((name) => turning(name)), blob: () => undefined })
       expect(read).toThrow(CodecError)
       expect(read).toThrow(
-        expect.objectContaining({ code: 'UNSUPPORTED_FORMAT', details: { format: 2 } }) as Error,
+        expect.objectContaining({ code: 'UNSUPPORTED_FORMAT', details: { format: 3 } }) as Error,
       )
-      expect(read).toThrow(/format 2.*up to 1.*upgrade/)
+      expect(read).toThrow(/format 3.*up to 2.*upgrade/)
     }
   })
 })

@@ -99,6 +99,10 @@ export class NatsPool implements TaskPool {
 
   // --- for the engine ---------------------------------------------------------------------------------------------
 
+  waiting(): number {
+    return this.#backlog
+  }
+
   assign(assignment: Assignment): void {
     if (this.isClosed) return
     const { runId, attempt, runsOn } = assignment

@@ -33,6 +33,12 @@ export class RoutedPool implements TaskPool {
     this.#queueOf = queueOf
   }
 
+  waiting(): number {
+    let count = 0
+    for (const pool of this.#pools.values()) count += pool.waiting()
+    return count
+  }
+
   assign(assignment: Assignment): void {
     let pool: NatsPool
     try {

@@ -2,7 +2,7 @@ import type { BodyStart } from '@troupe/core'
 import type { Order, PackedOrders } from './wires.ts'
 
 /** Words of one order. */
-const stride = 11
+const stride = 12
 const beside = 1
 const moves = 2
 
@@ -16,11 +16,12 @@ export function packOrders(orders: readonly Order[]): PackedOrders {
   let at = 0
   let to = 0
   for (const { lease, slot, task, start, beside: isBeside, moves: isMoving } of orders) {
-    const { runId, flowRunId, name, runName, attempt, tags, args } = start
+    const { runId, flowRunId, name, runName, attempt, tags, args, trace } = start
     const told = tags.length === 0 ? '' : JSON.stringify(tags)
+    const belongs = trace === undefined ? '' : `${trace.traceparent}\n${trace.tracestate ?? ''}`
     bytes.set(args.bytes, at)
     at += args.bytes.length
-    text += runId + name + runName + told
+    text += runId + name + runName + told + belongs
     words[to++] = lease
     words[to++] = slot
     words[to++] = task
@@ -32,9 +33,15 @@ export function packOrders(orders: readonly Order[]): PackedOrders {
     words[to++] = name.length
     words[to++] = runName.length
     words[to++] = told.length
+    words[to++] = belongs.length
     words[to++] = args.bytes.length
   }
   return { words, text, bytes }
+}
+
+function traceIn(belongs: string): NonNullable<BodyStart['trace']> {
+  const [traceparent = '', tracestate = ''] = belongs.split('\n')
+  return tracestate === '' ? { traceparent } : { traceparent, tracestate }
 }
 
 export function unpackOrders({ words, text, bytes }: PackedOrders): Order[] {
@@ -50,6 +57,7 @@ export function unpackOrders({ words, text, bytes }: PackedOrders): Order[] {
     const name = part(word())
     const runName = part(word())
     const told = part(word())
+    const belongs = part(word())
     const length = word()
     const start: BodyStart = {
       runId,
@@ -59,6 +67,7 @@ export function unpackOrders({ words, text, bytes }: PackedOrders): Order[] {
       attempt,
       tags: told === '' ? [] : (JSON.parse(told) as string[]),
       args: { bytes: bytes.subarray(from, (from += length)) },
+      ...(belongs === '' ? undefined : { trace: traceIn(belongs) }),
     }
     orders.push({ lease, slot, task, beside: (bits & beside) !== 0, moves: (bits & moves) !== 0, start })
   }

@@ -259,6 +259,10 @@ export class PoolThread {
     return [...this.#unreported].toReversed()
   }
 
+  get queuedCount(): number {
+    return this.#unreported.size
+  }
+
   /** A body that waits is given up. */
   drop(placed: PlacedHere): void {
     this.#remove(placed)

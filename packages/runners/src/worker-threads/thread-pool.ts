@@ -80,6 +80,12 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
     this.#schedule()
   }
 
+  waiting(): number {
+    let count = this.#ready.size
+    for (const thread of this.#threads) count += thread.queuedCount
+    return count
+  }
+
   withdraw(assignment: Assignment): boolean {
     const { lease } = assignment
     if (this.#ready.remove(lease)) return true
