@@ -5,8 +5,9 @@ import { CountReporter } from './scripts/ci-reporter.ts'
 export default defineConfig({
   plugins: [mutantPlugin()],
   // Tests run from source: @troupe/* resolves to src by the packages' own export condition. It must stand here and not in
-  // `resolve.conditions`. Threads and child processes that a test starts get dist instead, hence the build before.
-  ssr: { resolve: { conditions: ['@troupe/source', 'module', 'node', 'development|production'] } },
+  // `resolve.conditions`. Threads and child processes that a test starts get dist instead, hence the build before. Not `module`,
+  // which is for bundlers: what packages offer by it Node may not be able to load.
+  ssr: { resolve: { conditions: ['@troupe/source', 'node', 'development|production'] } },
   test: {
     include: [
       'packages/*/test/**/*.test.ts',

@@ -1,0 +1,6 @@
+/**
+ * OpenTelemetry for Troupe.
+ *
+ * @packageDocumentation
+ */
+export { openTelemetry, type OpenTelemetryOptions } from './open-telemetry.ts'
