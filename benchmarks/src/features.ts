@@ -18,6 +18,9 @@ const features: readonly (readonly [string, MeasureName])[] = [
   ['retries and time limit', 'limits/retries-and-timeout'],
   ['hook', 'limits/hooks'],
   ['cache, refreshed', 'limits/cache-miss'],
+  ['instrumentation that does nothing', 'telemetry/port'],
+  ['OpenTelemetry, not sampled', 'telemetry/unsampled'],
+  ['OpenTelemetry, all spans', 'telemetry/sampled'],
 ]
 
 const figures: readonly Figure[] = features.map(([label]) => ({

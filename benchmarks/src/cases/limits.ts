@@ -1,4 +1,12 @@
-import { createEngine, flow, inputs, task, type Limit, type TaskOptions } from '@troupe/core'
+import {
+  createEngine,
+  flow,
+  inputs,
+  task,
+  type Instrumentation,
+  type Limit,
+  type TaskOptions,
+} from '@troupe/core'
 import { expectEqual } from '../lib/measure.ts'
 import type { Measure } from '../lib/measure.ts'
 import { throughput } from '../lib/throughput.ts'
@@ -7,11 +15,15 @@ import type { Subject } from '../lib/throughput.ts'
 interface Set {
   readonly options?: Omit<TaskOptions, 'parameters'>
   readonly limits?: readonly Limit[]
+  readonly instrumentation?: Instrumentation
 }
 
 /** Each repetition is one flow run that submits `n` task runs at once; each body takes a turn of the event loop. */
-function createSubject({ options = {}, limits = [] }: Set): Subject {
-  const engine = createEngine({ limits })
+function createSubject({ options = {}, limits = [], instrumentation }: Set): Subject {
+  const engine = createEngine({
+    limits,
+    ...(instrumentation === undefined ? undefined : { instrumentation }),
+  })
   const order: number[] = []
   const body = task({ name: 'limited', ...options }, (i: number) => {
     order.push(i)
@@ -29,7 +41,7 @@ function createSubject({ options = {}, limits = [] }: Set): Subject {
   }
 }
 
-const measureSet =
+export const measureSet =
   (set: Set): Measure =>
   (params) =>
     throughput(() => createSubject(set), params)

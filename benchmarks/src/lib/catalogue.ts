@@ -10,6 +10,7 @@ type ModuleName =
   | 'memory'
   | 'latency'
   | 'limits'
+  | 'telemetry'
   | 'threads'
   | 'durable'
   | 'sqlite'
@@ -25,6 +26,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   memory: () => import('../cases/memory.ts'),
   latency: () => import('../cases/latency.ts'),
   limits: () => import('../cases/limits.ts'),
+  telemetry: () => import('../cases/telemetry.ts'),
   threads: () => import('../cases/threads.ts'),
   durable: () => import('../cases/durable.ts'),
   sqlite: () => import('../cases/sqlite.ts'),

@@ -28,6 +28,9 @@ import { carrierOf, contextIn } from './carrier.ts'
 import { absentSpanId, attemptSpanId, runSpanId } from './ids.ts'
 import { kindOf, typeOfError } from './words.ts'
 
+/** What the SDK keeps of the links of a span by default. */
+const mostLinks = 128
+
 /** A root that belongs to nothing: its span decides whether the trace is sampled, so it is there from the beginning. */
 interface Origin {
   readonly trace?: TraceCarrier
@@ -224,7 +227,7 @@ function linksOf({ run, previous, upstreams }: InstrumentedAttempt): Link[] {
   const of = contextIn(run.trace)
   if (of !== undefined && previous !== undefined)
     links.push(linkTo({ ...of, spanId: attemptSpanId(run.id, previous) }, 'previous attempt'))
-  for (const upstream of upstreams) {
+  for (const upstream of upstreams.slice(0, mostLinks)) {
     const above = contextIn(upstream.trace)
     if (above !== undefined) links.push(linkTo({ ...above, spanId: runSpanId(upstream.id) }, 'upstream'))
   }

@@ -435,6 +435,7 @@ export class Engine implements RunHost {
     await this.#flushed(patienceMs)
     await within(this.clock, patienceMs, this.#hooks.idle())
     this.closed = true
+    this.instruments?.closed()
     const error =
       this.refusal ?? new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
     const left = [...this.#live.values()].map((run) => ({ run, below: liveBelow(run) }))
@@ -456,7 +457,6 @@ export class Engine implements RunHost {
     await (this.#station === undefined ? farewell : within(this.clock, farewellMs, farewell))
     await this.#station?.close()
     this.bulletin.close()
-    this.instruments?.closed()
     if (this.#ownsJournal) await this.journal.close()
   }
 

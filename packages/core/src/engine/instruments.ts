@@ -217,7 +217,9 @@ export class Instruments implements Instrumented<Run, Attempt> {
         host: place,
         runner: pool === undefined ? undefined : this.#pools.get(pool),
         previous: before > 0 ? before : undefined,
-        upstreams: upstreamsOf(attempt),
+        get upstreams() {
+          return upstreamsOf(attempt)
+        },
         isInherited: since !== undefined,
       }),
     )

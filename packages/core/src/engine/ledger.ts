@@ -190,10 +190,10 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
     leaveRun()
     const { instruments } = this.host
     if (instruments === undefined) this.#write()
-    else instruments.outside(this.#write)
+    else instruments.outside(() => this.#write())
   }
 
-  readonly #write = (): void => {
+  #write(): void {
     if (this.#lost || this.#entries.length === 0) {
       this.#scheduled = false
       return

@@ -272,12 +272,7 @@ export class PoolThread {
   hasStoodStill(): boolean {
     const stood = this.#finishedCount === this.#finishedBefore
     this.#finishedBefore = this.#finishedCount
-    return stood && this.#isReady && this.hasQueued && Atomics.load(this.#control, word.loading) === 0
-  }
-
-  /** Whether there are bodies that have not begun. */
-  get hasQueued(): boolean {
-    return this.#unreported.size > 0
+    return stood && this.#isReady && this.queuedCount > 0 && Atomics.load(this.#control, word.loading) === 0
   }
 
   #remove(placed: PlacedHere): void {
@@ -474,4 +469,11 @@ export class PoolThread {
       error: this.#error ?? new RunError('RUN_CRASHED', `its thread ended with exit code ${code}`),
     })
   }
+}
+
+/** How many bodies were given to threads, and have not begun. */
+export function queuedIn(threads: Iterable<PoolThread>): number {
+  let count = 0
+  for (const thread of threads) count += thread.queuedCount
+  return count
 }

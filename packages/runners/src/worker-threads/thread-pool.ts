@@ -20,7 +20,7 @@ import {
 } from './failures.ts'
 import { IdleThreads } from './idle-threads.ts'
 import type { Settings } from './options.ts'
-import { PoolThread, type ExitHere, type PlacedHere } from './pool-thread.ts'
+import { PoolThread, queuedIn, type ExitHere, type PlacedHere } from './pool-thread.ts'
 import type { ThreadEvents } from './placed.ts'
 import { Warmings } from './warmings.ts'
 import type { Refusal } from './wires.ts'
@@ -81,9 +81,7 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
   }
 
   waiting(): number {
-    let count = this.#ready.size
-    for (const thread of this.#threads) count += thread.queuedCount
-    return count
+    return this.#ready.size + queuedIn(this.#threads)
   }
 
   withdraw(assignment: Assignment): boolean {
@@ -472,8 +470,7 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
 
   /** Bodies that wait behind one that turns out to be long are taken back; threads with nothing to do are ended. */
   #watch(): void {
-    const hasQueued = [...this.#threads].some((thread) => thread.hasQueued)
-    if (!hasQueued) {
+    if (queuedIn(this.#threads) === 0) {
       clearInterval(this.#look)
       this.#look = undefined
     } else {
