@@ -166,6 +166,63 @@ describe('a flow run that goes on in another engine', () => {
   })
 })
 
+describe('a flow run that its engine lets go of', () => {
+  it('has no span, also where the journal answers late that its body had begun', async () => {
+    const telemetry = new Telemetry()
+    const journal = memoryJournal()
+    const append = journal.append.bind(journal)
+    const clock = virtualClock()
+    const stored: string[] = []
+    journal.append = async (entries) => {
+      const isLate = entries.entries.some((entry) => 'to' in entry && entry.to === 'Running')
+      if (isLate) await new Promise<void>((go) => void clock.at(clock.now() + 1_500, go))
+      stored.push(...entries.entries.map((entry) => ('to' in entry ? entry.to : entry.kind)))
+      return append(entries)
+    }
+    const engine = telemetry.engine({ journal, clock })
+    engine.run(flow('late', () => sleep('1h'))).ignore()
+    await quiet()
+    await engine.close()
+    expect(stored).toEqual(expect.arrayContaining(['Pending', 'Running']))
+    expect(telemetry.spans).toEqual([])
+  })
+
+  it('because its body takes another path shows that attempt, and the next when it goes on', async () => {
+    const telemetry = new Telemetry()
+    const journal = memoryJournal()
+    let isOther = false
+    const one = task('path-one', (n: number) => n)
+    const other = task('path-other', (n: number) => n)
+    const walks = flow('walks', async () => {
+      await (isOther ? other(1) : one(1))
+      await receive('go')
+    })
+    const first = telemetry.engine({ journal })
+    first.run(walks.with({ id: 'walk' })).ignore()
+    await quiet()
+    await first.close()
+    isOther = true
+    const second = telemetry.engine({ journal })
+    const [run] = await second.recover()
+    await quiet(60)
+    expect(run?.state.name).toBe('Paused')
+    isOther = false
+    await second.settle(run!.resume())
+    await second.settle(run!.signal('go', 1))
+    await second.settle(run!.result())
+    await second.close()
+    const attempts = telemetry.named('attempt walks')
+    expect(
+      attempts.map(({ attributes }) => [attributes['troupe.attempt'], attributes['troupe.run.state']]),
+    ).toEqual([
+      [1, 'Recovering'],
+      [2, 'Paused'],
+      [3, 'Completed'],
+    ])
+    expect(new Set(telemetry.spans.map(idOf)).size).toBe(telemetry.spans.length)
+  })
+})
+
 describe('a flow run whose node is lost', () => {
   it('goes on in its trace on another node, and its former owner exports nothing more of it', async () => {
     const clock = virtualClock()

@@ -9,7 +9,7 @@ import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { lineOf } from './lines.ts'
 import { freshFolder, linesIn, started } from './processes.ts'
-import { silent, Telemetry } from './support.ts'
+import { silent, startOf, Telemetry } from './support.ts'
 import { gate, holds, inner, looks, nests, shaky, type Seen } from './tasks/traced.ts'
 
 trace.setGlobalTracerProvider(new BasicTracerProvider())
@@ -162,10 +162,16 @@ describe('a body on another node', () => {
     node('worker', { tasks: { default: 3 } })
     const first = node('first', { flows })
     await first.announced()
+    const recorded = new Promise<void>((resolve) => {
+      first.transitions.subscribe(({ task, to }) => {
+        if (task === 'holds' && to.name === 'Running') resolve()
+      })
+    })
     const run = await first.run({ flow: 'inner', id: 'outlives' })
-    await begun
+    await Promise.all([begun, recorded])
     const second = node('second', { flows })
     await second.announced()
+    const lostAt = Date.now()
     transport.partition('first')
     const there = await second.get(run.id)
     const changes = await new Promise((resolve) => {
@@ -189,6 +195,7 @@ describe('a body on another node', () => {
         .named('attempt holds')
         .map(({ attributes }) => [attributes['troupe.attempt'], attributes['troupe.run.state']]),
     ).toEqual([[1, 'Completed']])
+    expect(startOf(telemetry.second.one('attempt holds'))).toBeLessThanOrEqual(lostAt)
     expect(
       telemetry.second.named('attempt inner').map(({ attributes }) => attributes['troupe.run.state']),
     ).toEqual(['Recovering', 'Completed'])
