@@ -92,7 +92,7 @@ export function checkEngineOptions(options: EngineOptions): void {
     )
   }
   const { instrumentation } = options
-  if (instrumentation !== undefined && (typeof instrumentation !== 'object' || instrumentation === null))
+  if (instrumentation !== undefined && !isInstrumentation(instrumentation))
     throw new UsageError(
       'INVALID_OPTION',
       `expected \`instrumentation\` to be an instrumentation, such as \`openTelemetry()\`, got ${inWords(instrumentation)}`,
@@ -123,6 +123,17 @@ export function checkEngineOptions(options: EngineOptions): void {
 }
 
 const cacheMethods = ['get', 'put', 'delete'] as const
+
+const instrumentationMethods = [
+  ...(['opened', 'submitted', 'sent', 'traceOf'] as const),
+  ...(['began', 'within', 'outside', 'told'] as const),
+] satisfies (keyof Instrumentation)[]
+
+function isInstrumentation(given: unknown): boolean {
+  if (typeof given !== 'object' || given === null) return false
+  const methods = given as Partial<Record<string, unknown>>
+  return instrumentationMethods.every((name) => /^(function|undefined)$/.test(typeof methods[name]))
+}
 
 /** How long a body only waits before it is let go, in milliseconds. @throws UsageError `INVALID_DURATION` */
 export function suspendAfter({ suspendAfter: given }: EngineOptions, isDurable: boolean): number | undefined {

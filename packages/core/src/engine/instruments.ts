@@ -64,11 +64,23 @@ export class Instruments implements Instrumented<Run, Attempt> {
 
   #tried<T>(call: () => T): T | undefined {
     try {
-      return call()
+      const given = call()
+      if (!(given instanceof Promise)) return given
+      // Nobody waits for it.
+      given.catch(this.#report)
+      return undefined
     } catch (error) {
-      this.#host.report(error, undefined)
+      this.#report(error)
       return undefined
     }
+  }
+
+  /** What it did wrong itself it is not told of: it might do that wrong, too. */
+  readonly #report = (error: unknown): void => {
+    const wasReporting = this.#isReporting
+    this.#isReporting = true
+    this.#host.report(error, undefined)
+    this.#isReporting = wasReporting
   }
 
   #tell(event: InstrumentationEvent): void {
@@ -111,16 +123,10 @@ export class Instruments implements Instrumented<Run, Attempt> {
 
   #begins(traced: TracedRun): void {
     const origin = this.#tried(() => this.#port.submitted?.(traced))
-    traced.own = origin?.own
-    traced.trace = this.#checked(origin?.trace)
-  }
-
-  /** It goes into journals, where nothing but text may stand. */
-  #checked(trace: TraceCarrier | undefined): TraceCarrier | undefined {
-    if (trace === undefined) return undefined
-    const { traceparent, tracestate } = trace
-    if (typeof traceparent !== 'string') return undefined
-    return typeof tracestate === 'string' && tracestate !== '' ? { traceparent, tracestate } : { traceparent }
+    this.#tried(() => {
+      traced.own = origin?.own
+      traced.trace = checked(origin?.trace)
+    })
   }
 
   restored(run: Run, recorded: RecordedRun, parent = run.caller?.run): void {
@@ -142,7 +148,12 @@ export class Instruments implements Instrumented<Run, Attempt> {
       traced.inherited = { number: attempt, startedAt: isRunning(last.to) ? last.at : startedAt }
   }
 
+  /** Whatever happens here, those who wait for the entry are told of it. */
   shown(run: Run, entry: SubmittedEntry | TransitionEntry): void {
+    this.#tried(() => this.#shown(run, entry))
+  }
+
+  #shown(run: Run, entry: SubmittedEntry | TransitionEntry): void {
     const traced = tracedOf(run)
     if (traced === undefined) return
     if (entry.kind === 'submitted') {
@@ -231,11 +242,7 @@ export class Instruments implements Instrumented<Run, Attempt> {
   call(attempt: Attempt, body: () => unknown): unknown {
     const scope = attempt.traced?.scope
     if (scope === undefined) return body()
-    return calledWithin(
-      (once) => scope.within(once),
-      body,
-      (error) => this.#host.report(error, undefined),
-    )
+    return calledWithin((once) => scope.within(once), body, this.#report)
   }
 
   finished(attempt: Attempt, isGone: boolean, failure: unknown): void {
@@ -251,9 +258,9 @@ export class Instruments implements Instrumented<Run, Attempt> {
 
   traceOf(run: Run, attempt: number): TraceCarrier | undefined {
     const traced = tracedOf(run)
-    return traced === undefined
-      ? undefined
-      : this.#checked(this.#tried(() => this.#port.traceOf?.(traced, attempt)))
+    if (traced === undefined) return undefined
+    const trace = this.#tried(() => this.#port.traceOf?.(traced, attempt))
+    return this.#tried(() => checked(trace))
   }
 
   // --- the rest ---------------------------------------------------------------------------------------------------
@@ -261,7 +268,10 @@ export class Instruments implements Instrumented<Run, Attempt> {
   sent(flow: { readonly id: string; readonly name: string }): SentScope | undefined {
     const scope = this.#tried(() => this.#port.sent?.({ ...flow, node: this.#host.node }))
     if (scope === undefined) return undefined
-    return { trace: this.#checked(scope.trace), ended: (error) => this.#tried(() => scope.ended(error)) }
+    return {
+      trace: this.#tried(() => checked(scope.trace)),
+      ended: (error) => this.#tried(() => scope.ended(error)),
+    }
   }
 
   /** Calls a body that is executed here for another node. */
@@ -275,11 +285,7 @@ export class Instruments implements Instrumented<Run, Attempt> {
       fn()
       return
     }
-    calledWithin(
-      (once) => port.outside?.(once),
-      fn,
-      (error) => this.#host.report(error, undefined),
-    )
+    calledWithin((once) => port.outside?.(once), fn, this.#report)
   }
 
   appended(entries: number, since: number, isStored: boolean): void {
@@ -290,13 +296,16 @@ export class Instruments implements Instrumented<Run, Attempt> {
     this.#tell({ kind: 'append failed', error })
   }
 
-  /** Told also of what it throws itself, once. */
   failed(error: unknown): void {
-    if (this.#isReporting) return
-    this.#isReporting = true
-    this.#tell({ kind: 'error', error })
-    this.#isReporting = false
+    if (!this.#isReporting) this.#tell({ kind: 'error', error })
   }
+}
+
+/** It goes into journals, where nothing but text may stand. */
+function checked(trace: TraceCarrier | undefined): TraceCarrier | undefined {
+  if (trace === undefined || typeof trace.traceparent !== 'string') return undefined
+  const { traceparent, tracestate } = trace
+  return typeof tracestate === 'string' && tracestate !== '' ? { traceparent, tracestate } : { traceparent }
 }
 
 function tracedOf({ rare }: Run): TracedRun | undefined {

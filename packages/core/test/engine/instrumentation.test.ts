@@ -1,5 +1,6 @@
 import {
   createEngine,
+  currentTaskRun,
   flow,
   memoryJournal,
   sleep,
@@ -10,7 +11,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { calledWithin } from '../../src/base/called-within.ts'
 import type { SubmittedEntry } from '../../src/journal/entries.ts'
-import { all, code, quiet, statesOf, steps, testEngine } from '../behaviour/support.ts'
+import { all, code, errorOf, quiet, statesOf, steps, testEngine } from '../behaviour/support.ts'
 
 const fails = (what: string) => (): never => {
   throw new TypeError(what)
@@ -81,6 +82,74 @@ describe('an instrumentation that throws', () => {
   })
 })
 
+describe('a method of an instrumentation', () => {
+  const mistake = new TypeError('a mistake of the user')
+  const ways = [
+    ['throws', fails(mistake.message)],
+    ['rejects', () => Promise.reject(mistake)],
+    ['gives nonsense', () => Symbol('nonsense')],
+    ['gives a trap', () => new Proxy({}, { get: fails(mistake.message) })],
+  ] as const
+  const methods = [...Object.keys(broken), 'began within', 'began ended']
+
+  it.each(methods.flatMap((method) => ways.map(([way, fn]) => ({ method, way, fn }))))(
+    '$method that $way leaves all runs as they are',
+    async ({ method, fn }) => {
+      const [name = '', part] = method.split(' ')
+      const scope = { within: (body: () => unknown) => body(), ended: () => undefined }
+      const made = part === undefined ? fn : () => ({ ...scope, [part]: fn })
+      const unhandled: unknown[] = []
+      const note = (error: unknown): void => void unhandled.push(error)
+      process.on('unhandledRejection', note)
+      try {
+        const engine = testEngine({ instrumentation: { [name]: made } as Instrumentation })
+        const errors: unknown[] = []
+        engine.errors.subscribe(({ error }) => errors.push(error))
+        expect(await engine.settle(engine.run(all3))).toEqual([2, 4, 'well'])
+        const failing = flow('failing', () => {
+          throw new RangeError('on purpose')
+        })
+        expect(await errorOf(engine.settle(engine.run(failing)))).toEqual(new RangeError('on purpose'))
+        await engine.close()
+        await quiet()
+        expect(unhandled).toEqual([])
+      } finally {
+        process.off('unhandledRejection', note)
+      }
+    },
+  )
+
+  it('that is asynchronous around a body does not make its failure unhandled', async () => {
+    const unhandled: unknown[] = []
+    const note = (error: unknown): void => void unhandled.push(error)
+    process.on('unhandledRejection', note)
+    const late = new TypeError('a mistake of the user')
+    const instrumentation = {
+      began: ({ number }: { readonly number: number }) => ({
+        within: async (body: () => unknown) => {
+          await body()
+          if (number === 2) throw late
+        },
+        ended: () => undefined,
+      }),
+    } as unknown as Instrumentation
+    try {
+      await using engine = testEngine({ instrumentation })
+      const errors: unknown[] = []
+      engine.errors.subscribe(({ error }) => errors.push(error))
+      const bad = task({ name: 'bad', retries: 1, retryDelay: 1 }, async () => {
+        await sleep(1)
+        if (currentTaskRun().attempt === 1) throw new RangeError('on purpose')
+      })
+      await engine.settle(engine.run(flow('tries', () => bad())))
+      await quiet()
+      expect([unhandled, errors]).toEqual([[], [late]])
+    } finally {
+      process.off('unhandledRejection', note)
+    }
+  })
+})
+
 describe('an instrumentation', () => {
   it('is told of each run and each wait, once, when the journal has it', async () => {
     const told: string[] = []
@@ -137,8 +206,8 @@ describe('an instrumentation', () => {
     expect(others.every((entry) => !('traceparent' in entry))).toBe(true)
   })
 
-  it('that is none is refused', () => {
-    expect(() => createEngine({ instrumentation: 'telemetry' as never })).toThrow(
+  it.each(['telemetry', null, { told: 'everything' }])('that is none is refused: %j', (instrumentation) => {
+    expect(() => createEngine({ instrumentation: instrumentation as never })).toThrow(
       code('INVALID_OPTION', /instrumentation/) as Error,
     )
   })
