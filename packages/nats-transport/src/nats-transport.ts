@@ -65,6 +65,7 @@ class NatsTransport implements Transport {
       queue: new BodiesQueue(queue, bodies),
       mailbox: new BodiesMailbox(mailbox, bodies),
       ...(live === undefined ? undefined : { publish: (transition) => live.publish(transition) }),
+      trouble: () => link.trouble,
       close: () => (closed ??= close()),
     }
   }

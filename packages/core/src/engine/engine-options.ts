@@ -60,7 +60,12 @@ export interface EngineError {
 
 /** How an engine is. @public */
 export interface EngineHealth {
+  /** False once it closes, also where it had to: that does not pass. */
   readonly open: boolean
+  /** Whether it takes work just now: it is open, other nodes know of it, and its transport is connected. */
+  readonly ready: boolean
+  /** Why it is not ready, in words for people. */
+  readonly unready: readonly string[]
   /** Flow runs, and task runs outside any flow, that are live here. */
   readonly liveRuns: number
   /** Bodies that go on although their run has ended, by run id. */

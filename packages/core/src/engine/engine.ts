@@ -55,6 +55,7 @@ import { checkServe } from './serve-options.ts'
 import { transportHost } from './transport-host.ts'
 import { Steering } from './steering.ts'
 import { submit } from './submit.ts'
+import { unready } from './unready.ts'
 import { byReference, encoded, type ValueStore } from './value-store.ts'
 
 /** How long `close` waits for the journal at the least. */
@@ -392,8 +393,12 @@ export class Engine implements RunHost {
   }
 
   health(): EngineHealth {
+    const { closing, refusal, isThere, nodes } = this
+    const why = unready({ closing, refusal, isThere, isNode: nodes !== undefined }, this.#station)
     return {
-      open: !this.closing,
+      open: !closing,
+      ready: why.length === 0,
+      unready: why,
       liveRuns: this.#live.size,
       ...this.bulletin.health,
       obstacles: [...this.#pools.values()].flatMap((pool) => pool.obstacles?.() ?? []),

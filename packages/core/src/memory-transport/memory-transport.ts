@@ -90,6 +90,7 @@ class Cluster implements MemoryTransport {
       queue: this.#queues.at(wire),
       register: this.#registry.at(wire),
       ...(this.#settings.publish ? { publish: (transition) => this.#publish(wire, transition) } : undefined),
+      trouble: () => (wire.state === 'cut' ? 'it is cut off from the others' : undefined),
       close: () => (closed ??= this.#close(wire)),
     }
   }

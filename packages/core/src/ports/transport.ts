@@ -36,6 +36,11 @@ export interface Station {
    * where nothing is published, or where that is done from the journals.
    */
   publish?(transition: Transition): void
+  /**
+   * What keeps it from reaching the others just now, in words for people; undefined where nothing does, as far as it knows. Absent where
+   * nothing can.
+   */
+  trouble?(): string | undefined
   /** Lets go of everything; what was taken from queues and is not done goes back. Calls after it reject. */
   close(): Promise<void>
 }

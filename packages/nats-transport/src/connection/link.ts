@@ -15,6 +15,8 @@ export class Link {
   #control: Promise<Connected> | undefined
   #bulk: Promise<Connected> | undefined
   #closing: Promise<void> | undefined
+  /** The connection for what others wait for, once it is made. */
+  #made: Connected | undefined
 
   constructor(settings: Settings, host: TransportHost) {
     this.settings = settings
@@ -25,6 +27,14 @@ export class Link {
     return this.#closing !== undefined
   }
 
+  /** What is wrong with the connection just now; undefined where it is there, or nobody has asked for it. */
+  get trouble(): string | undefined {
+    const made = this.#made
+    return made === undefined || made.up
+      ? undefined
+      : `it is not connected to the NATS server at ${made.where}`
+  }
+
   /**
    * For appends, queues, registers and news. A connection that could not be made is tried again by the next call.
    *
@@ -32,10 +42,13 @@ export class Link {
    */
   control(): Promise<Connected> {
     this.assertOpen()
-    this.#control ??= this.#connect('control').catch((error: unknown) => {
-      this.#control = undefined
-      throw error
-    })
+    this.#control ??= this.#connect('control').then(
+      (made) => (this.#made = made),
+      (error: unknown) => {
+        this.#control = undefined
+        throw error
+      },
+    )
     return this.#control
   }
 

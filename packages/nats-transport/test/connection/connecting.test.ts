@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { connect } from '@nats-io/transport-node'
+import { createEngine } from '@troupe/core'
+import { natsTransport } from '@troupe/nats-transport'
 import { afterEach, describe, expect, it } from 'vitest'
 import { hangUp } from '../../src/connection/dial.ts'
 import { Proxy } from '../faults/harness/proxy.ts'
@@ -137,6 +139,24 @@ describe.each(versions)('a connection to the %s server', (version) => {
     expect(await asked[0]).toBeUndefined()
     expect(await asked[1]).toMatchObject({ flowRunId: 'run' })
     expect(reports).toContainEqual(expect.objectContaining({ code: 'TRANSPORT_UNAVAILABLE' }))
+  })
+
+  it('that is lost makes an engine unready until it is there again', async () => {
+    const proxy = await Proxy.open(server().url)
+    closing.push(() => proxy.close())
+    const engine = createEngine({ transport: natsTransport({ servers: proxy.url, namespace: 'unready' }) })
+    closing.push(() => engine.close())
+    await engine.announced()
+    expect(engine.health()).toMatchObject({ open: true, ready: true, unready: [] })
+    const isLost = new Promise<void>((resolve) => engine.errors.subscribe(() => resolve()))
+    proxy.cut()
+    await isLost
+    expect(engine.health()).toMatchObject({ open: true, ready: false })
+    expect(engine.health().unready).toEqual([
+      expect.stringMatching(/^it is not connected to the NATS server at .*\d$/),
+    ])
+    proxy.heal()
+    await expect.poll(() => engine.health().ready, { timeout: 20_000 }).toBe(true)
   })
 
   it('closes though the server has just ended it and something was written since', async () => {
