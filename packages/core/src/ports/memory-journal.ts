@@ -55,6 +55,8 @@ class MemoryJournal implements Journal {
   /** Subflows' journals, by root. */
   readonly #families = new Map<string, string[]>()
   readonly #listeners = new Set<CommitListener>()
+  /** Those that follow one flow run: a commit costs the same however many others are followed. */
+  readonly #followers = new Map<string, Set<CommitListener>>()
   readonly #keep: number
   #created = 0
   #closed = false
@@ -89,6 +91,8 @@ class MemoryJournal implements Journal {
     stored.epoch = epoch
     stored.last = entries
     for (const listener of this.#listeners) listener(flowRunId, position + 1, entries)
+    const followers = this.#followers.get(flowRunId)
+    if (followers !== undefined) for (const listener of followers) listener(flowRunId, position + 1, entries)
     return undefined
   }
 
@@ -124,14 +128,24 @@ class MemoryJournal implements Journal {
     this.#forget(flowRunId)
   }
 
-  subscribe(listener: CommitListener): () => void {
-    this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
+  subscribe(listener: CommitListener, flowRunId?: string): () => void {
+    if (flowRunId === undefined) {
+      this.#listeners.add(listener)
+      return () => void this.#listeners.delete(listener)
+    }
+    const followers = this.#followers.get(flowRunId) ?? new Set()
+    this.#followers.set(flowRunId, followers.add(listener))
+    return () => {
+      followers.delete(listener)
+      if (followers.size === 0 && this.#followers.get(flowRunId) === followers)
+        this.#followers.delete(flowRunId)
+    }
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#listeners.clear()
+    this.#followers.clear()
   }
 
   #check(): void {

@@ -1,9 +1,9 @@
 import { runNameOf } from '../base/ids.ts'
 import type { Entry, SubmittedEntry } from '../journal/entries.ts'
-import { stateTypes, type StateName } from '../machines/states.ts'
+import { isTerminal, stateTypes, type StateName } from '../machines/states.ts'
 import type { Transition } from './transition.ts'
 
-/** What is held of a run: not its inputs, which may be large. */
+/** What is kept of a run while it is live: of its entries, inputs above all, nothing. */
 interface Seen {
   readonly runId: string
   readonly kind: 'flow' | 'task'
@@ -13,10 +13,15 @@ interface Seen {
   state: StateName
 }
 
-/** Makes transitions out of the entries of one journal, from its first on. */
+/** Makes transitions out of the entries of one journal, from its first on. Holds the names of its live runs. */
 export class TransitionReader {
   readonly #flowRunId: string
-  readonly #runs: Seen[] = []
+  /** By their index in the journal. */
+  readonly #live = new Map<number, Seen>()
+  #submitted = 0
+  /** Name of the root. */
+  #flow = ''
+  #tags: readonly string[] = []
   #node = ''
   #position = 0
 
@@ -29,34 +34,44 @@ export class TransitionReader {
     return this.#position
   }
 
+  /** Those of the root. */
+  get tags(): readonly string[] {
+    return this.#tags
+  }
+
   /** The next entry. @returns The transition that it records, if it records one. */
   read(entry: Entry): Transition | undefined {
     this.#position++
     if (entry.kind === 'claimed') this.#node = entry.node
-    if (entry.kind === 'submitted') {
-      const seen = this.#seen(entry)
-      this.#runs.push(seen)
-      return this.#transition(seen, { from: undefined, to: entry.to, seq: 1, attempt: 1, at: entry.at })
-    }
+    if (entry.kind === 'submitted') return this.#submit(entry)
     if (entry.kind !== 'transition') return undefined
-    const seen = this.#runs[entry.run]
+    const seen = this.#live.get(entry.run)
     if (seen === undefined) return undefined
     const from = seen.state
     seen.state = entry.to
     seen.runName = entry.runName ?? seen.runName
+    // A terminal state is never left, and the runs that a run submitted end before it.
+    if (isTerminal(entry.to)) this.#live.delete(entry.run)
     return this.#transition(seen, { ...entry, from })
   }
 
-  #seen({ runId, runKind: kind, name, runName, parent, parentRunId, to: state }: SubmittedEntry): Seen {
-    const index = this.#runs.length
-    return {
+  #submit(entry: SubmittedEntry): Transition {
+    const index = this.#submitted++
+    if (index === 0) {
+      this.#flow = entry.name
+      this.#tags = entry.tags ?? []
+    }
+    const { runId, runKind: kind, name, to, at } = entry
+    const seen: Seen = {
       runId,
       kind,
       name,
-      parentRunId: parentRunId ?? this.#runs[parent]?.runId,
-      runName: runNameOf(runName, name, index),
-      state,
+      parentRunId: entry.parentRunId ?? this.#live.get(entry.parent)?.runId,
+      runName: runNameOf(entry.runName, name, index),
+      state: to,
     }
+    this.#live.set(index, seen)
+    return this.#transition(seen, { from: undefined, to, seq: 1, attempt: 1, at })
   }
 
   #transition(
@@ -76,7 +91,7 @@ export class TransitionReader {
       flowRunId: this.#flowRunId,
       runId,
       kind,
-      flow: this.#runs[0]?.name ?? name,
+      flow: this.#flow,
       ...(kind === 'task' ? { task: name } : undefined),
       runName,
       from: from === undefined ? null : { type: stateTypes[from], name: from },

@@ -24,11 +24,9 @@ export function watchRuns(
   clock: Clock,
   sink: Sink,
 ): Watched<RunsChange> {
-  return pullable(
-    () => new Roll(journal, query, clock),
-    (roll) => roll.changes(),
-    sink,
-  )
+  const open = (): Roll => new Roll(journal, query, clock)
+  // A list never ends by itself.
+  return pullable({ open, read: (roll) => roll.changes(), state: { ended: false } }, sink)
 }
 
 /**

@@ -3,7 +3,8 @@ import { JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf } from '../base/ids.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Entry } from '../journal/entries.ts'
-import type { Journal, JournalSummary } from '../ports/journal.ts'
+import type { Journal } from '../ports/journal.ts'
+import { Fleet } from './fleet.ts'
 import { GuardedObservable, type ReportError } from './hub.ts'
 import { TransitionReader } from './reader.ts'
 import type { Transition } from './transition.ts'
@@ -18,6 +19,8 @@ export interface WatchFilter {
   readonly flow?: string
   /** Those of task runs of this name. */
   readonly task?: string
+  /** Those of flow runs that have this tag, and of their task runs. */
+  readonly tag?: string
 }
 
 /** @public */
@@ -27,35 +30,39 @@ export interface WatchOptions {
    * those of one journal, so it is taken only with a `flowRunId` or a `runId` in the filter.
    */
   readonly from?: number
+  /**
+   * Of a watch of more than one flow run: those that had ended before this moment are left out, and not read. Milliseconds since
+   * 1970, or a date; default none is.
+   */
+  readonly since?: number | Date
 }
 
-const filterNames = ['flowRunId', 'runId', 'flow', 'task']
+const filterNames = ['flowRunId', 'runId', 'flow', 'task', 'tag']
 
 /** @throws {@link UsageError} `INVALID_OPTION` */
-export function checkWatch(filter: WatchFilter, { from }: WatchOptions): void {
-  const details = (option: string) => ({ details: { option } })
+export function checkWatch(filter: WatchFilter, { from, since }: WatchOptions): void {
   for (const name of Object.keys(filter)) {
-    if (filterNames.includes(name)) continue
-    throw new UsageError(
-      'INVALID_OPTION',
-      `watch has no filter \`${name}\`; it takes ${filterNames.join(', ')}`,
-      details(name),
-    )
+    if (!filterNames.includes(name))
+      throw refused(name, `watch has no filter \`${name}\`; it takes ${filterNames.join(', ')}`)
   }
-  if (from === undefined) return
-  if (!Number.isInteger(from) || from < 0) {
-    throw new UsageError(
-      'INVALID_OPTION',
-      `expected \`from\` to be a position, an integer of at least 0, got ${String(from)}`,
-      details('from'),
-    )
+  const isOfOne = filter.flowRunId !== undefined || filter.runId !== undefined
+  if (from !== undefined) {
+    if (!Number.isInteger(from) || from < 0)
+      throw refused(
+        'from',
+        `expected \`from\` to be a position, an integer of at least 0, got ${String(from)}`,
+      )
+    if (!isOfOne)
+      throw refused('from', '`from` is a position in one journal: it needs a `flowRunId` or a `runId`')
   }
-  if (filter.flowRunId !== undefined || filter.runId !== undefined) return
-  throw new UsageError(
-    'INVALID_OPTION',
-    '`from` is a position in one journal: it needs a `flowRunId` or a `runId`',
-    details('from'),
-  )
+  if (since === undefined) return
+  if (Number.isNaN(Number(since)))
+    throw refused('since', 'expected `since` to be a date, or milliseconds since 1970')
+  if (isOfOne) throw refused('since', '`since` leaves out flow runs, and this is a watch of one; give `from`')
+}
+
+function refused(option: string, message: string): UsageError {
+  return new UsageError('INVALID_OPTION', message, { details: { option } })
 }
 
 /** Entries per read, and the most that a watcher holds: one that is slower goes back to reading the journal. */
@@ -68,7 +75,16 @@ export interface Sink {
 }
 
 /** What can be watched: an Observable that is also an async iterable, which pulls at the pace of its consumer. @public */
-export interface Watched<T> extends Observable<T>, AsyncIterable<T> {}
+export interface Watched<T> extends Observable<T>, AsyncIterable<T> {
+  /**
+   * Whether a reader of it has come to the end of the run that is watched. A watch that completes without it was cut short: its
+   * engine was closed.
+   */
+  readonly ended: boolean
+}
+
+/** Whether a transition is asked for; the tags are those of the root of its journal. */
+type Select = (transition: Transition, tags: readonly string[]) => boolean
 
 /** Watches what a filter asks for: the journal of one flow run, or all of them. */
 export function watchBy(
@@ -81,14 +97,16 @@ export function watchBy(
   },
   sink: Sink,
 ): Watched<Transition> {
-  const { flowRunId, runId, flow, task } = asked.filter
-  const select = (transition: Transition): boolean =>
+  const { flowRunId, runId, flow, task, tag } = asked.filter
+  const select: Select = (transition, tags) =>
     (runId === undefined || transition.runId === runId) &&
     (flow === undefined || transition.flow === flow) &&
-    (task === undefined || transition.task === task)
+    (task === undefined || transition.task === task) &&
+    (tag === undefined || tags.includes(tag))
   const one = flowRunId ?? (runId === undefined ? undefined : flowRunIdOf(runId))
-  if (one === undefined) return watchAll(journal, select, sink)
-  const { from = 0 } = asked.options
+  const { from = 0, since } = asked.options
+  if (one === undefined)
+    return watchAll(() => new Fleet(journal, since === undefined ? undefined : Number(since)), select, sink)
   const watched = { flowRunId: one, runId: runId ?? one, from, expected: () => asked.isLive(one) }
   return watchJournal(journal, watched, select, sink)
 }
@@ -108,51 +126,86 @@ function watchJournal(
     /** Whether the journal is still to be created, where there is none. */
     readonly expected: () => boolean
   },
-  select: (transition: Transition) => boolean,
+  select: Select,
   sink: Sink,
 ): Watched<Transition> {
+  const state = { ended: false }
   async function* transitions(follower: Follower): AsyncGenerator<Transition, void, undefined> {
     if ((await journal.summary(watched.flowRunId)) === undefined && !watched.expected())
       throw notFound(watched.runId)
     for await (const transition of follower.transitions()) {
-      if (transition.position > watched.from && select(transition)) yield transition
-      if (transition.runId === watched.runId && isTerminal(transition.to.name)) return
+      if (transition.position > watched.from && select(transition, follower.tags)) yield transition
+      if (transition.runId !== watched.runId || !isTerminal(transition.to.name)) continue
+      state.ended = true
+      return
     }
   }
-  return pullable(() => new Follower(journal, watched.flowRunId), transitions, sink)
+  return pullable({ open: () => new Follower(journal, watched.flowRunId), read: transitions, state }, sink)
 }
 
 /** An Observable, and an async iterable, of what `read` gives; each subscription and each loop with a source of its own. */
 export function pullable<S extends { stop(): void }, T>(
-  open: () => S,
-  read: (source: S) => AsyncGenerator<T, void, undefined>,
+  source: {
+    readonly open: () => S
+    readonly read: (opened: S) => AsyncGenerator<T, void, undefined>
+    readonly state: { readonly ended: boolean }
+  },
   { report, closers }: Sink,
 ): Watched<T> {
-  const opened = (): { source: S; close: () => void } => {
-    const source = open()
-    const stop = (): void => source.stop()
+  const open = (): { values: AsyncGenerator<T, void, undefined>; close: () => void } => {
+    const opened = source.open()
+    const stop = (): void => opened.stop()
     closers.add(stop)
     const close = (): void => {
       closers.delete(stop)
       stop()
     }
-    return { source, close }
+    return { values: source.read(opened), close }
   }
   const observable = new GuardedObservable<T>(report, (observer) => {
-    const { source, close } = opened()
-    void push(read(source), observer)
+    const { values, close } = open()
+    void push(values, observer)
     return close
   })
-  return Object.assign(observable, {
-    async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-      const { source, close } = opened()
-      try {
-        yield* read(source)
-      } finally {
-        close()
-      }
+  const iterable = {
+    get ended() {
+      return source.state.ended
     },
-  })
+    [Symbol.asyncIterator]: () => iteratorOf(open),
+  }
+  return Object.defineProperties(observable, Object.getOwnPropertyDescriptors(iterable)) as Watched<T> &
+    typeof observable
+}
+
+/** Written by hand: the `return` of a generator would wait until what it waits for has come. */
+function iteratorOf<T>(
+  open: () => { values: AsyncGenerator<T, void, undefined>; close: () => void },
+): AsyncIterator<T, undefined, undefined> {
+  let opened: ReturnType<typeof open> | undefined
+  let over = false
+  const end = (): void => {
+    over = true
+    opened?.close()
+  }
+  return {
+    async next() {
+      if (over) return { done: true, value: undefined }
+      try {
+        opened ??= open()
+        const result = await opened.values.next()
+        if (result.done !== true && !over) return result
+      } catch (error) {
+        end()
+        throw error
+      }
+      end()
+      return { done: true, value: undefined }
+    },
+    async return() {
+      end()
+      return { done: true, value: undefined }
+    },
+  }
 }
 
 async function push<T>(values: AsyncGenerator<T, void, undefined>, observer: Observer<T>): Promise<void> {
@@ -169,89 +222,12 @@ function notFound(runId: string): JournalError {
 }
 
 /** Watches all journals: those that are there, then what comes to them and to new ones. Ordered within each of them. */
-function watchAll(
-  journal: Journal,
-  select: (transition: Transition) => boolean,
-  sink: Sink,
-): Watched<Transition> {
+function watchAll(open: () => Fleet, select: Select, sink: Sink): Watched<Transition> {
   async function* transitions(fleet: Fleet): AsyncGenerator<Transition, void, undefined> {
-    for await (const transition of fleet.transitions()) if (select(transition)) yield transition
+    for await (const { transition, tags } of fleet.transitions())
+      if (select(transition, tags)) yield transition
   }
-  return pullable(() => new Fleet(journal), transitions, sink)
-}
-
-/** Finished journals remembered: more than can have been told of and not been read. */
-const endedKept = 10_000
-
-/** Reads all journals, each from its beginning, and waits for more. Holds a position and the names for each unfinished one. */
-class Fleet {
-  readonly #journal: Journal
-  readonly #readers = new Map<string, TransitionReader>()
-  readonly #ended = new Set<string>()
-  readonly #news = new Set<string>()
-  readonly #unsubscribe: () => void
-  #wake: (() => void) | undefined
-  #stopped = false
-
-  constructor(journal: Journal) {
-    this.#journal = journal
-    this.#unsubscribe = journal.subscribe((flowRunId) => {
-      this.#news.add(flowRunId)
-      this.#wake?.()
-    })
-  }
-
-  async *transitions(): AsyncGenerator<Transition, void, undefined> {
-    let after: number | undefined = 0
-    do {
-      const found: readonly JournalSummary[] = await this.#journal.list({ limit: page, after })
-      for (const { flowRunId } of found) yield* this.#read(flowRunId)
-      after = found.length < page ? undefined : found.at(-1)?.order
-    } while (after !== undefined && !this.#stopped)
-    while (!this.#stopped) {
-      for (const flowRunId of this.#news) {
-        this.#news.delete(flowRunId)
-        yield* this.#read(flowRunId)
-      }
-      if (this.#news.size > 0 || this.#stopped) continue
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
-  }
-
-  async *#read(flowRunId: string): AsyncGenerator<Transition, void, undefined> {
-    if (this.#ended.has(flowRunId)) return
-    const reader = this.#readers.get(flowRunId) ?? new TransitionReader(flowRunId)
-    this.#readers.set(flowRunId, reader)
-    for (;;) {
-      const entries = await this.#journal.read(flowRunId, reader.position + 1, page)
-      for (const entry of entries) {
-        const transition = reader.read(entry)
-        if (transition === undefined) continue
-        if (transition.runId === flowRunId && isTerminal(transition.to.name)) this.#end(flowRunId)
-        yield transition
-        if (this.#stopped) return
-      }
-      if (entries.length < page) return
-    }
-  }
-
-  /** A finished journal gets no more entries; its name is kept so that it is not read twice. */
-  #end(flowRunId: string): void {
-    this.#readers.delete(flowRunId)
-    this.#ended.add(flowRunId)
-    for (const oldest of this.#ended) {
-      if (this.#ended.size <= endedKept) break
-      this.#ended.delete(oldest)
-    }
-  }
-
-  stop(): void {
-    this.#stopped = true
-    this.#unsubscribe()
-    this.#wake?.()
-  }
+  return pullable({ open, read: transitions, state: { ended: false } }, sink)
 }
 
 /**
@@ -262,6 +238,7 @@ class Follower {
   readonly #journal: Journal
   readonly #flowRunId: string
   readonly #unsubscribe: () => void
+  readonly #reader: TransitionReader
   #pushed: Entry[] = []
   /** Position of the first of them. */
   #pushedFrom = 0
@@ -274,6 +251,7 @@ class Follower {
   constructor(journal: Journal, flowRunId: string) {
     this.#journal = journal
     this.#flowRunId = flowRunId
+    this.#reader = new TransitionReader(flowRunId)
     this.#unsubscribe = journal.subscribe((committed, first, entries) => {
       if (committed !== flowRunId) return
       this.#push(first, entries)
@@ -281,6 +259,11 @@ class Follower {
       this.#news = true
       this.#wake?.()
     }, flowRunId)
+  }
+
+  /** Tags of the flow run, once its submission was read. */
+  get tags(): readonly string[] {
+    return this.#reader.tags
   }
 
   #push(first: number, entries: readonly Entry[]): void {
@@ -292,7 +275,7 @@ class Follower {
   }
 
   async *transitions(): AsyncGenerator<Transition, void, undefined> {
-    const reader = new TransitionReader(this.#flowRunId)
+    const reader = this.#reader
     while (!this.#stopped) {
       this.#news = false
       const entries = this.#takePushed(reader.position + 1) ?? (await this.#read(reader.position + 1))

@@ -1,0 +1,150 @@
+import { isTerminal } from '../machines/states.ts'
+import type { Journal, JournalSummary } from '../ports/journal.ts'
+import { TransitionReader } from './reader.ts'
+import type { Transition } from './transition.ts'
+
+/** Entries per read, and summaries per look at the list. */
+const page = 1_000
+
+/** Names that are remembered: of journals with news that were not read yet, and of finished ones. */
+const most = 10_000
+
+/** A transition, and the tags of the root of its journal. */
+export interface Tagged {
+  readonly transition: Transition
+  readonly tags: readonly string[]
+}
+
+/**
+ * Reads all journals, each from its beginning, and waits for more. Holds a position and the names for each unfinished one, and
+ * up to 10,000 names of others, however slowly it is read.
+ */
+export class Fleet {
+  readonly #journal: Journal
+  readonly #since: number
+  /** Unfinished journals that were read so far. */
+  readonly #readers = new Map<string, TransitionReader>()
+  /** Every journal up to this place in the order of creation was looked at: it is finished and read, or in `#readers`. */
+  #mark = 0
+  /** Finished and read, after that mark. */
+  readonly #ended = new Set<string>()
+  /** Finished and read, before the mark: news of them may still be under way. */
+  readonly #past = new Set<string>()
+  #advanceAt = most
+  readonly #news = new Set<string>()
+  /** Whether there was more news than is remembered. */
+  #missed = false
+  readonly #unsubscribe: () => void
+  #wake: (() => void) | undefined
+  #stopped = false
+
+  /** @param since - Wall time: what had ended before it is left out. */
+  constructor(journal: Journal, since = Number.NEGATIVE_INFINITY) {
+    this.#journal = journal
+    this.#since = since
+    this.#unsubscribe = journal.subscribe((flowRunId) => {
+      if (this.#news.size < most) this.#news.add(flowRunId)
+      else this.#missed ||= !this.#news.has(flowRunId)
+      this.#wake?.()
+    })
+  }
+
+  async *transitions(): AsyncGenerator<Tagged, void, undefined> {
+    yield* this.#lookThrough()
+    while (!this.#stopped) {
+      if (this.#missed) {
+        this.#missed = false
+        this.#news.clear()
+        for (const flowRunId of this.#readers.keys()) yield* this.#read(flowRunId)
+        yield* this.#lookThrough()
+      }
+      for (const flowRunId of this.#news) {
+        this.#news.delete(flowRunId)
+        yield* this.#read(flowRunId)
+      }
+      if (this.#ended.size >= this.#advanceAt) await this.#advance()
+      if (this.#news.size > 0 || this.#missed || this.#stopped) continue
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  /** Reads the journals after the mark, and moves it to the newest of them. */
+  async *#lookThrough(): AsyncGenerator<Tagged, void, undefined> {
+    for await (const summary of this.#listed()) {
+      const { flowRunId, ended, changedAt } = summary
+      if (!(ended && changedAt < this.#since)) yield* this.#read(flowRunId)
+      if (this.#stopped) return
+      this.#pass(summary)
+    }
+  }
+
+  /** Moves the mark as far as everything was read, so that finished journals need not be remembered. */
+  async #advance(): Promise<void> {
+    let isAll = true
+    const known = new Set(this.#ended)
+    for await (const summary of this.#listed()) {
+      isAll = this.#readers.has(summary.flowRunId) || this.#ended.has(summary.flowRunId)
+      if (!isAll) break
+      this.#pass(summary)
+    }
+    // What was read before the look, and is not in the list, was deleted.
+    if (isAll) for (const flowRunId of known) this.#forget(flowRunId)
+    this.#advanceAt = this.#ended.size + most
+  }
+
+  async *#listed(): AsyncGenerator<JournalSummary, void, undefined> {
+    for (;;) {
+      const found = await this.#journal.list({ limit: page, after: this.#mark })
+      yield* found
+      if (found.length < page || this.#stopped) return
+    }
+  }
+
+  #pass({ flowRunId, order }: JournalSummary): void {
+    this.#mark = order
+    this.#forget(flowRunId)
+  }
+
+  #forget(flowRunId: string): void {
+    if (!this.#ended.delete(flowRunId)) return
+    this.#past.add(flowRunId)
+    for (const oldest of this.#past) {
+      if (this.#past.size <= most) break
+      this.#past.delete(oldest)
+      this.#news.delete(oldest)
+    }
+  }
+
+  async *#read(flowRunId: string): AsyncGenerator<Tagged, void, undefined> {
+    if (this.#ended.has(flowRunId) || this.#past.has(flowRunId)) return
+    const reader = this.#readers.get(flowRunId) ?? new TransitionReader(flowRunId)
+    this.#readers.set(flowRunId, reader)
+    for (;;) {
+      const entries = await this.#journal.read(flowRunId, reader.position + 1, page)
+      // One that was deleted before it was read to its end has no more to tell.
+      if (entries.length === 0 && (await this.#journal.summary(flowRunId)) === undefined) {
+        this.#readers.delete(flowRunId)
+        return
+      }
+      for (const entry of entries) {
+        const transition = reader.read(entry)
+        if (transition === undefined) continue
+        if (transition.runId === flowRunId && isTerminal(transition.to.name)) {
+          this.#readers.delete(flowRunId)
+          this.#ended.add(flowRunId)
+        }
+        yield { transition, tags: reader.tags }
+        if (this.#stopped) return
+      }
+      if (entries.length < page) return
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#unsubscribe()
+    this.#wake?.()
+  }
+}
