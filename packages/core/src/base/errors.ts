@@ -70,6 +70,9 @@ export type ErrorCode =
   | 'RUN_EXISTS'
   | 'TRANSPORT_UNAVAILABLE'
   | 'TRANSPORT_UNSUPPORTED'
+  // the web
+  | 'WATCHER_DROPPED'
+  | 'INVALID_SIGNATURE'
   // what tests of flows find
   | 'CRASH_FOUND'
   // a defect of Troupe itself
