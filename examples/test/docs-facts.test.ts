@@ -65,6 +65,41 @@ describe('the documentation', () => {
   })
 
   it.each([
+    {
+      name: 'TransitionResponseOptions',
+      file: 'transition-response.ts',
+      of: 'transitionResponse',
+      page: 'docs/web.md',
+      section: 'Options',
+    },
+    {
+      name: 'WebhookOptions',
+      file: 'webhooks/options.ts',
+      of: 'webhooks',
+      page: 'docs/webhooks.md',
+      section: 'Options',
+    },
+    {
+      name: 'WebhookEndpoint',
+      file: 'webhooks/options.ts',
+      of: 'endpoints',
+      page: 'docs/webhooks.md',
+      section: 'Endpoints',
+    },
+  ])('has every option of $name in its tables, and no other', ({ name, file, of, page, section }) => {
+    const [, body = ''] =
+      new RegExp(`export interface ${name} \\{(.*?)\\n\\}`, 's').exec(read(`packages/web/src/${file}`)) ?? []
+    const names = [...body.matchAll(/readonly (\w+)\??:/g)].map(([, option = '']) => option).toSorted()
+    const [, table = ''] = new RegExp(`\n## ${section}\n(.*?)(?=\n## |$(?![^]))`, 's').exec(read(page)) ?? []
+    const inGuide = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, option = '']) => option)
+    const all = [...read('docs/options.md').matchAll(/^\| `(\w+)` \| `?(\w+)`? \|/gm)]
+    const inOptions = all.flatMap(([, option = '', kind]) => (kind === of ? [option] : []))
+    expect(names.length).toBeGreaterThan(5)
+    expect(inGuide.toSorted()).toEqual(names)
+    expect(inOptions.toSorted()).toEqual(names)
+  })
+
+  it.each([
     ['docs/options.md', /^\| `(\w+)` \| `WorkerThreadsTaskRunner` \|/gm],
     ['docs/threads.md', /^\| `(\w+)` \|/gm],
   ])('has every option of the runner on threads in the table of %s, and no other', (page, row) => {
@@ -120,7 +155,7 @@ describe('the documentation', () => {
     const files = [...text.matchAll(/`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|md|json))`/g)].map(
       ([, file = '']) => file,
     )
-    const sources = ['core', 'runners', 'sqlite-journal', 'nats-transport', 'nats-server'].map(
+    const sources = ['core', 'runners', 'sqlite-journal', 'nats-transport', 'nats-server', 'web'].map(
       (name) => `packages/${name}/src/`,
     )
     const homes = ['', 'packages/core/', ...sources, dirname(path)]
