@@ -9,6 +9,7 @@ import { nats } from './nats.ts'
 import { overhead } from './overhead.ts'
 import { scale } from './scale.ts'
 import { threads } from './threads.ts'
+import { web } from './web.ts'
 
 /** All of them, in the order in which they run. */
 export const benchmarks: readonly Benchmark[] = [
@@ -21,5 +22,6 @@ export const benchmarks: readonly Benchmark[] = [
   threads,
   durable,
   nats,
+  web,
   commits,
 ]

@@ -18,6 +18,7 @@ type ModuleName =
   | 'nats'
   | 'nats-transitions'
   | 'nats-waiting'
+  | 'web'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -34,6 +35,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   nats: () => import('../cases/nats.ts'),
   'nats-transitions': () => import('../cases/nats-transitions.ts'),
   'nats-waiting': () => import('../cases/nats-waiting.ts'),
+  web: () => import('../cases/web.ts'),
 }
 
 /** `<module>/<measurement>`. */
