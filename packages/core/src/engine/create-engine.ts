@@ -240,7 +240,7 @@ class EngineFace implements Engine {
 
   watch(filter: WatchFilter = {}, options: WatchOptions = {}): Watched<Transition> {
     checkWatch(filter, options)
-    return this[inside].watch(filter, options)
+    return this[inside].watching.watch(filter, options)
   }
 
   async get(id: string): Promise<AnyRunHandle | undefined> {
@@ -254,7 +254,7 @@ class EngineFace implements Engine {
   }
 
   runs(query: RunsQuery = {}): Watched<RunsChange> {
-    return this[inside].runs(runsQueryOf(query))
+    return this[inside].watching.runs(runsQueryOf(query))
   }
 
   replay(id: string, options: ReplayOptions = {}): Promise<ReplayReport> {

@@ -21,12 +21,10 @@ import type { Station } from '../ports/transport.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { within } from '../runs/deadline.ts'
 import type { Target } from '../runs/current-body.ts'
-import { GuardedObservable, Hub } from '../streams/hub.ts'
+import { Hub } from '../streams/hub.ts'
 import { liveTransition } from '../streams/live.ts'
-import type { RunsChange } from '../streams/as-list.ts'
-import { watchRuns } from '../streams/runs.ts'
 import type { Transition } from '../streams/transition.ts'
-import { watchBy, type Sink, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
+import type { Watched } from '../streams/watch.ts'
 import { engineClosed, engineOpened } from './ambient.ts'
 import { Bulletin } from './bulletin.ts'
 import { poolReports } from './pool-reports.ts'
@@ -55,7 +53,8 @@ import { checkServe } from './serve-options.ts'
 import { transportHost } from './transport-host.ts'
 import { Steering } from './steering.ts'
 import { submit } from './submit.ts'
-import { unready } from './unready.ts'
+import { readiness } from './readiness.ts'
+import { Watching } from './watching.ts'
 import { byReference, encoded, type ValueStore } from './value-store.ts'
 
 /** How long `close` waits for the journal at the least. */
@@ -86,6 +85,7 @@ export class Engine implements RunHost {
   readonly #station: Station | undefined
   /** For what follows runs. */
   readonly #followed: Journal
+  readonly watching: Watching
   readonly #cluster: Cluster | undefined
   /** Whether the others know of it. */
   isThere = false
@@ -101,8 +101,6 @@ export class Engine implements RunHost {
   readonly #pools = new Map<TaskRunner, TaskPool>()
   readonly #live = new Map<string, Run>()
   readonly #roots = new WeakMap<object, Run>()
-  /** Ends of what people watch. */
-  readonly #closers = new Set<() => void>()
   readonly #hooks = new HookCalls((error, run) => this.bulletin.hookFailed(error, run))
   readonly #defaultRunner = new ConcurrentTaskRunner()
   #counter = 0
@@ -125,6 +123,7 @@ export class Engine implements RunHost {
     this.#ownsJournal = options.journal === undefined && station === undefined
     this.journal = options.journal ?? station?.journal ?? memoryJournal()
     this.#followed = station === undefined ? this.journal : patientJournal(this.journal, this)
+    this.watching = new Watching(this, this.#followed)
     this.mailbox = station?.mailbox ?? this.journal.mailbox
     this.nodes = station?.nodes ?? this.journal.nodes
     this.values = this.journal.encodes || options.strictValues === true ? encoded : byReference
@@ -312,44 +311,14 @@ export class Engine implements RunHost {
   // --- for handles ------------------------------------------------------------------------------------------------
 
   watchRun(run: Run): Watched<Transition> {
-    return this.watch(run.index === 0 ? { flowRunId: run.id } : { runId: run.id }, {})
+    return this.watching.watch(run.index === 0 ? { flowRunId: run.id } : { runId: run.id })
   }
 
   watchStates(run: Run): Observable<RunState> {
-    return this.watchStatesOf(run.id)
-  }
-
-  watchStatesOf(runId: string): Observable<RunState> {
-    return new GuardedObservable<RunState>(
-      (error) => this.report(error, undefined),
-      (observer) => {
-        const subscription = this.watch({ runId }, {}).subscribe({
-          next: ({ to, at }) => observer.next({ ...to, at }),
-          error: (error: unknown) => observer.error(error),
-          complete: () => observer.complete(),
-        })
-        return () => subscription.unsubscribe()
-      },
-    )
+    return this.watching.states(run.id)
   }
 
   // --- for people -------------------------------------------------------------------------------------------------
-
-  watch(filter: WatchFilter, options: WatchOptions): Watched<Transition> {
-    return watchBy(
-      this.#followed,
-      { filter, options, isLive: (id) => this.#live.has(id) || this.#cluster?.isExpected(id) === true },
-      this.#sink,
-    )
-  }
-
-  runs(query: JournalQuery): Watched<RunsChange> {
-    return watchRuns(this.#followed, query, this.clock, this.#sink)
-  }
-
-  get #sink(): Sink {
-    return { report: (error) => this.report(error, undefined), closers: this.#closers }
-  }
 
   /** @throws UsageError `ENGINE_CLOSED` */
   async get(id: string): Promise<Target | undefined> {
@@ -393,17 +362,17 @@ export class Engine implements RunHost {
   }
 
   health(): EngineHealth {
-    const { closing, refusal, isThere, nodes } = this
-    const why = unready({ closing, refusal, isThere, isNode: nodes !== undefined }, this.#station)
     return {
-      open: !closing,
-      ready: why.length === 0,
-      unready: why,
+      ...readiness(this, this.#station),
       liveRuns: this.#live.size,
       ...this.bulletin.health,
       obstacles: [...this.#pools.values()].flatMap((pool) => pool.obstacles?.() ?? []),
       intakes: this.intakes.statuses,
     }
+  }
+
+  isLive(flowRunId: string): boolean {
+    return this.#live.has(flowRunId) || this.#cluster?.isExpected(flowRunId) === true
   }
 
   /** Takes no more calls, gives live runs `grace` to end, then lets go of them. */
@@ -455,7 +424,7 @@ export class Engine implements RunHost {
     this.#letProcessEnd()
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
     this.mail.close()
-    for (const stop of this.#closers) stop()
+    this.watching.stop()
     this.hub.complete()
     const farewell = this.#tried(this.#cluster?.close()).then(() => this.#tried(this.#presence.withdraw()))
     // The journal of this engine alone is closed after that.

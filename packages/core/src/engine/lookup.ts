@@ -1,18 +1,16 @@
-import type { Observable } from 'rxjs'
 import { flowRunIdOf, runNameOf } from '../base/ids.ts'
 import { stateOf } from '../journal/run-state.ts'
-import { stateTypes, type RunState } from '../machines/states.ts'
+import { stateTypes } from '../machines/states.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal, JournalQuery, JournalSummary } from '../ports/journal.ts'
 import type { Target } from '../runs/current-body.ts'
-import type { Transition } from '../streams/transition.ts'
-import type { WatchFilter, WatchOptions } from '../streams/watch.ts'
 import { Elsewhere, type ElsewhereHost } from './elsewhere.ts'
 import { hasMessage, readEnd, readState, type EndReader } from './ends.ts'
 import type { Mail } from './mail.ts'
 import { readHistory } from './read-journal.ts'
 import { findLive } from './run-tree.ts'
 import type { Run } from './run.ts'
+import type { Watching } from './watching.ts'
 
 interface LookupHost {
   readonly journal: Journal
@@ -20,8 +18,7 @@ interface LookupHost {
   readonly mail: Mail
   readonly ends: EndReader
   rootOf(flowRunId: string): Run | undefined
-  watch(filter: WatchFilter, options: WatchOptions): Observable<Transition>
-  watchStatesOf(runId: string): Observable<RunState>
+  readonly watching: Pick<Watching, 'watch' | 'states'>
 }
 
 /** A page of runs with a journal of their own. */
@@ -44,8 +41,8 @@ export class Lookup {
       stateOf: (runId) => readState(host.ends, runId),
       hasMessage: (flowRunId, id) => hasMessage(host.ends, flowRunId, id),
       untilEnd: (runId) => readEnd(host.ends, runId),
-      watch: (runId) => host.watch(runId.includes('.') ? { runId } : { flowRunId: runId }, {}),
-      watchStates: (runId) => host.watchStatesOf(runId),
+      watch: (runId) => host.watching.watch(runId.includes('.') ? { runId } : { flowRunId: runId }),
+      watchStates: (runId) => host.watching.states(runId),
     }
   }
 

@@ -36,7 +36,7 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     configuration.remove()
   }, 60_000)
 
-  it('it hears what an owner publishes, and reads it again from the stream', async () => {
+  it('hears what an owner publishes, and reads it again from the stream', async () => {
     const { connection } = listener
     const live = connection.subscribe('troupe.live.v1.secret.*._._.COMPLETED', { max: 1 })
     await connection.flush()
@@ -59,7 +59,7 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     expect(await listener.refusals()).toEqual([])
   })
 
-  it('it is refused everything else', async () => {
+  it('is refused everything else', async () => {
     const { connection } = listener
     const publish = [
       'troupe.live.v1.secret.run1._._.COMPLETED',

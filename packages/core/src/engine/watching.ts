@@ -1,0 +1,54 @@
+import type { Observable } from 'rxjs'
+import type { RunState } from '../machines/states.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Journal, JournalQuery } from '../ports/journal.ts'
+import type { RunsChange } from '../streams/as-list.ts'
+import { GuardedObservable } from '../streams/hub.ts'
+import { watchRuns } from '../streams/runs.ts'
+import type { Transition } from '../streams/transition.ts'
+import { watchBy, type Sink, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
+
+interface Host {
+  readonly clock: Clock
+  /** Whether a flow run is live here, or is to be soon: its journal may be still to be created. */
+  isLive(flowRunId: string): boolean
+  report(error: unknown, run: undefined): void
+}
+
+/** What people watch of an engine's journal. */
+export class Watching {
+  readonly #host: Host
+  readonly #journal: Journal
+  readonly #sink: Sink
+
+  constructor(host: Host, journal: Journal) {
+    this.#host = host
+    this.#journal = journal
+    this.#sink = { report: (error) => host.report(error, undefined), closers: new Set() }
+  }
+
+  watch(filter: WatchFilter, options: WatchOptions = {}): Watched<Transition> {
+    const isLive = (flowRunId: string): boolean => this.#host.isLive(flowRunId)
+    return watchBy(this.#journal, { filter, options, isLive }, this.#sink)
+  }
+
+  runs(query: JournalQuery): Watched<RunsChange> {
+    return watchRuns(this.#journal, query, this.#host.clock, this.#sink)
+  }
+
+  states(runId: string): Observable<RunState> {
+    return new GuardedObservable<RunState>(this.#sink.report, (observer) => {
+      const subscription = this.watch({ runId }).subscribe({
+        next: ({ to, at }) => observer.next({ ...to, at }),
+        error: (error: unknown) => observer.error(error),
+        complete: () => observer.complete(),
+      })
+      return () => subscription.unsubscribe()
+    })
+  }
+
+  /** Ends all of it. */
+  stop(): void {
+    for (const close of this.#sink.closers) close()
+  }
+}
