@@ -1,4 +1,4 @@
-import type { Assignment, TaskPool } from '../ports/task-runner.ts'
+import type { Assignment, BodyResult, TaskPool } from '../ports/task-runner.ts'
 import type { BodyEvent, Parcel } from '../remote/protocol.ts'
 import { copy, type CurrentBody, type Target } from '../runs/current-body.ts'
 import { Future } from '../runs/future.ts'
@@ -34,11 +34,15 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   parcel: Parcel = noParcel
   /** There from its beginning to its end, where there is instrumentation. */
   traced: Traced | undefined
+  /** What to call when it is decided what comes of what the body found. */
+  #undecided: (() => void)[] | undefined
   #context: AttemptContext | undefined
   #controller: AbortController | undefined
   #server: AttemptServer | undefined
 
   abstract readonly gated: boolean
+  /** What the body found, once it has settled. */
+  abstract readonly result: BodyResult | undefined
   abstract invoke(): unknown
   abstract rested(): void
   abstract awaits(target: Target): void
@@ -132,6 +136,23 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   protected tellToStop(reason: unknown): void {
     this.#controller?.abort(reason)
     this.#server?.abort(reason)
+  }
+
+  /**
+   * Calls `go` when it is recorded what comes of what the body found: at once where it has found nothing yet, or that is done; never where
+   * the run leaves this engine before.
+   */
+  whenDecided(go: () => void): void {
+    if (this.result === undefined || this.over) go()
+    else (this.#undecided ??= []).push(go)
+  }
+
+  /** What the body found has come to something, or is for the engine that has the run next. @param failure - What it came to */
+  protected finished(isGone: boolean, failure: unknown): void {
+    if (this.traced !== undefined) this.host.instruments?.finished(this, isGone, failure)
+    const waiting = this.#undecided
+    this.#undecided = undefined
+    if (waiting !== undefined && !isGone) for (const go of waiting) go()
   }
 
   serve(send: (event: BodyEvent) => void): AttemptServer {

@@ -414,7 +414,7 @@ export class Attempt extends AssignedBody {
   finish(failure?: unknown): void {
     const wasOver = this.over
     this.over = true
-    if (this.traced !== undefined) this.host.instruments?.finished(this, this.#gone, failure)
+    this.finished(this.#gone, failure)
     this.#limit?.stop()
     this.#stopGrace?.()
     this.endWaits(this.#gone ? undefined : this.reason)

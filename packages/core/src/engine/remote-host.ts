@@ -24,7 +24,7 @@ export function remoteHost(host: Host, station: Station, questions: Questions): 
     queue: station.queue,
     nodes: station.nodes,
     offered: (assignments) => recordOffer(assignments as readonly Attempt[]),
-    reports: (assignment, listener) => mail.reports.listen(assignment, listener),
+    reports: (assignment, listener) => mail.reports.listen(assignment as Attempt, listener),
     readAgain: (flowRunId) => mail.readAgain(flowRunId),
     ask: (other, topic, question, withinMs) => questions.ask(other, topic, question, withinMs),
     answer: (topic, listener) => questions.answer(topic, listener),

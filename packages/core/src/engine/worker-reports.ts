@@ -11,7 +11,7 @@ interface Host {
   report(error: unknown, run: Run): void
 }
 
-/** A message with reports, which is forgotten when all of them are heard and what came of them is safe. */
+/** A message with reports, which is forgotten when it is decided what comes of all of them, and that is safe. */
 interface Arrived {
   readonly message: MailMessage
   readonly root: Run
@@ -19,6 +19,17 @@ interface Arrived {
 }
 
 type Listener = (report: WorkerReport) => void
+
+/** An attempt that workers report of. */
+export interface Reported extends Assignment {
+  /** See `AssignedBody.whenDecided`. */
+  whenDecided(go: () => void): void
+}
+
+interface Listening {
+  readonly attempt: Reported
+  readonly listener: Listener
+}
 
 interface Waiting {
   readonly report: WorkerReport
@@ -37,7 +48,7 @@ const newestKnown = 10_000
  */
 export class WorkerReports {
   readonly #host: Host
-  readonly #listeners = new Map<string, Listener>()
+  readonly #listeners = new Map<string, Listening>()
   /** By flow run, then by attempt. */
   readonly #waiting = new Map<string, Map<string, Waiting[]>>()
   /** Messages of live flow runs that came: they may come again. */
@@ -48,22 +59,30 @@ export class WorkerReports {
   }
 
   /** Calls `listener` with the reports on an attempt: first with those that are there, in a later turn. */
-  listen({ flowRunId, runId, attempt }: Assignment, listener: Listener): () => void {
-    const key = keyOf(runId, attempt)
-    this.#listeners.set(key, listener)
+  listen(attempt: Reported, listener: Listener): () => void {
+    const { flowRunId } = attempt
+    const key = keyOf(attempt.runId, attempt.attempt)
+    const listening: Listening = { attempt, listener }
+    this.#listeners.set(key, listening)
     const early = this.#waiting.get(flowRunId)?.get(key)
     if (early !== undefined) {
       this.#waiting.get(flowRunId)?.delete(key)
       this.#host.turn(() => {
         for (const { report, arrived } of early) {
-          if (this.#listeners.get(key) === listener) listener(report)
-          this.#heard(arrived)
+          if (this.#listeners.get(key) === listening) this.#tell(listening, report, arrived)
+          else this.#heard(arrived)
         }
       })
     }
     return () => {
-      if (this.#listeners.get(key) === listener) this.#listeners.delete(key)
+      if (this.#listeners.get(key) === listening) this.#listeners.delete(key)
     }
+  }
+
+  /** Whether an attempt that failed is tried again may be decided later; until then the next owner is to hear of it, too. */
+  #tell({ attempt, listener }: Listening, report: WorkerReport, arrived: Arrived): void {
+    listener(report)
+    attempt.whenDecided(() => this.#heard(arrived))
   }
 
   /** A message with reports on runs of `root` has come. */
@@ -89,10 +108,9 @@ export class WorkerReports {
 
   #hand(report: WorkerReport, arrived: Arrived): void {
     const key = keyOf(report.runId, report.attempt)
-    const listener = this.#listeners.get(key)
-    if (listener !== undefined) {
-      listener(report)
-      this.#heard(arrived)
+    const listening = this.#listeners.get(key)
+    if (listening !== undefined) {
+      this.#tell(listening, report, arrived)
       return
     }
     const { id } = arrived.root

@@ -2,7 +2,7 @@ import { flow, type AnyFlow, type Engine } from '@troupe/core'
 import { NatsTaskRunner } from '@troupe/runners'
 import { describe, expect, it } from 'vitest'
 import { VirtualCluster, remoteFlow } from './support.ts'
-import { held, noted, open, parent, slow, traceOf } from './tasks.ts'
+import { failing, held, noted, open, parent, slow, traceOf } from './tasks.ts'
 
 /** Two nodes that serve the flow, the first of which owns its runs. */
 function owners(cluster: VirtualCluster, served: AnyFlow): { readonly a: Engine; readonly b: Engine } {
@@ -123,6 +123,38 @@ describe('where the owner of a flow run is lost', () => {
     expect(await ended(cluster, b, id)).toBe(2)
     expect(await cluster.history(b, await taskOf(cluster, b, id))).toBe(
       'Pending → Running w1 → Recovering → Running w2 → Completed',
+    )
+  })
+})
+
+describe('where the owner of a flow run is lost before it has decided', () => {
+  it('what a worker reported is heard by the next one, and the body does not begin again for it', async () => {
+    await using cluster = new VirtualCluster()
+    const asked: unknown[] = []
+    let decide = (): void => undefined
+    const decided = new Promise<void>((resolve) => (decide = resolve))
+    const fails = failing.with({
+      retries: 1,
+      retryOn: async (error) => {
+        asked.push(error)
+        if (asked.length === 1) await decided
+        return true
+      },
+    })
+    const simple = remoteFlow('takeover/undecided', () => fails('undecided', 1))
+    const { a, b } = owners(cluster, simple)
+    cluster.worker('w1')
+    const { id } = a.run(simple)
+    await traced(cluster, 'undecided', 1)
+    await cluster.pass(1_000)
+    expect(asked).toHaveLength(1)
+    cluster.crash('a')
+    expect(await ended(cluster, b, id)).toBe(2)
+    decide()
+    expect(asked).toHaveLength(2)
+    expect(traceOf('undecided')).toEqual(['1', '2'])
+    expect(await cluster.history(b, await taskOf(cluster, b, id))).toBe(
+      'Pending → Running w1 → Retrying → Completed',
     )
   })
 })

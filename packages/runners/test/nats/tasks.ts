@@ -48,6 +48,14 @@ export const noted = task('remote/noted', (name: string, value: number): number 
   return value
 })
 
+/** Throws in its first attempts. Gives the attempt that does not. */
+export const failing = task('remote/failing', (name: string, times: number): number => {
+  const { attempt } = currentTaskRun()
+  traceOf(name).push(`${attempt}`)
+  if (attempt <= times) throw new RangeError(`attempt ${attempt} fails`)
+  return attempt
+})
+
 /** Takes its time. */
 export const slow = task('remote/slow', async (name: string, value: number, ms: number): Promise<number> => {
   traceOf(name).push(`+${value}`)
