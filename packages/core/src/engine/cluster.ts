@@ -2,6 +2,8 @@ import { SharedState, type SharedStateHost } from '../cluster/shared-state.ts'
 import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
+import { Courier } from '../remote/courier.ts'
+import { workerTopic, type AttemptName } from '../remote/node-talk.ts'
 import type { Mail } from './mail.ts'
 import type { Instruments } from './instruments.ts'
 import { giveUpFormer, type FormerHost } from './former-runs.ts'
@@ -41,6 +43,8 @@ export class Cluster {
   readonly #station: Station
   /** Flow runs whose journals are being created for others to go on with. */
   readonly #sent = new Set<string>()
+  /** Brings to workers what no task runner of this engine knows of. */
+  #courier: Courier | undefined
   #stopTimer: (() => void) | undefined
   #stopped = false
 
@@ -86,7 +90,7 @@ export class Cluster {
         within: host.instruments?.within,
         ask: (other, topic, question, withinMs) => this.remote.ask(other, topic, question, withinMs),
         answer: (topic, listener) => this.remote.answer(topic, listener),
-        hasEnded: async (flowRunId) => (await host.journal.summary(flowRunId))?.ended ?? false,
+        hasEnded: async (flowRunId) => (await host.journal.summary(flowRunId))?.ended,
         report: (error) => host.report(error, undefined),
       },
       this.#served.queues,
@@ -151,6 +155,23 @@ export class Cluster {
     return this.#sent.has(flowRunId)
   }
 
+  /** The body of an attempt that is over may run on another node: it is told to stop. */
+  stopElsewhere(node: string, run: AttemptName): void {
+    const { node: own, clock, random } = this.#host
+    const { nodes } = this.#station
+    this.#courier ??= new Courier({
+      node: own,
+      clock,
+      random,
+      ask: (...question) => this.#questions.ask(...question),
+      gone: (names) => nodes.gone(names),
+      report: (error) => this.#host.report(error, undefined),
+    })
+    const by = { node: own, topic: hasRunTopic }
+    const why = 'its run has ended'
+    this.#courier.send({ node, topic: workerTopic }, { to: 'stop', run, why, by, offers: [] })
+  }
+
   /** Offers a flow run that nobody has. */
   async offer(flowRunId: string): Promise<void> {
     const summary = await this.#host.journal.summary(flowRunId)
@@ -179,6 +200,7 @@ export class Cluster {
 
   async close(): Promise<void> {
     this.#worker?.close()
+    this.#courier?.close()
     this.#questions.close()
     await this.shared.close()
   }

@@ -1,5 +1,5 @@
 import type { History, RecordedRun } from '../journal/history.ts'
-import { isTerminal } from '../machines/states.ts'
+import { isRunning, isTerminal } from '../machines/states.ts'
 import type { Attempt } from './attempt.ts'
 import { recordNote } from './notes.ts'
 import { endingDefinition, restoredOf, restoreRoot, restoreTask } from './restore.ts'
@@ -16,6 +16,17 @@ export function endRemembered(run: Run, recorded: RecordedRun, reason: unknown):
   const outcome = { failure: run.host.values.saveError(error) }
   run.move({ type: 'cancel' }, error.message, outcome)
   run.move({ type: 'cancelled' }, error.message, outcome)
+  stopElsewhere(run, recorded)
+}
+
+/** Its body may run on a node that only the engine before this one has talked to. */
+function stopElsewhere({ host, id, kind, ledger }: Run, { last, stateName, attempt }: RecordedRun): void {
+  const place = last.kind === 'transition' ? last.host : undefined
+  const mayRun = isRunning(stateName) || stateName === 'Cancelling'
+  if (kind === 'flow' || place === undefined || !mayRun) return
+  ledger.whenSafe(() => {
+    if (!ledger.lost) host.stopElsewhere(place, [id, attempt])
+  })
 }
 
 /** Ends all that a run's body had submitted, and what those had. */

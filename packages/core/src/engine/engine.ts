@@ -18,6 +18,7 @@ import { systemRandom, type Random } from '../ports/random.ts'
 import { systemClock } from '../ports/system-clock.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
+import type { AttemptName } from '../remote/node-talk.ts'
 import { ConcurrentTaskRunner } from '../runners/concurrent-task-runner.ts'
 import { within } from '../runs/deadline.ts'
 import type { Target } from '../runs/current-body.ts'
@@ -289,6 +290,10 @@ export class Engine implements RunHost {
   }
 
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
+  stopElsewhere(node: string, attempt: AttemptName): void {
+    this.#cluster?.stopElsewhere(node, attempt)
+  }
+
     this.bulletin.log(level, run, fields, message)
   }
 

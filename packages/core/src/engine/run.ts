@@ -15,6 +15,7 @@ import type { LogFields, Logger } from '../base/logger.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { TaskPool, TaskRunner } from '../ports/task-runner.ts'
+import type { AttemptName } from '../remote/node-talk.ts'
 import type { CurrentBody } from '../runs/current-body.ts'
 import type { Target } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
@@ -55,6 +56,8 @@ export interface RunHost extends LedgerHost {
   rootOf(flowRunId: string): Run | undefined
   /** A subflow has ended, and its own journal has it. */
   subflowEnded(run: Run, caller: Body): void
+  /** The body of an attempt that is over may run on another node: it is told to stop. */
+  stopElsewhere(node: string, attempt: AttemptName): void
   /** A body goes on although its run has ended; called again with false when it has settled. */
   leftover(run: Run, present: boolean, after: string): void
   /** What a run did and does. */

@@ -47,6 +47,13 @@ export type ToWorker =
       readonly by: Address
       readonly offers: readonly string[]
     }
+  /** It was offered again: where it was taken by these offers of that owner, or comes later, it does not begin unasked. */
+  | {
+      readonly to: 'ask'
+      readonly run: AttemptName
+      readonly by: Address
+      readonly offers: readonly string[]
+    }
 
 /** Items that workers send to owners. */
 export type ToOwner =

@@ -62,6 +62,11 @@ export function keyOf([runId, attempt]: AttemptName): string {
   return `${runId} ${attempt}`
 }
 
+/**
+ * What has waited here for longer asks before it begins, in milliseconds: the process may have stood still, and it have been given to
+ * another, and have ended there.
+ */
+const mostUnaskedMs = 5_000
 /** How long an owner that can't say yet whether a body may begin is given, in milliseconds. */
 const laterMs = 200
 /** How often an owner is asked that does not answer. */
@@ -78,6 +83,8 @@ export class Item implements Startable, BodyHost {
   readonly #host: ItemHost
   readonly #init: ItemInit
   readonly #others: Held[] = []
+  readonly #takenAt: number
+  #mustAsk: boolean
   /** `stranded`: it has ended, and what it submitted only a lost owner knew. */
   #state: 'waiting' | 'asking' | 'running' | 'reporting' | 'stranded' | 'over' = 'waiting'
   #body: RunningBody | undefined
@@ -99,15 +106,28 @@ export class Item implements Startable, BodyHost {
     this.name = [runId, attempt]
     this.flowRunId = flowRunId
     this.held = init.held
+    this.#takenAt = host.clock.monotonic()
+    this.#mustAsk = init.strict
   }
 
   /** The same was delivered once more. */
-  alsoIn(held: Held): void {
+  alsoIn(held: Held, strict: boolean): void {
     this.#others.push(held)
+    if (strict) this.askFirst()
+  }
+
+  /** It may be elsewhere, too: it does not begin unasked. */
+  askFirst(): void {
+    this.#mustAsk = true
   }
 
   get isWaiting(): boolean {
     return this.#state === 'waiting'
+  }
+
+  /** Whether nothing is found yet that could be reported. */
+  get isUnreported(): boolean {
+    return this.#state !== 'reporting' && this.#state !== 'over'
   }
 
   /** Whether its body has not begun. */
@@ -136,7 +156,8 @@ export class Item implements Startable, BodyHost {
   /** It has a slot. */
   start(): void {
     this.#isCounted = true
-    if (this.#init.strict) void this.#ask()
+    const hasWaited = this.clock.monotonic() - this.#takenAt >= mostUnaskedMs
+    if (this.#mustAsk || hasWaited) void this.#ask()
     else this.#begin()
   }
 

@@ -43,8 +43,8 @@ export interface WorkerHost {
   ask(node: string, topic: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined>
   /** See `RemoteHost.answer`. */
   answer(topic: string, listener: (question: Uint8Array) => Promise<Uint8Array>): () => void
-  /** Whether a flow run has ended, as its journal tells. */
-  hasEnded(flowRunId: string): Promise<boolean>
+  /** Whether a flow run has ended, as its journal tells; undefined where there is none. */
+  hasEnded(flowRunId: string): Promise<boolean | undefined>
   /** Something went wrong that no run is told of. */
   report(error: unknown): void
 }
@@ -57,6 +57,8 @@ const mostOwnerless = 12
 /** How often something is tried that can't be read, and how long between. */
 const mostUnreadable = 5
 const unreadableMs = 1_000
+/** How often it is looked whether flow runs have ended whose owner was lost, and of which bodies run here, in milliseconds. */
+const orphanMs = 30_000
 /** How long the last reports may take when a worker is stopped. */
 const flushMs = 2_000
 /** How many deliveries are remembered that were handed back. */
@@ -86,8 +88,10 @@ export class Worker implements ItemHost {
   /** How often deliveries were handed back, by their ids. */
   readonly #tries = new Map<string, number>()
   readonly #told = new Set<string>()
-  /** Parts of offers that are not wanted any more, the oldest first: they may still come. */
+  /** Parts of offers that are not wanted any more, and that were offered again, the oldest first: they may still come. */
   readonly #unwanted = new Set<string>()
+  readonly #doubtful = new Set<string>()
+  #stopLooking: (() => void) | undefined
   #isDraining = false
   #idle: (() => void) | undefined
 
@@ -138,6 +142,7 @@ export class Worker implements ItemHost {
       nodes.lost((node) => {
         this.owners.lost(node)
         this.courier.lost(node)
+        this.#lookLater()
       }),
     )
     for (const taker of this.#takers) taker.start()
@@ -186,20 +191,22 @@ export class Worker implements ItemHost {
   ): void {
     const key = keyOf([body.start.runId, body.start.attempt])
     const known = this.#items.get(key)
-    if (this.#unwanted.has(partOf(held.delivery.id, offer.owner, body.start.runId))) {
+    const part = partOf(held.delivery.id, offer.owner, body.start.runId)
+    if (this.#unwanted.has(part)) {
       held.settle()
       return
     }
+    const strict = offer.strict || held.delivery.repeated || this.#doubtful.has(part)
     if (known !== undefined) {
       // It was delivered once more, and is here: one report is enough for both.
-      known.alsoIn(held)
+      known.alsoIn(held, strict)
       return
     }
-    const strict = offer.strict || held.delivery.repeated
     const { flow, owner } = offer
     const item = new Item(this, { taker, held, body, found, strict, flow, owner })
     this.#items.set(key, item)
     taker.slots.add(item)
+    if (this.owners.isLost(owner)) this.#lookLater()
   }
 
   /** Somebody else may be able to read it. */
@@ -271,7 +278,7 @@ export class Worker implements ItemHost {
   /** Nobody answers for its flow run: it is over, or others may know its owner, or one comes soon. */
   noOwner(item: Item): void {
     this.#host.hasEnded(item.flowRunId).then(
-      (hasEnded) => this.#ownerless(item, hasEnded),
+      (hasEnded) => this.#ownerless(item, hasEnded === true),
       (error: unknown) => {
         this.#host.report(error)
         this.#ownerless(item, false)
@@ -299,6 +306,38 @@ export class Worker implements ItemHost {
     // Whoever wants it after all looks for it, and offers it again.
     this.#tries.delete(held.delivery.id)
     held.forget()
+  }
+
+  /**
+   * The owner of what runs here was lost. The next one says what becomes of it; but where the flow run has ended meanwhile, there is
+   * none, and a body that waits would wait for ever.
+   */
+  #lookLater(): void {
+    if (this.#stopLooking !== undefined || this.#orphans.length === 0) return
+    this.#stopLooking = this.clock.at(this.clock.now() + orphanMs, () => {
+      this.#stopLooking = undefined
+      void this.#lookForOrphans()
+    })
+  }
+
+  get #orphans(): readonly Item[] {
+    return [...this.#items.values()].filter((item) => item.isUnreported && this.owners.isLost(item.owner))
+  }
+
+  async #lookForOrphans(): Promise<void> {
+    const reason = new RunError('OWNERSHIP_LOST', 'the flow run has ended')
+    try {
+      for (const flowRunId of new Set(this.#orphans.map((item) => item.flowRunId))) {
+        // One that is not there any more was forgotten: it had ended.
+        if ((await this.#host.hasEnded(flowRunId)) === false) continue
+        for (const item of this.#orphans) if (item.flowRunId === flowRunId) item.stop(reason)
+      }
+    } catch (error) {
+      // One that may not read journals is told by the next owner, or by nobody.
+      if (TroupeError.is(error) && error.details['reason'] === 'permissions') return
+      this.#host.report(error)
+    }
+    this.#lookLater()
   }
 
   // --- what owners say --------------------------------------------------------------------------------------------
@@ -340,11 +379,13 @@ export class Worker implements ItemHost {
       known?.event(item.event)
       return
     }
-    known?.stop(new RunError('OWNERSHIP_LOST', `the body is to stop: ${item.why}`))
-    for (const id of item.offers) this.#unwanted.add(partOf(id, item.by, item.run[0]))
-    for (const oldest of this.#unwanted) {
-      if (this.#unwanted.size <= mostTries) break
-      this.#unwanted.delete(oldest)
+    if (item.to === 'ask') known?.askFirst()
+    else known?.stop(new RunError('OWNERSHIP_LOST', `the body is to stop: ${item.why}`))
+    const parts = item.to === 'ask' ? this.#doubtful : this.#unwanted
+    for (const id of item.offers) parts.add(partOf(id, item.by, item.run[0]))
+    for (const oldest of parts) {
+      if (parts.size <= mostTries) break
+      parts.delete(oldest)
     }
   }
 
@@ -407,6 +448,7 @@ export class Worker implements ItemHost {
   /** Stops at once: what is not reported is for others when the transport is closed. */
   close(): void {
     for (const stop of this.#stops.splice(0)) stop()
+    this.#stopLooking?.()
     if (!this.#isDraining) for (const taker of this.#takers) void taker.stop()
     this.#giveUpRunning()
     this.reports.close()

@@ -1,4 +1,12 @@
-import { createEngine, memoryTransport, task, type Engine, type Station, type Transport } from '@troupe/core'
+import {
+  createEngine,
+  currentTaskRun,
+  memoryTransport,
+  task,
+  type Engine,
+  type Station,
+  type Transport,
+} from '@troupe/core'
 import { seededRandom, virtualClock } from '@troupe/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Questions } from '../../src/engine/questions.ts'
@@ -131,6 +139,13 @@ class Stage {
     const question = packQuestion({ ask: 'owns', owner, flowRuns: [['flow', epoch]], runs: [run] })
     const answer = await this.settle(this.#questions.ask('worker', workerTopic, question, 1_000))
     return answer === undefined ? undefined : unpackAnswer(answer)[0]
+  }
+
+  /** What is in these offers was offered again. */
+  async ask(run: AttemptName, offers: readonly string[]): Promise<void> {
+    const by = { node: 'owner', topic: 'tasks' }
+    this.#courier.send({ node: 'worker', topic: workerTopic }, { to: 'ask', run, by, offers })
+    await this.pass(10)
   }
 
   async stop(run: AttemptName, offers: readonly string[]): Promise<void> {
@@ -310,6 +325,75 @@ describe('a worker', () => {
     expect(ran).toEqual(['x', 'y', 'wanted'])
     await stage.offer('anew', [bodyOf('unwanted')])
     expect(ran).toEqual(['x', 'y', 'wanted', 'unwanted'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('asks before it begins what was offered again, whether it has it by then or gets it later', async () => {
+    await stage.offer('full', [heldBody('x'), heldBody('y')])
+    await stage.offer('one', [bodyOf('here'), bodyOf('other')])
+    stage.verdict = 'drop'
+    await stage.ask(['flow.here', 1], ['one'])
+    await stage.ask(['flow.late', 1], ['late'])
+    for (const name of ['x', 'y']) gates.get(name)?.()
+    await stage.pass(10)
+    await stage.offer('late', [bodyOf('late')])
+    expect(stage.asked).toEqual([
+      ['flow.here', 1],
+      ['flow.late', 1],
+    ])
+    expect(ran).toEqual(['x', 'y', 'other'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('asks before it begins what has waited here for seconds: it may have ended elsewhere', async () => {
+    await stage.offer('full', [heldBody('x'), heldBody('y'), bodyOf('waited')])
+    stage.verdict = 'drop'
+    await stage.pass(6_000)
+    gates.get('x')?.()
+    await stage.pass(10)
+    expect(stage.asked).toEqual([['flow.waited', 1]])
+    expect(ran).toEqual(['x', 'y'])
+    gates.get('y')?.()
+  })
+
+  it('stops what it executes for a lost owner where the flow run has ended or is forgotten, and nothing else', async () => {
+    const { journal, nodes } = stage.owner
+    const signals = new Map<string, string>()
+    task('worker/heeds', async (name: string) => {
+      const { signal } = currentTaskRun()
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      signals.set(name, String((signal.reason as { code?: unknown }).code))
+    })
+    const at = stage.clock.now()
+    const claimed = { kind: 'claimed', at, epoch: 1, node: 'owner' } as const
+    const submitted = {
+      kind: 'submitted',
+      at,
+      runKind: 'flow',
+      runId: 'flow',
+      parent: -1,
+      parentAttempt: 0,
+      name: 'flow',
+      version: '1',
+      runName: 'flow',
+      identity: undefined,
+      inputs: encodeValue([]),
+      to: 'Pending',
+      tags: undefined,
+    } as const
+    await stage.settle(
+      Promise.resolve(
+        journal.append({ flowRunId: 'flow', expected: 0, epoch: 1, entries: [claimed, submitted] }),
+      ),
+    )
+    await stage.offer('one', [bodyOf('waits', { task: 'worker/heeds' })])
+    await stage.settle(nodes.withdraw('owner'))
+    await stage.pass(120_000)
+    expect(await stage.pending()).toEqual(['one'])
+    expect(signals.size).toBe(0)
+    await stage.settle(journal.delete('flow'))
+    await stage.pass(60_000)
+    expect(Object.fromEntries(signals)).toEqual({ waits: 'OWNERSHIP_LOST' })
     expect(await stage.pending()).toEqual([])
   })
 

@@ -237,12 +237,30 @@ export class NatsPool implements TaskPool {
   offerAgain(placed: Placed): void {
     if (placed.state !== 'offered') return
     const newest = placed.sent.at(-1)
+    this.#tellToAsk(placed)
     this.#offering.again(placed)
     // Where it waits after all, one message of it is enough.
     if (newest?.placed.length === 1)
       this.remote.queue
         .withdraw({ of: 'task', name: this.settings.queue }, newest.id)
         .catch((error: unknown) => this.pool.report(error))
+  }
+
+  /** A worker that has it by what was offered before has not heard that another may have it, too. */
+  #tellToAsk({ assignment: { runId, attempt }, sent }: Placed): void {
+    const offers = sent.map(({ id }) => id)
+    const told = new Set<string>()
+    const tell = (): void => {
+      for (const node of this.workers.nodes) {
+        if (told.has(node)) continue
+        told.add(node)
+        const notice = { to: 'ask', run: [runId, attempt], by: this.address, offers } as const
+        this.courier.send({ node, topic: workerTopic }, notice)
+      }
+    }
+    tell()
+    // Some may have come since it was looked.
+    this.workers.look().then(tell, (error: unknown) => this.pool.report(error))
   }
 
   foreign(sent: Sent): void {

@@ -198,6 +198,25 @@ describe('the pool of an owner', () => {
     expect(await cluster.settle(run.result())).toBe('found')
   })
 
+  it('tells all workers to ask about what it offers again, before they can have the new offer', async () => {
+    // The first one has forgotten what it took.
+    const offered = two.told.length
+    const [again] = await cluster.settle(
+      (async () => {
+        for (;;) {
+          const taken = await two.take()
+          if (taken.length > 0) return taken
+          await cluster.pass(1_000)
+        }
+      })(),
+    )
+    expect(again).toEqual(first)
+    const notice = expect.objectContaining({ to: 'ask', run: first, offers: [`${first[0]}.1`] }) as ToWorker
+    expect([one.told, two.told.slice(offered)]).toEqual([[notice], [notice]])
+    expect(await one.mayBegin(first)).toBe('run')
+    expect(await two.mayBegin(first)).toBe('drop')
+  })
+
   it('begins another attempt where a worker was started anew under the same name', async () => {
     expect(await one.mayBegin(first, 'its first life')).toBe('run')
     expect(await one.mayBegin(first, 'its second life')).toBe('drop')

@@ -159,6 +159,36 @@ describe('where the owner of a flow run is lost before it has decided', () => {
   })
 })
 
+describe('where the owner of a flow run is lost while a run is cancelled', () => {
+  it('its body is told to stop by the next one', async () => {
+    await using cluster = new VirtualCluster()
+    const simple = remoteFlow('takeover/cancelled', async () => {
+      await held('cancelled').catch(() => undefined)
+      return held('goes on after')
+    })
+    const { a, b } = owners(cluster, simple)
+    cluster.worker('w1', { default: 1 })
+    const tasks: string[] = []
+    a.transitions.subscribe(({ kind, runId }) => kind === 'task' && tasks.push(runId))
+    const { id } = a.run(simple)
+    await traced(cluster, 'cancelled', 1)
+    await cluster.pass(100)
+    const task = await cluster.settle(a.get(tasks[0] ?? ''))
+    // The worker does not hear of it.
+    cluster.cut('w1')
+    const cancelled = task?.cancel('enough')
+    cancelled?.catch(() => undefined)
+    await cluster.pass(50)
+    cluster.crash('a')
+    cluster.heal('w1')
+    // There is one slot: it is free for what the flow run does next.
+    await traced(cluster, 'goes on after', 1)
+    expect(traceOf('cancelled')).toEqual(['+1', '-1 OWNERSHIP_LOST'])
+    open('goes on after')
+    expect(await ended(cluster, b, id)).toBe(1)
+  })
+})
+
 /** The only task run of a flow run. */
 async function taskOf(cluster: VirtualCluster, engine: Engine, flowRunId: string): Promise<string> {
   let found = ''

@@ -111,14 +111,14 @@ function checkCommits({ committed }: World, runs: ReadonlyMap<string, History>):
   })
 }
 
-/**
- * Whether a node may begin an attempt without asking though another has: what was offered twice, because it may have been taken
- * by a node that was lost, or delivered twice, is known as such only to those who get it later.
- */
-function isOneOfTwo({ offers, deliveries }: World, key: string, node: string): boolean {
+/** Whether a node may begin an attempt without asking though another has: of two first deliveries of one message neither is marked. */
+function isOneOfTwo({ deliveries }: World, key: string, node: string): boolean {
   const got = deliveries.get(key) ?? []
-  if (got.length < 2 && (offers.get(key)?.size ?? 0) < 2) return false
-  return got.every((one) => one.node !== node || !one.repeated)
+  const own = got.filter((one) => one.node === node)
+  return (
+    own.every(({ repeated }) => !repeated) &&
+    own.some(({ id }) => got.filter((one) => one.id === id).length > 1)
+  )
 }
 
 function checkBodies(world: World, runs: ReadonlyMap<string, History>): void {

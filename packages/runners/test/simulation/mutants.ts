@@ -5,9 +5,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'report-of-a-zombie',
     fault: 'what the worker of an attempt that was lost reports counts for the attempt after it',
-    file: 'core/src/engine/worker-reports.ts',
-    find: `  return \`\${runId} \${attempt}\``,
-    replace: `  return attempt > 0 ? runId : ''`,
+    file: 'runners/src/nats/nats-pool.ts',
+    find: `    const { node, result, refused, asked } = report
+    const isOther = placed.node !== undefined && placed.node !== node`,
+    replace: `    const next = this.placed.get(keyOf(report.runId, report.attempt + 1))
+    if (next?.state === 'begun') placed = next
+    const { node, result, refused, asked } = report
+    const isOther = placed !== next && placed.node !== undefined && placed.node !== node`,
     foundBy: 'only the newest attempt counts',
   },
   {

@@ -46,6 +46,13 @@ export interface Started {
   error?: unknown
 }
 
+/** A message of a queue as a node got it. */
+interface Got {
+  readonly node: string
+  readonly id: string
+  readonly repeated: boolean
+}
+
 /** An entry as it was committed, by whom. */
 export interface Committed {
   readonly flowRunId: string
@@ -69,10 +76,8 @@ export class World implements Stage {
   readonly committed: Committed[] = []
   /** The newest epoch that was written to each journal, and by which node. */
   readonly #writers = new Map<string, { readonly node: string; readonly epoch: number }>()
-  /** Under which ids each attempt was offered to workers. */
-  readonly offers = new Map<string, Set<string>>()
-  /** Which nodes got each attempt, and whether that was marked as a repetition. */
-  readonly deliveries = new Map<string, readonly { readonly node: string; readonly repeated: boolean }[]>()
+  /** Which nodes got each attempt, with which messages, and whether those were marked as repetitions. */
+  readonly deliveries = new Map<string, readonly Got[]>()
   readonly violations: { readonly check: string; readonly message: string }[] = []
   readonly errors: string[] = []
   /** Flow runs that somebody has tried to cancel. */
@@ -244,17 +249,15 @@ export class World implements Stage {
     })
   }
 
-  #offered(node: string, { queue, id, body }: Offer): void {
+  #offered(node: string, { id }: Offer): void {
     this.say(`${node} offers ${id}`)
-    for (const key of attemptsIn(queue, body))
-      this.offers.set(key, (this.offers.get(key) ?? new Set()).add(id))
   }
 
   #gets(node: string, queue: QueueName, { id, body, repeated }: Delivery): void {
     this.say(`${node} gets ${id}${repeated ? ' again' : ''}`)
     for (const key of attemptsIn(queue, body)) {
       const deliveries = this.deliveries.get(key) ?? []
-      this.deliveries.set(key, [...deliveries, { node, repeated }])
+      this.deliveries.set(key, [...deliveries, { node, id, repeated }])
     }
   }
 
