@@ -2,6 +2,7 @@ import type { History, RecordedRun } from '../journal/history.ts'
 import { isRunning, isTerminal } from '../machines/states.ts'
 import type { Attempt } from './attempt.ts'
 import { recordNote } from './notes.ts'
+import { messageOf } from './outcome.ts'
 import { endingDefinition, restoredOf, restoreRoot, restoreTask } from './restore.ts'
 import { cancelledError } from './run-errors.ts'
 import { Run, type RunHost } from './run.ts'
@@ -29,6 +30,25 @@ function stopElsewhere({ host, id, kind, ledger }: Run, { last, stateName, attem
   })
 }
 
+/**
+ * Ends a run as failed whose body will not run again, after all that it had submitted. One that was being cancelled is cancelled: that
+ * was recorded first.
+ */
+export function failRemembered(run: Run, recorded: RecordedRun, error: unknown): void {
+  if (run.stateName === 'Cancelling') {
+    endRemembered(run, recorded, error)
+    return
+  }
+  const message = messageOf(error)
+  endChildren(run, recorded, message)
+  const outcome = { failure: run.host.values.saveError(error) }
+  if (run.stateName === 'Suspended') run.move({ type: 'resume' })
+  else if (run.stateName === 'Paused') run.move({ type: 'replay' })
+  if (run.stateName !== 'Pending') run.move({ type: 'start' })
+  if (run.stateName === 'Pending') run.move({ type: 'refuse' }, message, outcome)
+  else run.move({ type: 'fail', retries: 0, delayed: false }, message, outcome)
+}
+
 /** Ends all that a run's body had submitted, and what those had. */
 export function endChildren(run: Run, recorded: RecordedRun, reason: unknown): void {
   for (const act of recorded.acts) {
@@ -48,6 +68,25 @@ export function endChildren(run: Run, recorded: RecordedRun, reason: unknown): v
     } else if (act.kind === 'called flow' && act.child.history !== undefined)
       endHistory(run.host, act.child.history, reason)
   }
+}
+
+/** The flow runs below one that have not ended, as their journals tell. */
+export function unfinishedBelow({ runs }: History): string[] {
+  return runs.flatMap(({ acts }) =>
+    acts.flatMap((act) => {
+      if (act.kind !== 'called flow' || act.child.history === undefined) return []
+      const { flowRunId, root } = act.child.history
+      return [...(isTerminal(root.stateName) ? [] : [flowRunId]), ...unfinishedBelow(act.child.history)]
+    }),
+  )
+}
+
+/** Ends the subflows of a flow run. */
+export function endSubflows(host: RunHost, { runs }: History, reason: unknown): void {
+  for (const { acts } of runs)
+    for (const act of acts)
+      if (act.kind === 'called flow' && act.child.history !== undefined)
+        endHistory(host, act.child.history, reason)
 }
 
 /** Ends a flow run that only its journal knows. */

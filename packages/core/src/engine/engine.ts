@@ -226,10 +226,9 @@ export class Engine implements RunHost {
     this.bulletin.answered(ledger)
   }
 
-  /** Another writer was there before. */
-  refused(ledger: Ledger): void {
+  refused(ledger: Ledger, tooLarge?: unknown): void {
     const root = this.#roots.get(ledger)
-    if (root !== undefined) this.#lost.lost(root, ledger)
+    if (root !== undefined) this.#lost.refused(root, tooLarge)
   }
 
   follows(flowRunId: string): boolean {

@@ -1,3 +1,4 @@
+import { TroupeError } from '../base/errors.ts'
 import type { ClaimedEntry, Entry, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import type { Append, Journal } from '../ports/journal.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -33,8 +34,12 @@ export interface LedgerHost {
   ): void
   /** Something went wrong that no caller hears of. */
   report(error: unknown, run: undefined): void
-  /** The journal was taken over by another writer, or exists already where it was to be created. */
-  refused(ledger: Ledger, position: number): void
+  /**
+   * Nothing more is written: the journal was taken over by another writer, or exists already where it was to be created.
+   *
+   * @param tooLarge - Given where it can't take what was to be appended, however often.
+   */
+  refused(ledger: Ledger, tooLarge?: unknown): void
   /** An append was not answered, or answered with an error; it is repeated. */
   stalled(ledger: Ledger, error: unknown): void
   /** Such an append was answered after all, or is not waited for any more. */
@@ -242,7 +247,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
       if (answer === undefined) this.#committed(append.entries, subjects)
       else {
         this.abandon()
-        this.host.refused(this, answer.position)
+        this.host.refused(this)
       }
     }
     let answer: ReturnType<Journal['append']>
@@ -264,6 +269,11 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   /** The same entries at the same position: where the first try was stored after all, the journal knows them. */
   #repeat(append: Append, subjects: readonly (CommitSubject | undefined)[], error: unknown): void {
     if (this.#lost) return
+    if (TroupeError.is(error, 'PAYLOAD_TOO_LARGE')) {
+      this.abandon()
+      this.host.refused(this, error)
+      return
+    }
     this.#isStalled = true
     this.host.stalled(this, error)
     this.host.instruments?.appendFailed(error)

@@ -366,8 +366,14 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
 
   /** The run could not be started or followed: it ends here, and no journal has it. */
   refuse(error: unknown): void {
+    const { host, index: run } = this
+    const { attempt } = this.context
+    const outcome = { failure: host.values.saveError(error) }
+    const message = error instanceof Error ? error.message : undefined
+    const at = host.clock.now()
+    this.entry = { kind: 'transition', at, run, to: 'Failed', seq: ++this.seq, attempt, message, outcome }
     this.stateName = 'Failed'
-    this.outcome = { failure: this.host.values.saveError(error) }
+    this.outcome = outcome
     this.endOrder = this.host.next()
     this.settle()
   }

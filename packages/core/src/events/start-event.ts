@@ -159,8 +159,10 @@ class LocalStarter implements FlowStarter {
       const run = newRoot(host, call, prepared)
       await untilSafe(run)
       if (isRecorded(run)) return { isNew: true, ended: () => endOf(run) }
-      // Another process was first with this key, or the engine was closed. What comes of the other's run is told there.
       run.looked = true
+      // Its name or its tags are too long, and would be each time.
+      if (isUnfit(run.error)) throw badEvent(run.error)
+      // Another process was first with this key, or the engine was closed. What comes of the other's run is told there.
       if (id === undefined || host.closed) throw closedError(this.flow)
       if (isRefused) throw unseenError(id)
       isRefused = true

@@ -1,4 +1,4 @@
-import { abort, flow, JournalError, retryAfter, type DeadLetter } from '@troupe/core'
+import { abort, CodecError, flow, JournalError, retryAfter, type DeadLetter } from '@troupe/core'
 import { Subject } from 'rxjs'
 import { describe, expect, it } from 'vitest'
 import { code, quiet, testEngine } from '../behaviour/support.ts'
@@ -58,6 +58,29 @@ describe('an event that can never become a flow run', () => {
     expect(errors).toEqual([
       expect.objectContaining({ error: code('BAD_EVENT', /event "2" of intake accept/) }),
     ])
+    await engine.close()
+  })
+
+  it('whose names the journal can never take is a dead letter, and nothing hangs', async () => {
+    const kept = keptJournal()
+    const tooLarge = new CodecError('PAYLOAD_TOO_LARGE', 'its tags are too long')
+    const journal = journalWith(kept, {
+      append: async (append) => {
+        const isLong = append.entries.some((entry) => entry.kind === 'submitted' && entry.tags !== undefined)
+        if (isLong) throw tooLarge
+        return kept.append(append)
+      },
+    })
+    const engine = testEngine({ journal })
+    const source = new MemorySource<Order>({ clock: engine.clock }).addAll(orders(2))
+    source.end()
+    const intake = engine.on(source, takes<Order>(), {
+      key: ({ id }) => id,
+      tags: ({ count }) => (count === 0 ? ['long'] : []),
+    })
+    await engine.settle(intake.done)
+    expect(intake.status).toMatchObject({ started: 1, dead: 1 })
+    expect(source.messages.map(({ state }) => state)).toEqual(['dead', 'done'])
     await engine.close()
   })
 

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import type { MsgHdrs } from '@nats-io/transport-node'
-import { JournalError, TroupeError, type Append } from '@troupe/core'
+import { CodecError, JournalError, TroupeError, type Append } from '@troupe/core'
 import { packEntries, unpackEntries } from '@troupe/core/internal'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Settings } from '../options.ts'
-import { blobsOf, bodyOf, linesOf, placeOf, type CarriedSummary } from './wire.ts'
+import { blobsOf, bodyOf, linesOf, namesOf, placeOf, type CarriedSummary } from './wire.ts'
 
 export type Entry = Append['entries'][number]
 
@@ -28,6 +28,12 @@ const none: ReadonlyMap<string, Uint8Array> = new Map()
 
 /** Headers that the store adds, and the protocol's own, at most. */
 const protocolBytes = 512
+/** What a server takes of headers, whatever its `max_payload` is. */
+const mostHeaderBytes = 65_535
+/** By how much headers may grow while a flow run lives: what its first record fits into, the later ones do, too. */
+const growthBytes = 2_048
+/** More names of large values than this are beside the record. */
+const mostNamesBytes = 16_384
 
 /** Makes records of entries, and entries of records; what does not fit into a message is beside it, in the object store. */
 export class Records {
@@ -42,7 +48,8 @@ export class Records {
   /**
    * Makes a record, and stores what belongs beside it.
    *
-   * @throws JournalError `TRANSPORT_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`
+   * @throws JournalError `TRANSPORT_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; CodecError `PAYLOAD_TOO_LARGE` where not even the headers
+   *   fit into a message
    */
   async write(
     { flowRunId, expected, epoch, entries }: Append,
@@ -52,19 +59,34 @@ export class Records {
     const { codecs, largeValue } = this.#settings
     const { bytes, blobs } = packEntries(entries, { codecs, largeValue })
     const head = { first: expected + 1, count: entries.length, epoch, summary }
-    const names = blobs.map(({ name }) => name)
+    const bare = linesOf({ ...head, blobs: [], body: undefined }).length
+    const room = Math.min(maxPayload, mostHeaderBytes) - protocolBytes
+    const limit = room - (expected === 0 ? growthBytes : 0)
+    if (bare > limit) throw tooLarge(flowRunId, bare, limit)
+    const listed = blobs.map(({ name }) => name)
     for (const { name, bytes: value } of blobs) await this.#blobs.put(flowRunId, name, value)
-    const lines = linesOf({ ...head, blobs: names, body: undefined })
+    const list = listed.join()
+    const isLong = list.length > mostNamesBytes || bare + list.length > room
+    const names = isLong
+      ? await this.#putBeside(flowRunId, `names-${head.first}-${epoch}`, Buffer.from(list))
+      : undefined
+    const own = names === undefined ? listed : [...listed, names]
+    const lines = linesOf({ ...head, blobs: listed, body: undefined, names })
     if (bytes.byteLength + lines.length + protocolBytes <= maxPayload)
-      return { payload: bytes, lines, blobs: names }
-    // Unlike values, records have no names of their own; at a position there is only one that counts.
-    const body = `record-${head.first}-${epoch}-${hash('sha256', bytes).slice(0, 32)}`
-    await this.#blobs.put(flowRunId, body, bytes)
+      return { payload: bytes, lines, blobs: own }
+    const body = await this.#putBeside(flowRunId, `record-${head.first}-${epoch}`, bytes)
     return {
       payload: new Uint8Array(0),
-      lines: linesOf({ ...head, blobs: names, body }),
-      blobs: [...names, body],
+      lines: linesOf({ ...head, blobs: listed, body, names }),
+      blobs: [...own, body],
     }
+  }
+
+  /** Unlike values, parts of records have no names of their own; at a position there is only one that counts. */
+  async #putBeside(flowRunId: string, kind: string, bytes: Uint8Array): Promise<string> {
+    const name = `${kind}-${hash('sha256', bytes).slice(0, 32)}`
+    await this.#blobs.put(flowRunId, name, bytes)
+    return name
   }
 
   /**
@@ -75,7 +97,7 @@ export class Records {
   async read({ flowRunId, headers, data }: RecordRead): Promise<Entry[]> {
     const what = `the journal of ${flowRunId}`
     const { first, count } = placeOf(headers, what)
-    const names = blobsOf(headers)
+    const names = await this.#namesOf(flowRunId, first, headers)
     const body = bodyOf(headers)
     // The client's bytes are a view of all that came with them, and entries keep views of theirs.
     if (names.length === 0 && body === undefined)
@@ -99,10 +121,20 @@ export class Records {
     return this.#unpack(bytes, { flowRunId, first, count, values: undefined })
   }
 
+  /** Names of the large values of a record. */
+  async #namesOf(flowRunId: string, first: number, headers: MsgHdrs): Promise<readonly string[]> {
+    const names = namesOf(headers)
+    if (names === undefined) return blobsOf(headers)
+    const list = await this.#blobs.get(flowRunId, names)
+    if (list === undefined)
+      throw damaged(flowRunId, first, `the list of its large values ${names} is missing`)
+    return Buffer.from(list).toString().split(',')
+  }
+
   /** The entries of a record that has nothing beside it; undefined for one that has. */
   readNow({ flowRunId, headers, data }: RecordRead): Entry[] | undefined {
     const { first, count } = placeOf(headers, `the journal of ${flowRunId}`)
-    if (headers.has('Tr-Blobs') || headers.has('Tr-Body')) return undefined
+    if (['Tr-Blobs', 'Tr-Names', 'Tr-Body'].some((name) => headers.has(name))) return undefined
     return this.#unpack(data.slice(), { flowRunId, first, count, values: none })
   }
 
@@ -129,6 +161,14 @@ export class Records {
     if (entries.length === count) return entries
     throw damaged(flowRunId, first, `it has ${entries.length} entries and says ${count}`)
   }
+}
+
+function tooLarge(flowRunId: string, size: number, limit: number): CodecError {
+  return new CodecError(
+    'PAYLOAD_TOO_LARGE',
+    `the name, the tags and the run name of flow run ${flowRunId} take ${size} bytes in a message, which has room for ${limit}; make them shorter`,
+    { details: { flowRunId, size, limit } },
+  )
 }
 
 function damaged(flowRunId: string, position: number, why: string, cause?: unknown): JournalError {

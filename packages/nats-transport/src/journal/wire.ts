@@ -6,6 +6,7 @@
  * Tr        position of the first entry, number of entries, epoch: three numbers with spaces between them
  * Tr-Sum    the root, as it is after these entries: a JSON list, in ASCII
  * Tr-Blobs  names of large values that belong to the record, with commas between them
+ * Tr-Names  name of a large value that is such a list, where it would be too long for a header
  * Tr-Body   name of a large value that is the record itself, which is then not in the message
  * Tr-Del    the journal was forgotten: nothing else is there
  * ```
@@ -32,13 +33,16 @@ export interface RecordHead extends Place {
   readonly summary: CarriedSummary | undefined
   readonly blobs: readonly string[]
   readonly body: string | undefined
+  /** Where `blobs` are listed, if not in a header. */
+  readonly names?: string | undefined
 }
 
 /** Headers as lines. */
-export function linesOf({ first, count, epoch, summary, blobs, body }: RecordHead): string {
+export function linesOf({ first, count, epoch, summary, blobs, body, names }: RecordHead): string {
   let lines = `Tr: ${first} ${count} ${epoch}\r\n`
   if (summary !== undefined) lines += `Tr-Sum: ${summaryText(summary)}\r\n`
-  if (blobs.length > 0) lines += `Tr-Blobs: ${blobs.join()}\r\n`
+  if (names !== undefined) lines += `Tr-Names: ${names}\r\n`
+  else if (blobs.length > 0) lines += `Tr-Blobs: ${blobs.join()}\r\n`
   if (body !== undefined) lines += `Tr-Body: ${body}\r\n`
   return lines
 }
@@ -64,6 +68,11 @@ export function placeOf(headers: MsgHdrs | undefined, what: string): Place {
 export function blobsOf(headers: MsgHdrs): string[] {
   const names = headers.get('Tr-Blobs')
   return names === '' ? [] : names.split(',')
+}
+
+export function namesOf(headers: MsgHdrs): string | undefined {
+  const name = headers.get('Tr-Names')
+  return name === '' ? undefined : name
 }
 
 export function bodyOf(headers: MsgHdrs): string | undefined {

@@ -3,10 +3,22 @@ import { deflateSync, inflateSync } from 'node:zlib'
 import { connect } from '@nats-io/transport-node'
 import { jetstream } from '@nats-io/jetstream'
 import { Objm } from '@nats-io/obj'
-import type { PayloadCodec } from '@troupe/core'
+import { createEngine, flow, type PayloadCodec } from '@troupe/core'
 import { afterEach, describe, expect, it } from 'vitest'
+import { natsTransport } from '../../src/index.ts'
 import { useServer, versions } from '../servers/index.ts'
-import { all, append, create, moved, nodeAt, note, type Entry, type TestNode } from '../support.ts'
+import {
+  all,
+  append,
+  claimed,
+  create,
+  freshNamespace,
+  moved,
+  nodeAt,
+  note,
+  type Entry,
+  type TestNode,
+} from '../support.ts'
 
 const nodes: TestNode[] = []
 afterEach(async () => {
@@ -97,6 +109,50 @@ describe.each(versions)('what is large, on the %s server', (version) => {
       create(journal, 'run', { tags: [Array.from({ length: 300_000 }, () => 'x').join('')] }),
     ).rejects.toMatchObject({ name: 'CodecError', code: 'PAYLOAD_TOO_LARGE' })
     expect(await journal.summary('run')).toBeUndefined()
+  })
+
+  it('may be so many values that their names do not fit into a message', async () => {
+    const { journal, namespace } = node({ largeValue: 100 })
+    await create(journal, 'run')
+    const entries = Array.from({ length: 2_200 }, (_, index) =>
+      moved('Completed', { value: bytes(200, index) }),
+    )
+    expect(await append(journal, 'run', 2, entries)).toBeUndefined()
+    expect(await append(journal, 'run', 2_202, [note('after')])).toBeUndefined()
+    expect(valuesOf(await all(node({ namespace }).journal, 'run'))).toEqual(
+      Array.from({ length: 2_200 }, (_, index) => hashOf(bytes(200, index))),
+    )
+    await journal.delete('run')
+    expect(await objects(namespace)).toEqual([])
+  }, 60_000)
+
+  it('is refused where the names of a flow run do not fit into headers, though they do into a message', async () => {
+    const { journal } = node()
+    const tags = Array.from({ length: 700 }, (_, index) => `${index} ${'x'.repeat(95)}`)
+    await expect(create(journal, 'run', { tags })).rejects.toMatchObject({
+      name: 'CodecError',
+      code: 'PAYLOAD_TOO_LARGE',
+    })
+    expect(await journal.summary('run')).toBeUndefined()
+    // What just fits at first does later, too.
+    const fits = tags.slice(0, 600)
+    await create(journal, 'fits', { tags: fits })
+    const entries = [claimed(2, 'n'.repeat(64)), note('later')]
+    expect(await journal.append({ flowRunId: 'fits', expected: 2, epoch: 2, entries })).toBeUndefined()
+    expect((await journal.summary('fits'))?.tags).toEqual(fits)
+  })
+
+  it('fails a flow run whose tags do not fit, and it is not tried for ever', async () => {
+    const transport = natsTransport({ servers: server().url, namespace: freshNamespace() })
+    await using engine = createEngine({ transport })
+    const tagged = flow('large/tagged', () => 1)
+    const run = engine.run(tagged.with({ tags: ['x'.repeat(70_000)] }))
+    await expect(run).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+      details: { limit: expect.any(Number) },
+    })
+    expect(engine.health()).toMatchObject({ liveRuns: 0, stalled: [] })
+    await expect(engine.run(tagged)).resolves.toBe(1)
   })
 
   it('is told to be missing where somebody deleted it, by the run that needs it and no other', async () => {
