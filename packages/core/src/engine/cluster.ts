@@ -1,4 +1,5 @@
 import { SharedState, type SharedStateHost } from '../cluster/shared-state.ts'
+import type { JournalSummary } from '../ports/journal.ts'
 import type { NodeInfo } from '../ports/nodes.ts'
 import type { RemoteHost } from '../ports/task-runner.ts'
 import type { Station } from '../ports/transport.ts'
@@ -11,7 +12,7 @@ import { Questions } from './questions.ts'
 import { remoteHost } from './remote-host.ts'
 import type { SendOrder } from './send-order.ts'
 import { sendRun, type SendHost, type Sent } from './send-run.ts'
-import { FlowServer, offerRun, servedName, type FlowServerHost } from './serve-flows.ts'
+import { FlowServer, offerRun, servedFlows, servedName, type FlowServerHost } from './serve-flows.ts'
 import type { Served } from './serve-options.ts'
 import { sweep } from './sweep.ts'
 import { Worker } from '../worker/worker.ts'
@@ -153,6 +154,17 @@ export class Cluster {
   /** Whether the journal of a flow run is about to be there. */
   isExpected(flowRunId: string): boolean {
     return this.#sent.has(flowRunId)
+  }
+
+  /**
+   * Tells which flow runs `recover()` is to leave to other nodes: those for any node, where this one does not serve their flow. What
+   * was given up by a node, and is served by none that is there, is for whoever recovers it.
+   */
+  async leftToOthers(): Promise<(root: JournalSummary) => boolean> {
+    const own = new Set(this.#served.flows.map(({ name }) => name))
+    const served = servedFlows(await this.#station.nodes.list())
+    return ({ node, kind, name, epoch }) =>
+      node === '' && kind === 'flow' && !own.has(name) && (epoch === 1 || served.has(name))
   }
 
   /** The body of an attempt that is over may run on another node: it is told to stop. */

@@ -347,7 +347,7 @@ export class Engine implements RunHost {
   async recover(): Promise<Run[]> {
     this.checkOpen()
     await this.#presence.there()
-    return recoverRoots(this)
+    return recoverRoots(this, await this.#cluster?.leftToOthers())
   }
 
   recoverOne(flowRunId: string, served: readonly Definition[]): Promise<Run | 'over' | 'pinned'> {

@@ -20,13 +20,21 @@ const page = 100
 /**
  * Claims and goes on with every unfinished root of the journal that is not live here, and not owned by another engine that
  * is there.
+ *
+ * @param isLeft - Tells which are for other nodes.
  */
-export async function recoverRoots(host: Recovering): Promise<Run[]> {
+export async function recoverRoots(
+  host: Recovering,
+  isLeft: (root: JournalSummary) => boolean = () => false,
+): Promise<Run[]> {
   const recovered: Run[] = []
   let after = 0
   for (;;) {
     const roots = await host.journal.list({ ended: false, parent: null, limit: page, after })
-    const orphans = await ownerless(host, roots)
+    const orphans = await ownerless(
+      host,
+      roots.filter((root) => !isLeft(root)),
+    )
     for (const { flowRunId } of orphans) {
       // A run that was just started with this id is refused soon, for its journal is there.
       const starting = host.rootOf(flowRunId)

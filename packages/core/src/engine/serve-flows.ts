@@ -2,7 +2,7 @@ import { CodecError } from '../base/errors.ts'
 import type { Definition } from '../definitions/definition.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal, JournalSummary } from '../ports/journal.ts'
-import type { ClusterNodes } from '../ports/nodes.ts'
+import type { ClusterNodes, NodeInfo } from '../ports/nodes.ts'
 import type { Delivery, Queue, Taking } from '../ports/queue.ts'
 import type { Random } from '../ports/random.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
@@ -182,16 +182,18 @@ export class FlowServer {
   }
 
   #lost(node: string): void {
-    this.#offerAll((summary) => summary.node === node, { node }).catch((error: unknown) =>
-      this.#host.report(error, undefined),
-    )
+    this.#offerOf(node).catch((error: unknown) => this.#host.report(error, undefined))
   }
 
-  /** Offers every flow run that has not ended and that nobody has. Repeats what was done before, which changes nothing. */
+  /**
+   * Offers every flow run that has not ended and that nobody has. Repeats what was done before, which changes nothing. Those whose flow
+   * nobody serves are left: whoever comes to serve it offers them.
+   */
   async offerOwnerless(): Promise<void> {
-    const there = new Set((await this.#nodes.list()).map(({ node }) => node))
+    const nodes = await this.#nodes.list()
+    const there = new Set(nodes.map(({ node }) => node))
     const gone = new Map<string, boolean>()
-    await this.#offerAll(async ({ node }) => {
+    await this.#offerAll(nodes, async ({ node }) => {
       if (node === '') return true
       if (node === this.#host.node) return false
       if (there.has(node)) return false
@@ -200,16 +202,29 @@ export class FlowServer {
     })
   }
 
+  /** Those of a node. */
+  async #offerOf(node: string): Promise<void> {
+    await this.#offerAll(await this.#nodes.list(), (summary) => summary.node === node, { node })
+  }
+
   async #offerAll(
+    nodes: readonly NodeInfo[],
     isWanted: (summary: JournalSummary) => boolean | Promise<boolean>,
     only: { readonly node?: string } = {},
   ): Promise<void> {
     const { journal } = this.#host
+    const served = servedFlows(nodes)
+    for (const { name } of this.#flows) served.add(name)
     let after = 0
     for (;;) {
       const found = await journal.list({ ...only, ended: false, parent: null, limit: page, after })
       for (const summary of found)
-        if (summary.kind === 'flow' && !this.#stopped && (await isWanted(summary)))
+        if (
+          served.has(summary.name) &&
+          summary.kind === 'flow' &&
+          !this.#stopped &&
+          (await isWanted(summary))
+        )
           await offerRun(this.#queue, summary)
       after = found.at(-1)?.order ?? after
       if (found.length < page || this.#stopped) return
@@ -223,6 +238,16 @@ function remember(known: Map<string, number>, id: string, value: number): void {
     if (known.size <= mostRemembered) break
     known.delete(oldest)
   }
+}
+
+/** Names of the flows that nodes serve which are there. */
+export function servedFlows(nodes: readonly NodeInfo[]): Set<string> {
+  const names = new Set<string>()
+  for (const { flows } of nodes)
+    for (const flow of flows)
+      // A name and a version may have the character between them, too.
+      for (let at = flow.indexOf('@'); at !== -1; at = flow.indexOf('@', at + 1)) names.add(flow.slice(0, at))
+  return names
 }
 
 /** How a node tells that it serves a flow. */

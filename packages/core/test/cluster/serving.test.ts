@@ -1,4 +1,13 @@
-import { flow, now, receive, sleep, task, type Transition } from '@troupe/core'
+import {
+  flow,
+  now,
+  receive,
+  sleep,
+  task,
+  type Station,
+  type TransportHost,
+  type Transition,
+} from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { ClusterOfTest } from './nodes.ts'
 
@@ -17,6 +26,10 @@ const slow = flow('slow', async (ms: number) => {
   await sleep(ms)
   return add(3, 4)
 })
+
+function pass({ clock }: ClusterOfTest, ms: number): Promise<void> {
+  return clock.run(new Promise<void>((resolve) => void clock.at(clock.now() + ms, resolve)))
+}
 
 describe('a flow run for any node', () => {
   it('runs on the node that serves its flow, and its value comes back', async () => {
@@ -54,6 +67,73 @@ describe('a flow run for any node', () => {
     expect(handle.state.type).toBe('PENDING')
     cluster.start('server', { serve: { flows: [sum] } })
     expect(await cluster.settle(handle.result())).toBe(9)
+  })
+
+  it('is left to those who serve it by an engine that recovers and only has it defined', async () => {
+    await using cluster = new ClusterOfTest()
+    const client = cluster.start('client')
+    const run = client.run(sum.with({ on: 'any' }), 4, 5)
+    await pass(cluster, 1_000)
+    const other = cluster.start('other')
+    expect(await cluster.settle(other.recover())).toEqual([])
+    expect(await cluster.settle(client.recover())).toEqual([])
+    await pass(cluster, 60_000)
+    expect(run.state.name).toBe('Pending')
+    cluster.start('server', { serve: { flows: [sum] } })
+    expect(await cluster.settle(run)).toBe(9)
+  })
+
+  it('is gone on with by whoever recovers it, where its node gave it up and nobody serves it', async () => {
+    await using cluster = new ClusterOfTest()
+    const run = cluster.start('client').run(slow, 60_000)
+    run.ignore()
+    await pass(cluster, 1_000)
+    cluster.kill('client')
+    await pass(cluster, 60_000)
+    const again = cluster.start('client')
+    await pass(cluster, 1_000)
+    await cluster.settle(again.recover())
+    const handle = await cluster.settle(again.get(run.id))
+    expect(await cluster.settle(handle!.result())).toBe(7)
+  })
+
+  it('is not offered again and again while nobody serves its flow, and is when somebody does', async () => {
+    await using cluster = new ClusterOfTest()
+    const offers: string[] = []
+    const open = cluster.transport.open.bind(cluster.transport)
+    const stations = new Map<string, Station>()
+    Object.assign(cluster.transport, {
+      open(host: TransportHost): Station {
+        const station = open(host)
+        stations.set(host.node, station)
+        const offer: Station['queue']['offer'] = (one) => {
+          offers.push(host.node)
+          return queue.offer(one)
+        }
+        const { queue } = station
+        return {
+          ...station,
+          queue: {
+            take: queue.take.bind(queue),
+            pending: queue.pending.bind(queue),
+            withdraw: queue.withdraw.bind(queue),
+            offer,
+          },
+        }
+      },
+    })
+    cluster.start('server', { serve: { flows: [waits] } })
+    const client = cluster.start('client')
+    const runs = await cluster.settle(Promise.all(Array.from({ length: 20 }, (_, n) => client.run('sum', n))))
+    await pass(cluster, 120_000)
+    expect(offers.filter((node) => node === 'server')).toEqual([])
+    // Though all of these were lost.
+    const queue = { of: 'flow', name: 'sum' } as const
+    const { ids } = await cluster.settle(stations.get('client')!.queue.pending(queue, 100))
+    for (const id of ids) await cluster.settle(stations.get('client')!.queue.withdraw(queue, id))
+    expect(ids).toHaveLength(20)
+    cluster.start('adds', { serve: { flows: [sum] } })
+    expect(await cluster.settle(Promise.all(runs.map((run) => run.result())))).toEqual(runs.map((_, n) => n))
   })
 
   it('is one, whoever starts it with the same key', async () => {
