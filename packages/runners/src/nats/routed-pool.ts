@@ -9,7 +9,16 @@ import {
 import { NatsPool } from './nats-pool.ts'
 import { isQueueName, type QueueOf, type Settings } from './options.ts'
 
-/** Hands each task run to the queue that a function chooses: a pool for each of them. */
+/** A pool that has had nothing to do for so long is let go of, in milliseconds: workers may still ask for what it had. */
+const idleMs = 10 * 60_000
+
+/** The pool of a queue, and when something was handed to it last, by the monotonic clock. */
+interface Routed {
+  readonly pool: NatsPool
+  usedAt: number
+}
+
+/** Hands each task run to the queue that a function chooses: a pool for each of them, for as long as it is used. */
 export class RoutedPool implements TaskPool {
   readonly lends = false
   readonly encodes = true
@@ -18,7 +27,8 @@ export class RoutedPool implements TaskPool {
   readonly #remote: RemoteHost
   readonly #settings: Settings
   readonly #queueOf: QueueOf
-  readonly #pools = new Map<string, NatsPool>()
+  /** The one that was not used for longest first. */
+  readonly #pools = new Map<string, Routed>()
   /** Where attempts are that were assigned: the function may give something else each time. */
   readonly #assigned = new WeakMap<Assignment, NatsPool>()
 
@@ -35,7 +45,7 @@ export class RoutedPool implements TaskPool {
 
   waiting(): number {
     let count = 0
-    for (const pool of this.#pools.values()) count += pool.waiting()
+    for (const { pool } of this.#pools.values()) count += pool.waiting()
     return count
   }
 
@@ -73,12 +83,27 @@ export class RoutedPool implements TaskPool {
   }
 
   #poolOf(queue: string): NatsPool {
-    let pool = this.#pools.get(queue)
-    if (pool === undefined) {
-      pool = new NatsPool(this.#host, this.#remote, { ...this.#settings, queue })
-      this.#pools.set(queue, pool)
-    }
+    const usedAt = this.#remote.clock.monotonic()
+    const known = this.#pools.get(queue)
+    if (known === undefined) this.#letIdleGo(usedAt)
+    else this.#pools.delete(queue)
+    const pool = known?.pool ?? new NatsPool(this.#host, this.#remote, { ...this.#settings, queue })
+    this.#pools.set(queue, { pool, usedAt })
     return pool
+  }
+
+  /** Names of queues may be made of what comes only once. */
+  #letIdleGo(now: number): void {
+    for (const [queue, routed] of this.#pools) {
+      if (now - routed.usedAt < idleMs) return
+      this.#pools.delete(queue)
+      if (routed.pool.placed.size === 0) {
+        routed.pool.close().catch((error: unknown) => this.#host.report(error))
+        continue
+      }
+      routed.usedAt = now
+      this.#pools.set(queue, routed)
+    }
   }
 
   stop(assignment: Assignment): void {
@@ -102,10 +127,10 @@ export class RoutedPool implements TaskPool {
   }
 
   obstacles(): readonly string[] {
-    return [...this.#pools.values()].flatMap((pool) => pool.obstacles())
+    return [...this.#pools.values()].flatMap(({ pool }) => pool.obstacles())
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()))
+    await Promise.all([...this.#pools.values()].map(({ pool }) => pool.close()))
   }
 }
