@@ -12,7 +12,7 @@ export interface Times {
   /** Life of a node's key, and how often it is written anew. */
   readonly keyLifeMs: number
   readonly refreshMs: number
-  /** How often a node pings its neighbour. */
+  /** How often a node pings its neighbour, and one of the two behind it. */
   readonly pingMs: number
   /** For how long nobody may have answered to a node's name before it counts as gone. */
   readonly goneMs: number

@@ -6,6 +6,8 @@ import { pause, type Pings } from './pings.ts'
 
 /** How many pings lie between two looks at the keys of all. */
 const pingsPerLook = 20
+/** How many nodes behind the next one are pinged, too: one at each turn, for the next one may have died with the one that pings it. */
+const further = 2
 
 /** News of nodes, on the wire. */
 interface News {
@@ -26,8 +28,8 @@ export interface RingParts {
 }
 
 /**
- * Finds nodes that have died: each node pings the one that follows it in the order of their names, and the one after that as soon as
- * nothing is heard of the first. What one finds, all are told.
+ * Finds nodes that have died: each node pings the one that follows it in the order of their names, the ones after that as soon as
+ * nothing is heard of the first, and the two behind it in turns whatever is heard. What one finds, all are told.
  */
 export class Ring {
   readonly #parts: RingParts
@@ -116,21 +118,31 @@ export class Ring {
     if (this.#pings++ % pingsPerLook === 0) this.#lookSoon()
     const [first] = own()
     if (first === undefined) return
-    this.#pingNext(first).catch(report)
+    const ring = this.#ringAfter(first)
+    this.#pingNext(ring).catch(report)
+    const behind = ring[1 + (this.#pings % further)]
+    if (behind !== undefined) this.#ping(behind).catch(report)
   }
 
-  /** Pings the neighbour, and the next ones where nothing is heard of it. */
-  async #pingNext(own: string): Promise<void> {
-    const { pings } = this.#parts
+  /** The others, from the one that follows. */
+  #ringAfter(own: string): readonly string[] {
     const mine = this.#parts.own()
     const tokens = [...this.#peers.keys()].filter((token) => !mine.includes(token)).toSorted()
     const after = tokens.findIndex((token) => token > own)
-    const ring = after === -1 ? tokens : [...tokens.slice(after), ...tokens.slice(0, after)]
-    for (const token of ring) {
-      const pong = await pings.ping(token)
-      if (pong === 'there' || pong === 'down' || this.#isClosed) return
-      this.#examine(token)
-    }
+    return after === -1 ? tokens : [...tokens.slice(after), ...tokens.slice(0, after)]
+  }
+
+  /** Pings the neighbour, and the next ones where nothing is heard of it. */
+  async #pingNext(ring: readonly string[]): Promise<void> {
+    for (const token of ring) if (await this.#ping(token)) return
+  }
+
+  /** @returns Whether nothing speaks against its being there */
+  async #ping(token: string): Promise<boolean> {
+    const pong = await this.#parts.pings.ping(token)
+    if (pong === 'there' || pong === 'down' || this.#isClosed) return true
+    this.#examine(token)
+    return false
   }
 
   #examine(token: string): void {

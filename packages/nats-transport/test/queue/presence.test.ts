@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../faults/harness/until.ts'
 import { useServer, versions } from '../servers/index.ts'
 import { freshNamespace } from '../support.ts'
+import { Holder } from './holder.ts'
 import {
   outside,
   queueNodeAt,
@@ -92,6 +93,26 @@ describe.each(versions)('on the %s server', (version) => {
     const from = await outside(server().url)
     ends.push(from.close)
     expect(await unacknowledged(from, `${namespace}_TQ`)).toBe(0)
+  })
+
+  it('finds one that dies while the one that pings it hears nothing and says nothing', async () => {
+    const namespace = freshNamespace()
+    // An unanswered ping says nothing for longer than this test takes.
+    const patient = { ...times, keyLifeMs: 180_000, answerMs: 120_000 }
+    const one = node({ namespace, times: patient })
+    const lost: string[] = []
+    one.nodes.lost((name) => lost.push(name))
+    await one.nodes.announce('a')
+    const order = { servers: server().url, namespace, maxBlocked: 60_000, times: patient }
+    const holders = await Promise.all(['b', 'c', 'd'].map((name) => Holder.start({ ...order, node: name })))
+    ends.push(async () => void (await Promise.all(holders.map((holder) => holder.kill()))))
+    const [stopped, killed, alsoStopped] = holders
+    await until('all are known', async () => (await one.nodes.list()).length === 4)
+    await stopped?.kill('SIGSTOP')
+    await alsoStopped?.kill('SIGSTOP')
+    await killed?.kill()
+    await until('the dead one is found', () => lost.includes('c'))
+    expect(new Set(lost)).toEqual(new Set(['c']))
   })
 
   it('finds several that die together, each by one of those that are left', async () => {
