@@ -66,6 +66,7 @@ class NatsTransport implements Transport {
       mailbox: new BodiesMailbox(mailbox, bodies),
       ...(live === undefined ? undefined : { publish: (transition) => live.publish(transition) }),
       trouble: () => link.trouble,
+      obstacles: () => journal.stream.obstacles,
       close: () => (closed ??= close()),
     }
   }

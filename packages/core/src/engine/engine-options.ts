@@ -72,7 +72,10 @@ export interface EngineHealth {
   readonly leftovers: readonly string[]
   /** Journals whose newest append has not been answered, by flow run id. */
   readonly stalled: readonly string[]
-  /** What keeps task runs from beginning on other nodes, in words for people: no worker has their task, say. */
+  /**
+   * What keeps task runs from beginning on other nodes, or journals from being written, until a person sees to it, in words: no worker
+   * has their task, say, or the stream of the journals was deleted.
+   */
   readonly obstacles: readonly string[]
   /** Its intakes that are not over. */
   readonly intakes: readonly IntakeStatus[]

@@ -284,15 +284,15 @@ export class Engine implements RunHost {
     caller.childEnded(run)
   }
 
+  stopElsewhere(node: string, attempt: AttemptName): void {
+    this.#cluster?.stopElsewhere(node, attempt)
+  }
+
   leftover(run: Run, present: boolean, after: string): void {
     this.bulletin.leftover(run, present, after)
   }
 
   log(level: 'warn' | 'error', run: Run, fields: LogFields, message: string): void {
-  stopElsewhere(node: string, attempt: AttemptName): void {
-    this.#cluster?.stopElsewhere(node, attempt)
-  }
-
     this.bulletin.log(level, run, fields, message)
   }
 
@@ -370,7 +370,7 @@ export class Engine implements RunHost {
       ...readiness(this, this.#station),
       liveRuns: this.#live.size,
       ...this.bulletin.health,
-      obstacles: [...this.#pools.values()].flatMap((pool) => pool.obstacles?.() ?? []),
+      obstacles: [this.#station, ...this.#pools.values()].flatMap((one) => one?.obstacles?.() ?? []),
       intakes: this.intakes.statuses,
     }
   }

@@ -41,6 +41,8 @@ export interface Station {
    * nothing can.
    */
   trouble?(): string | undefined
+  /** What keeps the node from doing its work until a person sees to it, in words; empty where there is nothing. */
+  obstacles?(): readonly string[]
   /** Lets go of everything; what was taken from queues and is not done goes back. Calls after it reject. */
   close(): Promise<void>
 }

@@ -72,18 +72,20 @@ export class NatsJournal implements Journal {
 
   async append(append: Append): Promise<AppendRefused | undefined> {
     await this.#listening()
-    return this.#writer.append(append)
+    return this.stream.noticing(this.#writer.append(append))
   }
 
   async read(flowRunId: string, from: number, limit: number): Promise<readonly Entry[]> {
     await this.#listening()
-    return this.#reader.read(flowRunId, from, limit)
+    return this.stream.noticing(this.#reader.read(flowRunId, from, limit))
   }
 
   async summary(flowRunId: string): Promise<JournalSummary | undefined> {
     await this.#listening()
     const connected = await this.stream.bulk()
-    const { message: last } = await newestOf(connected, this.stream.name, this.stream.subjectOf(flowRunId))
+    const { name } = this.stream
+    const newest = newestOf(connected, name, this.stream.subjectOf(flowRunId))
+    const { message: last } = await this.stream.noticing(newest)
     if (last === undefined || isTombstone(last.header)) return undefined
     const summary = summaryIn(last.header, flowRunId, last.seq)
     if (summary === undefined) throw new InternalError(`the journal of ${flowRunId} has no root`)
@@ -92,7 +94,7 @@ export class NatsJournal implements Journal {
 
   async list(query: JournalQuery): Promise<readonly JournalSummary[]> {
     await this.#listening()
-    return this.summaries.list(query)
+    return this.stream.noticing(this.summaries.list(query))
   }
 
   async delete(flowRunId: string): Promise<void> {
@@ -132,6 +134,7 @@ export class NatsJournal implements Journal {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.stream.close()
     for (const feed of this.#feeds.values()) feed.end()
     this.#feeds.clear()
   }

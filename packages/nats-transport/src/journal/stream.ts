@@ -1,9 +1,9 @@
 import { DiscardPolicy, RetentionPolicy, type StorageType, type StreamInfo } from '@nats-io/jetstream'
-import { JournalError } from '@troupe/core'
+import { JournalError, TroupeError } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { codeOf, codes, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
-import { streamGone } from '../connection/store.ts'
+import { isStreamGone, streamGone } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
 import { namesOf } from '../names.ts'
 
@@ -14,6 +14,8 @@ const duplicateWindowNs = 120_000 * 1e6
 
 /** How long one of several servers may take to read its own log before it is taken to have lost it. */
 const catchingUpMs = 10_000
+/** How often it is looked whether the stream is there, and still the one that it was. */
+const lookMs = 15_000
 
 /** The stream of all journals of a namespace: one subject for each flow run. */
 export class JournalStream {
@@ -27,6 +29,10 @@ export class JournalStream {
   /** The greatest sequence that a server told of. */
   #seen = 0
   #broken: JournalError | undefined
+  /** It is not there just now. */
+  #gone: TroupeError | undefined
+  #stopLooking: (() => void) | undefined
+  #isClosed = false
 
   constructor(link: Link) {
     this.#link = link
@@ -86,6 +92,51 @@ export class JournalStream {
     }
   }
 
+  /** What keeps journals from being written, in words; nothing where they can be. */
+  get obstacles(): readonly string[] {
+    const error = this.#broken ?? this.#gone
+    return error === undefined ? [] : [error.message]
+  }
+
+  /** What is asked of it may find that it is gone: people are told once, for nobody may hear of it where nothing is asked. */
+  async noticing<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      if (TroupeError.is(error) && isStreamGone(error)) this.#isGone(error)
+      throw error
+    }
+  }
+
+  /** Looks no more. */
+  close(): void {
+    this.#isClosed = true
+    this.#stopLooking?.()
+  }
+
+  #isGone(error: TroupeError): void {
+    if (this.#gone === undefined && !this.#isClosed) this.#link.host.report(error)
+    this.#gone ??= error
+  }
+
+  #lookLater(): void {
+    // Where nothing more is written anyway, that was told.
+    if (this.#isClosed || this.#broken !== undefined) return
+    const { clock } = this.#link.host
+    this.#stopLooking = clock.at(clock.now() + lookMs, () => void this.#look())
+  }
+
+  async #look(): Promise<void> {
+    try {
+      await this.newest(await this.#link.control())
+      this.#gone = undefined
+    } catch (error) {
+      if (TroupeError.is(error) && isStreamGone(error)) this.#isGone(error)
+      // Where no server is there, that is told by whoever has something to ask.
+    }
+    this.#lookLater()
+  }
+
   /** Nothing more is written: what is lost must not be gone on from as if it had never been. */
   lost(flowRunId: string): JournalError {
     return this.#break(`it has lost records of ${flowRunId} that it had confirmed`, 0)
@@ -129,6 +180,7 @@ export class JournalStream {
     if (info === undefined) return
     this.#created = info.created
     this.saw(info.state.last_seq)
+    this.#lookLater()
   }
 
   #break(why: string, newest: number): JournalError {

@@ -1,9 +1,23 @@
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { afterEach, describe, expect, it } from 'vitest'
+import { createEngine, flow, type Clock, type EngineError } from '@troupe/core'
+import { natsTransport } from '../../src/index.ts'
+import { until } from '../faults/harness/until.ts'
 import { startServer, useServer, versions } from '../servers/index.ts'
 import { cpSync, rmSync } from 'node:fs'
-import { all, append, claimed, create, nodeAt, note, wordsOf, type TestNode } from '../support.ts'
+import {
+  all,
+  append,
+  claimed,
+  create,
+  freshNamespace,
+  machineClock,
+  nodeAt,
+  note,
+  wordsOf,
+  type TestNode,
+} from '../support.ts'
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -73,6 +87,67 @@ describe.each(versions)('the stream of journals on the %s server', (version) => 
     expect(await another.journal.summary('run')).toBeUndefined()
     const again = node({ servers: server().url, namespace })
     expect(await append(again.journal, 'new', 2, [note('x')])).toBeUndefined()
+  }, 60_000)
+
+  it('that is deleted while nobody asks anything of it is told all the same, once, until it is there again', async () => {
+    const looks: (() => void)[] = []
+    const patient: Clock = {
+      ...machineClock,
+      at(deadline, fn) {
+        const ms = deadline - Date.now()
+        // Looks at the stream happen when the test says so; sweeps come later.
+        if (ms < 10_000 || ms > 20_000) return machineClock.at(deadline, fn)
+        looks.push(fn)
+        return () => undefined
+      },
+    }
+    const made = nodeAt({ servers: server().url }, { clock: patient })
+    closing.push(() => made.close())
+    const { journal, namespace, reports } = made
+    await create(journal, 'run')
+    const jsm = await manager()
+    const { config } = await jsm.streams.info(`${namespace}_EV`)
+    const look = async (): Promise<void> => {
+      const count = looks.length
+      looks.at(-1)?.()
+      await until('it has looked', () => looks.length > count || journal.stream.obstacles.length > 0)
+    }
+    await look()
+    expect([reports, journal.stream.obstacles]).toEqual([[], []])
+    await jsm.streams.delete(`${namespace}_EV`)
+    await look()
+    const gone = { code: 'JOURNAL_UNAVAILABLE', details: { reason: 'stream-gone' } }
+    await until('it is told', () => reports.length > 0)
+    expect(reports).toMatchObject([gone])
+    expect(journal.stream.obstacles).toEqual([expect.stringContaining(`${namespace}_EV`) as string])
+    // Not made anew by a node that runs: somebody else's stream of that name is another one.
+    await jsm.streams.add(config)
+    await until('it has looked again', () => looks.length > 2)
+    looks.at(-1)?.()
+    await until('it is told that it is another one', () => reports.length > 1)
+    expect(reports).toMatchObject([gone, { code: 'JOURNAL_DAMAGED', details: { reason: 'backwards' } }])
+    expect(journal.stream.obstacles).toEqual([expect.stringContaining('made again') as string])
+  }, 60_000)
+
+  it('that is deleted stands in the errors and the health of engines, and nothing hangs without a word', async () => {
+    const namespace = freshNamespace()
+    await using engine = createEngine({ transport: natsTransport({ servers: server().url, namespace }) })
+    const errors: EngineError[] = []
+    engine.errors.subscribe((error) => errors.push(error))
+    const one = flow('stream/one', () => 1)
+    expect(await engine.run(one)).toBe(1)
+    const jsm = await manager()
+    await jsm.streams.delete(`${namespace}_EV`)
+    const run = engine.run(one)
+    run.handle.ignore()
+    await until('it is told', () => errors.length >= 2)
+    expect(new Set(errors.map(({ error }) => (error as { code?: unknown }).code))).toEqual(
+      new Set(['JOURNAL_CONFLICT', 'JOURNAL_UNAVAILABLE']),
+    )
+    expect(engine.health()).toMatchObject({
+      stalled: [run.id],
+      obstacles: [expect.stringContaining(`the stream ${namespace}_EV`)],
+    })
   }, 60_000)
 
   it('that is full takes nothing, says so, and takes it when there is room', async () => {
