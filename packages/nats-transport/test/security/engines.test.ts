@@ -1,10 +1,11 @@
-/** Engines that connect as the roles of `roles.conf` do their work with it, and are refused what is not theirs. */
+/** Engines that connect as the roles of `roles.conf` do their work with it, with TLS and without, and nothing of it is refused to them. */
 import { createEngine, flow, receive, task } from '@troupe/core'
 import type { Engine, EngineError, EngineOptions } from '@troupe/core'
 import { NatsTaskRunner } from '@troupe/runners'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { natsTransport } from '../../src/index.ts'
 import { versions } from '../servers/index.ts'
+import { hostOf } from '../support.ts'
 import { Configuration, Secured } from './support.ts'
 import type { Role } from './support.ts'
 
@@ -17,8 +18,14 @@ const grow = flow('grow', async (size: number) => {
 /** More than `largeValue`. */
 const large = 200_000
 
-describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
+const ways = versions.flatMap((version) => [
+  { version, way: 'in plain' as const },
+  { version, way: 'over TLS' as const },
+])
+
+describe.each(ways)('on the $version server, $way', { timeout: 60_000 }, ({ version, way }) => {
   const configuration = new Configuration()
+  const tls = way === 'over TLS' ? { caFile: configuration.path('certs/ca.pem') } : undefined
   const engines = new Map<Role, Engine>()
   const errors = new Map<Role, EngineError[]>()
   let secured: Secured
@@ -26,7 +33,8 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
   function open(role: Role, options: EngineOptions = {}): void {
     const { url } = secured.server
     const auth = { nkey: secured.seed(role) }
-    const transport = natsTransport({ servers: url, auth, inboxPrefix: `_INBOX_${role}` })
+    const inboxPrefix = `_INBOX_${role}`
+    const transport = natsTransport({ servers: url, auth, inboxPrefix, ...(tls && { tls }) })
     const engine = createEngine({ node: role, transport, ...options })
     const heard: EngineError[] = []
     engine.errors.subscribe((error) => void heard.push(error))
@@ -42,6 +50,7 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
 
   beforeAll(async () => {
     configuration.switchOn('nats.conf', 'include "roles.conf"')
+    if (tls !== undefined) await configuration.useTls()
     secured = await Secured.start(version, configuration)
     const remote = grow.with({ taskRunner: new NatsTaskRunner({ queue: 'numbers' }) })
     // In any order: who may not make the streams waits for the owner.
@@ -88,6 +97,16 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     const page = await watcher.list({ flow: 'grow' })
     expect(page.map(({ state }) => state.name)).toEqual(['Completed', 'Completed'])
     expect(await page[1]?.result()).toBe(2 * large)
+  })
+
+  it.runIf(tls)('who does not know the authority does not come in, whatever its role', async () => {
+    const auth = { nkey: secured.seed('owner') }
+    const stranger = natsTransport({ servers: secured.server.url, auth, connectTimeout: '2s' }).open(hostOf())
+    await expect(stranger.journal.summary('none')).rejects.toMatchObject({
+      code: 'TRANSPORT_UNAVAILABLE',
+      message: expect.stringContaining('certificate') as string,
+    })
+    await stranger.close()
   })
 
   it('nobody was refused anything of all that', () => {

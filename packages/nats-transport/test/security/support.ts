@@ -8,6 +8,7 @@ import { connect, nkeyAuthenticator, nkeys, PermissionViolationError } from '@na
 import type { NatsConnection } from '@nats-io/transport-node'
 import { startServer } from '../servers/index.ts'
 import type { NatsServer, ServerVersion } from '../servers/index.ts'
+import { makeCertificates } from './certificates.ts'
 import type { Permissions } from './jwt.ts'
 
 export const roles = ['owner', 'worker', 'client', 'watcher'] as const
@@ -43,6 +44,14 @@ export class Configuration {
 
   path(file: string): string {
     return join(this.folder, file)
+  }
+
+  /** Switches TLS on, with an authority of our own. @returns Its certificate as PEM. */
+  async useTls(): Promise<string> {
+    const ca = await makeCertificates(this.folder)
+    this.switchOn('nats.conf', 'tls {', '}')
+    this.write('nats.conf', this.read('nats.conf').replaceAll('"certs/', `"${this.folder}/certs/`))
+    return ca
   }
 
   remove(): void {

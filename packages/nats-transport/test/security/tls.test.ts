@@ -6,7 +6,6 @@ import { natsTransport } from '../../src/index.ts'
 import { startServer, versions } from '../servers/index.ts'
 import type { NatsServer } from '../servers/index.ts'
 import { hostOf } from '../support.ts'
-import { makeCertificates } from './certificates.ts'
 import { Configuration } from './support.ts'
 
 let configuration: Configuration
@@ -16,12 +15,7 @@ let ca = ''
 
 beforeEach(async () => {
   configuration = new Configuration()
-  ca = await makeCertificates(configuration.folder)
-  configuration.switchOn('nats.conf', 'tls {', '}')
-  configuration.write(
-    'nats.conf',
-    configuration.read('nats.conf').replaceAll('"certs/', `"${configuration.folder}/certs/`),
-  )
+  ca = await configuration.useTls()
 })
 
 afterEach(async () => {
