@@ -130,6 +130,9 @@ export class Relay {
       })
     }
     this.#news = false
+    // One that stood still for long, and was taken for gone, learns of it first.
+    await this.#mark()
+    if (this.#done === undefined) return
     const isMore = await this.#publishSome(this.#done)
     await this.#mark()
     if (!isMore && !this.#news) await this.#pause(lookMs)

@@ -182,6 +182,25 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     expect(last.reports).toEqual([])
   })
 
+  it('keeps everything once where two nodes take each other for gone, again and again', async () => {
+    const writer = writerAt()
+    const nodes = [nodeAt(), nodeAt(), nodeAt()]
+    for (const node of nodes) node.relay?.start()
+    for (let run = 0; run < 30; run++) {
+      await create(writer.journal, `run${run}`)
+      for (let seq = 2; seq <= 6; seq++) {
+        const to = seq === 6 ? 'Completed' : seq % 2 === 0 ? 'Running' : 'AwaitingRetry'
+        await append(writer.journal, `run${run}`, seq, [{ ...moved(to), seq } as Entry])
+      }
+      await keptAtLeast(6 * (run + 1) - 3)
+    }
+    const found = words(await keptAtLeast(180))
+    for (const node of nodes) await node.relay?.end()
+    expect(await kept()).toHaveLength(180)
+    expect(new Set(found).size).toBe(180)
+    expect(nodes.flatMap(({ reports }) => reports)).toEqual([])
+  })
+
   it('is done by one node, and by another when that one is closed', async () => {
     const settings = settingsOf({ servers: server().url, namespace, publish: { durable: true } })
     const [first, second] = [new Shared(settings, hostOf()), new Shared(settings, hostOf())]
