@@ -107,6 +107,11 @@ export class Metrics {
     return () => void this.#engines.delete(engine)
   }
 
+  /** A run was submitted here for another node. */
+  sent(name: string): void {
+    this.#started.add(1, { 'troupe.run.kind': 'flow', 'troupe.name': name })
+  }
+
   began({ run, number, startedAt, isInherited }: InstrumentedAttempt): void {
     if (number === 1 && !isInherited) this.#wait.record(since(run.submittedAt, startedAt), kindOf(run))
   }

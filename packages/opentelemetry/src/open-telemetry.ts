@@ -65,7 +65,14 @@ class OpenTelemetry implements Instrumentation {
   }
 
   sent(flow: { readonly id: string; readonly name: string; readonly node: string }): SentScope {
-    return this.#spans.sent(flow)
+    const scope = this.#spans.sent(flow)
+    return {
+      trace: scope.trace,
+      ended: (error, isNew) => {
+        scope.ended(error, isNew)
+        if (isNew) this.#metrics?.sent(flow.name)
+      },
+    }
   }
 
   traceOf(run: InstrumentedRun, attempt: number): TraceCarrier | undefined {

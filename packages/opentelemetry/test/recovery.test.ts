@@ -256,6 +256,13 @@ describe('a flow run whose node is lost', () => {
     await clock.run(sleepOf(second, 5_000))
     for (const engine of [client, first, second]) await engine.close()
 
+    const started = async (of: Telemetry) =>
+      (await of.measured('troupe.runs.started')).map(({ attributes, value }) => [
+        attributes['troupe.name'],
+        value,
+      ])
+    expect(await started(telemetry.client)).toEqual([['serves', 1]])
+    expect(await started(telemetry.second)).toEqual([['one-step', 1]])
     expect(telemetry.client.tree()).toEqual(['request', '  send flow serves'])
     expect(telemetry.first.spans.map(({ name }) => name)).toEqual(['attempt one-step', 'task one-step'])
     expect(telemetry.second.tree()).toEqual([

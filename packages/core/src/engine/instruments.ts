@@ -270,7 +270,7 @@ export class Instruments implements Instrumented<Run, Attempt> {
     if (scope === undefined) return undefined
     return {
       trace: this.#tried(() => checked(scope.trace)),
-      ended: (error) => this.#tried(() => scope.ended(error)),
+      ended: (error, isNew) => this.#tried(() => scope.ended(error, isNew)),
     }
   }
 

@@ -62,8 +62,8 @@ export function sendRun(host: SendHost, station: Station, order: SendOrder): Sen
   const created = create(host, station, { ...order, flowRunId, inputs, parametersHash, trace: scope?.trace })
   if (scope !== undefined)
     created.then(
-      () => scope.ended(undefined),
-      (error: unknown) => scope.ended(error),
+      (how) => scope.ended(undefined, how === 'new'),
+      (error: unknown) => scope.ended(error, false),
     )
   // Whoever awaits the run hears of it.
   created.catch(() => undefined)

@@ -122,8 +122,13 @@ export interface InstrumentedEngine {
 export interface SentScope {
   /** Goes into its journal. */
   readonly trace: TraceCarrier | undefined
-  /** Its journal is created, or can't be. */
-  ended(error: unknown): void
+  /**
+   * Its journal is there, or can't be.
+   *
+   * @param error - Why it can't; else undefined.
+   * @param isNew - Whether the run was submitted by this, and not before by somebody with the same key.
+   */
+  ended(error: unknown, isNew: boolean): void
 }
 
 /**
