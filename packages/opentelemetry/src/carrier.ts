@@ -9,17 +9,17 @@ import type { TraceCarrier } from '@troupe/core'
 const form = /^(?!ff)([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/
 
 /** One of a flow run is asked for with each of its runs. */
-const known = new WeakMap<TraceCarrier, { readonly context: SpanContext | undefined }>()
+const known = new WeakMap<TraceCarrier, SpanContext | 'nothing'>()
 
-/** What a carrier says; undefined where that is nothing. */
+/** What a carrier says; undefined where that is nothing. The same object each time. */
 export function contextIn(carrier: TraceCarrier | undefined): SpanContext | undefined {
   if (carrier === undefined) return undefined
   let read = known.get(carrier)
   if (read === undefined) {
-    read = { context: parsed(carrier) }
+    read = parsed(carrier) ?? 'nothing'
     known.set(carrier, read)
   }
-  return read.context
+  return read === 'nothing' ? undefined : read
 }
 
 function parsed({ traceparent, tracestate }: TraceCarrier): SpanContext | undefined {

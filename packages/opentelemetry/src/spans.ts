@@ -43,6 +43,7 @@ interface Origin {
  */
 export class Spans {
   readonly #tracer: Tracer
+  readonly #unsampled = new WeakMap<SpanContext, AttemptScope>()
 
   constructor(tracer: Tracer) {
     this.#tracer = tracer
@@ -52,7 +53,12 @@ export class Spans {
   submitted(run: InstrumentedRun): Origin {
     const active = trace.getSpanContext(context.active())
     if (active !== undefined && isSpanContextValid(active)) return { trace: carrierOf(active) }
-    const options = { ...optionsOf(run), root: true }
+    const options = {
+      kind: SpanKind.INTERNAL,
+      startTime: timeOf(run.submittedAt),
+      attributes: runAttributes(run),
+      root: true,
+    }
     const span = this.#tracer.startSpan(nameOf(run), options, ROOT_CONTEXT)
     const made = span.spanContext()
     // No SDK.
@@ -83,32 +89,43 @@ export class Spans {
 
   traceOf(run: InstrumentedRun, attempt: number): TraceCarrier | undefined {
     const of = contextIn(run.trace)
-    return of === undefined ? undefined : carrierOf({ ...of, spanId: attemptSpanId(run.id, attempt) })
+    if (of === undefined || !isSampled(of)) return run.trace
+    return carrierOf({ ...of, spanId: attemptSpanId(run.id, attempt) })
   }
 
   began(attempt: InstrumentedAttempt): AttemptScope | undefined {
     const { run, number, startedAt } = attempt
     const of = contextIn(run.trace)
     if (of === undefined) return undefined
+    if (!isSampled(of)) return this.#unseen(of)
     const made = { ...of, spanId: attemptSpanId(run.id, number) }
-    const span = isSampled(of)
-      ? this.#start(
-          `attempt ${run.name}`,
-          made,
-          {
-            kind: SpanKind.INTERNAL,
-            startTime: timeOf(startedAt),
-            attributes: attemptAttributes(attempt),
-            links: linksOf(attempt),
-          },
-          { ...of, spanId: this.#idOf(run) },
-        )
-      : trace.wrapSpanContext(made)
+    const options = {
+      kind: SpanKind.INTERNAL,
+      startTime: timeOf(startedAt),
+      attributes: attemptAttributes(attempt),
+      links: linksOf(attempt),
+    }
+    const span = this.#start(`attempt ${run.name}`, made, options, { ...of, spanId: this.#idOf(run) })
     const inside = trace.setSpan(ROOT_CONTEXT, span)
     return {
       within: (body) => context.with(inside, body),
-      ended: (end) => finish(span, end),
+      ended: (end) => {
+        if (!span.isRecording()) return
+        span.setAttribute('troupe.run.state', end.state)
+        finish(span, end)
+      },
     }
+  }
+
+  /** In a trace that is not sampled all attempts are alike: their bodies are to know that it is not. */
+  #unseen(of: SpanContext): AttemptScope {
+    let scope = this.#unsampled.get(of)
+    if (scope === undefined) {
+      const inside = trace.setSpanContext(ROOT_CONTEXT, of)
+      scope = { within: (body) => context.with(inside, body), ended: () => undefined }
+      this.#unsampled.set(of, scope)
+    }
+    return scope
   }
 
   /** One whose span is open may have another id than the one that follows from its run's. */
@@ -117,17 +134,25 @@ export class Spans {
   }
 
   ended(run: InstrumentedRun, end: InstrumentedEnd, attempts: number): void {
-    const of = contextIn(run.trace)
-    const span = isSpan(run.own) ? run.own : of === undefined ? undefined : this.#spanOf(run, of)
-    if (span?.isRecording() !== true) return
+    const { own } = run
     // Those that were not known when it was submitted.
-    span.setAttributes({ ...optionsOf(run).attributes, 'troupe.run.attempts': attempts })
-    finish(span, end)
+    const attributes = {
+      ...runAttributes(run),
+      'troupe.run.attempts': attempts,
+      'troupe.run.state': end.state,
+    }
+    if (isSpan(own)) {
+      if (!own.isRecording()) return
+      own.setAttributes(attributes)
+      finish(own, end)
+      return
+    }
+    const of = contextIn(run.trace)
+    if (of !== undefined && isSampled(of)) finish(this.#spanOf(run, of, attributes), end)
   }
 
-  #spanOf(run: InstrumentedRun, of: SpanContext): Span | undefined {
-    if (!isSampled(of)) return undefined
-    const { id, flowRunId, parent } = run
+  #spanOf(run: InstrumentedRun, of: SpanContext, attributes: Attributes): Span {
+    const { id, flowRunId, parent, submittedAt } = run
     const made = { ...of, spanId: runSpanId(id) }
     const isFirst = id === flowRunId && of.spanId === made.spanId
     // What belongs to a journal says who submitted its root.
@@ -135,7 +160,8 @@ export class Spans {
     const spanId = isInside ? attemptSpanId(parent.runId, parent.attempt) : of.spanId
     // The sampler is to see that the trace is sampled: it does so by a parent.
     const above = { ...of, spanId: isFirst ? absentSpanId(id) : spanId }
-    const span = this.#start(nameOf(run), made, optionsOf(run), above)
+    const options = { kind: SpanKind.INTERNAL, startTime: timeOf(submittedAt), attributes }
+    const span = this.#start(nameOf(run), made, options, above)
     if (isFirst) forgetParent(span)
     return span
   }
@@ -195,11 +221,6 @@ function nameOf({ kind, name }: InstrumentedRun): string {
   return `${kind} ${name}`
 }
 
-function optionsOf(run: InstrumentedRun): SpanOptions {
-  const { submittedAt } = run
-  return { kind: SpanKind.INTERNAL, startTime: timeOf(submittedAt), attributes: runAttributes(run) }
-}
-
 function runAttributes(run: InstrumentedRun): Attributes {
   const { id, flowRunId, runName, version, node, tags } = run
   return {
@@ -240,7 +261,6 @@ function linkTo(to: SpanContext, kind: string): Link {
 
 function finish(span: Span, { at, state, type, message, error }: InstrumentedEnd): void {
   const time = timeOf(at)
-  span.setAttribute('troupe.run.state', state)
   // A retry, or another attempt, says that this one failed; a cancellation is no error.
   const isFailure = type === 'FAILED' || type === 'CRASHED' || (error !== undefined && type !== 'CANCELLED')
   if (isFailure || state === 'Recovering') failed(span, error, { message, time })

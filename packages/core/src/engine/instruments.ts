@@ -83,8 +83,14 @@ export class Instruments implements Instrumented<Run, Attempt> {
     this.#isReporting = wasReporting
   }
 
+  // Written out, as `shown` is: it is called for each run and each append.
   #tell(event: InstrumentationEvent): void {
-    this.#tried(() => this.#port.told?.(event))
+    try {
+      const given: unknown = this.#port.told?.(event)
+      if (given instanceof Promise) given.catch(this.#report)
+    } catch (error) {
+      this.#report(error)
+    }
   }
 
   // --- runs -------------------------------------------------------------------------------------------------------
@@ -150,7 +156,11 @@ export class Instruments implements Instrumented<Run, Attempt> {
 
   /** Whatever happens here, those who wait for the entry are told of it. */
   shown(run: Run, entry: SubmittedEntry | TransitionEntry): void {
-    this.#tried(() => this.#shown(run, entry))
+    try {
+      this.#shown(run, entry)
+    } catch (error) {
+      this.#report(error)
+    }
   }
 
   #shown(run: Run, entry: SubmittedEntry | TransitionEntry): void {
@@ -169,10 +179,13 @@ export class Instruments implements Instrumented<Run, Attempt> {
     const terminal = isTerminal(to)
     if (traced.inherited !== undefined && (terminal || to === 'Recovering')) this.#isLost(traced, entry)
     let endedAt: number | undefined
-    if (traced.attempts.some((attempt) => attempt.seq <= seq)) {
-      const over = traced.attempts.filter((attempt) => attempt.seq <= seq)
-      traced.attempts = traced.attempts.filter((attempt) => attempt.seq > seq)
-      for (const attempt of over) endedAt = this.#hasEnded(traced, attempt, entry)
+    for (
+      let oldest = traced.attempts[0];
+      oldest !== undefined && oldest.seq <= seq;
+      oldest = traced.attempts[0]
+    ) {
+      traced.attempts.shift()
+      endedAt = this.#hasEnded(traced, oldest, entry)
     }
     if (!terminal) return
     const end = endOf(entry, endedAt ?? Math.max(at, traced.submittedAt, traced.endedAt), run.error)
@@ -181,7 +194,7 @@ export class Instruments implements Instrumented<Run, Attempt> {
 
   #hasEnded(traced: TracedRun, { scope, endedAt, failure }: Traced, entry: TransitionEntry): number {
     traced.endedAt = Math.max(traced.endedAt, endedAt)
-    this.#tried(() => scope?.ended(endOf(entry, endedAt, failure)))
+    if (scope !== undefined) this.#tried(() => scope.ended(endOf(entry, endedAt, failure)))
     return endedAt
   }
 

@@ -31,8 +31,8 @@ export class TracedRun implements InstrumentedRun {
   newest = 0
   /** The attempt that its owner before had begun, until it is clear what became of it. */
   inherited: { readonly number: number; readonly startedAt: number } | undefined
-  /** Attempts that have begun here and whose ends are not safe. */
-  attempts: Traced[] = []
+  /** Attempts that have begun here and whose ends are not safe, the oldest first. */
+  readonly attempts: Traced[] = []
   /** Since when it waits for slots. */
   slotsSince: number | undefined
   /** End of the newest attempt. */
