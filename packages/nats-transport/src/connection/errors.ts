@@ -6,6 +6,8 @@ import { JournalError, TroupeError } from '@troupe/core'
 export const codes = {
   streamNotFound: 10_059,
   streamNameInUse: 10_058,
+  /** Another stream has the subjects. */
+  subjectsOverlap: 10_065,
   consumerNotFound: 10_014,
   messageNotFound: 10_037,
   /** The newest message of the subject is another one than was expected. */

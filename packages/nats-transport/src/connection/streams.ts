@@ -15,6 +15,9 @@ const chosenOnce: readonly string[] = ['num_replicas', 'storage', 'placement']
 /** What tells a stream of Troupe from others. */
 const essential: readonly string[] = ['subjects', 'retention']
 
+/** How often it is looked for a stream that another node seems to make: for 2 s or so. */
+const mostLooks = 8
+
 /**
  * Makes a stream, or changes the one that is there where it really differs: an update of a live stream can cost messages.
  *
@@ -37,9 +40,7 @@ export async function ensureStream(
         } catch (error) {
           // An owner makes it, which may be about to start: it is asked for again.
           if (isForbidden(error)) throw new errors.TimeoutError({ cause: error })
-          // Another node made it in the meantime.
-          if (codeOf(error) !== codes.streamNameInUse) throw error
-          return jsm.streams.info(wanted.name)
+          return await madeByAnother(connected, wanted.name, error)
         }
       }
       const different = differences(wanted, found.config)
@@ -50,6 +51,28 @@ export async function ensureStream(
   } catch (error) {
     throw troubleWith(what, where, error)
   }
+}
+
+/**
+ * Another node made it in the meantime, or is about to: then the server may refuse the second one for its subjects, which are the
+ * first one's already, before it knows a stream of that name.
+ *
+ * @throws the refusal, where it was for something else
+ */
+async function madeByAnother(
+  connected: Connected,
+  name: string,
+  refusal: unknown,
+): Promise<StreamInfo | undefined> {
+  const code = codeOf(refusal)
+  if (code !== codes.streamNameInUse && code !== codes.subjectsOverlap) throw refusal
+  for (let tries = 0; tries < mostLooks; tries++) {
+    const found = await infoOf(connected, name)
+    if (found === 'unknown') return undefined
+    if (found !== undefined) return found
+    await connected.pause(tries)
+  }
+  throw refusal
 }
 
 async function infoOf(connected: Connected, name: string): Promise<StreamInfo | 'unknown' | undefined> {

@@ -57,6 +57,36 @@ describe.each(versions)('the stream of journals on the %s server', (version) => 
     expect((await jsm.streams.info(`${first.namespace}_EV`)).config.max_bytes).toBe(50_000_000)
   })
 
+  it('is taken as it is where another node is making it: then its subjects are in use before it is there', async () => {
+    const namespace = freshNamespace()
+    const jsm = await manager()
+    const subjects = [`${namespace}.ev.>`]
+    await jsm.streams.add({ name: `${namespace}_about_to_be`, subjects })
+    const nc = await connect({ servers: server().url })
+    closing.push(() => nc.close())
+    const refused = new Promise<void>((resolve) => {
+      nc.subscribe(`$JS.API.STREAM.CREATE.${namespace}_EV`, { callback: () => resolve() })
+    })
+    await nc.flush()
+    const { journal, reports } = node({ servers: server().url, namespace })
+    const summary = journal.summary('run')
+    await refused
+    await jsm.streams.delete(`${namespace}_about_to_be`)
+    await jsm.streams.add({ name: `${namespace}_EV`, subjects })
+    expect(await summary).toBeUndefined()
+    expect(reports).toEqual([])
+  })
+
+  it('is refused where its subjects are somebody else’s', async () => {
+    const namespace = freshNamespace()
+    const jsm = await manager()
+    await jsm.streams.add({ name: `${namespace}_other`, subjects: [`${namespace}.>`] })
+    const { journal } = node({ servers: server().url, namespace })
+    await expect(journal.summary('run')).rejects.toMatchObject({
+      message: expect.stringContaining('overlap'),
+    })
+  })
+
   it('is refused where it is somebody else’s', async () => {
     const jsm = await manager()
     await jsm.streams.add({ name: 'foreign_EV', subjects: ['something.>'] })
