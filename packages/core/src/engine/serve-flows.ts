@@ -13,9 +13,15 @@ import type { Run } from './run.ts'
 const claimedAtOnce = 16
 const laterMs = 1_000
 const page = 1_000
-/** How long at most what another node is to take, and what can't be recovered, stays away. */
-const longestWaitMs = 15_000
-const longestTroubleMs = 60_000
+/** How long what can't be gone on with stays away, in milliseconds: at first, and at most. */
+const pauses = {
+  /** A node is there that has its version. */
+  elsewhere: [100, 15_000],
+  /** It waits for such a node, or for word of its owner. */
+  awaited: [laterMs, 15_000],
+  /** Something went wrong. */
+  trouble: [laterMs, 60_000],
+} as const
 /** How often what can't be read is tried, and how many of those are remembered. */
 const mostUnreadable = 5
 const mostRemembered = 10_000
@@ -54,8 +60,8 @@ export class FlowServer {
   readonly #claims = new Set<Promise<void>>()
   /** How often deliveries could not be read, by their ids. */
   readonly #unreadable = new Map<string, number>()
-  /** For how long deliveries were handed back last that can't be gone on with here. */
-  readonly #pauses = new Map<string, number>()
+  /** Why and for how long deliveries were handed back last that can't be gone on with here. */
+  readonly #pauses = new Map<string, { readonly why: keyof typeof pauses; readonly ms: number }>()
   #stopped = false
   #stopHearing: (() => void) | undefined
 
@@ -106,8 +112,8 @@ export class FlowServer {
       const summary = await this.#host.journal.summary(flowRunId)
       const isOwned = summary === undefined || summary.ended || (await this.#isOwned(summary))
       if (isOwned === true) delivery.done()
-      else if (isOwned === undefined || (await this.#belongsElsewhere(summary)))
-        delivery.handBack(this.#pauseOf(delivery, longestWaitMs))
+      else if (isOwned === undefined) delivery.handBack(this.#pauseOf(delivery, 'awaited'))
+      else if (await this.#belongsElsewhere(summary)) delivery.handBack(this.#pauseOf(delivery, 'elsewhere'))
       else await this.#goOn(flowRunId, delivery)
     } catch (error) {
       this.#failed(delivery, error)
@@ -118,7 +124,7 @@ export class FlowServer {
   #failed(delivery: Delivery, error: unknown): void {
     if (!(error instanceof CodecError)) {
       this.#host.report(error, undefined)
-      delivery.handBack(isPassing(error) ? laterMs : this.#pauseOf(delivery, longestTroubleMs))
+      delivery.handBack(isPassing(error) ? laterMs : this.#pauseOf(delivery, 'trouble'))
       return
     }
     const { id } = delivery
@@ -135,19 +141,20 @@ export class FlowServer {
     delivery.done()
   }
 
-  /** Twice as long each time: whole journals are read for it, maybe for months. */
-  #pauseOf({ id }: Delivery, longestMs: number): number {
+  /** Twice as long each time, as long as the reason is the same: whole journals are read for it, maybe for months. */
+  #pauseOf({ id }: Delivery, why: keyof typeof pauses): number {
+    const [firstMs, longestMs] = pauses[why]
     const before = this.#pauses.get(id)
-    const pauseMs = Math.min(before === undefined ? laterMs : before * 2, longestMs)
+    const ms = before?.why === why ? Math.min(before.ms * 2, longestMs) : firstMs
     this.#pauses.delete(id)
-    remember(this.#pauses, id, pauseMs)
+    remember(this.#pauses, id, { why, ms })
     // Not in step with those who ask: the oldest question gets it, and that would be the same one's each time.
-    return pauseMs * (0.5 + this.#host.random.number())
+    return ms * (0.5 + this.#host.random.number())
   }
 
   async #goOn(flowRunId: string, delivery: Delivery): Promise<void> {
     const run = await this.#host.recoverOne(flowRunId, this.#flows)
-    if (run === 'pinned') delivery.handBack(this.#pauseOf(delivery, longestWaitMs))
+    if (run === 'pinned') delivery.handBack(this.#pauseOf(delivery, 'awaited'))
     else if (run === 'over') this.#over(delivery)
     else {
       await new Promise<void>((resolve) => run.ledger.whenSafe(resolve))
@@ -232,7 +239,7 @@ export class FlowServer {
   }
 }
 
-function remember(known: Map<string, number>, id: string, value: number): void {
+function remember<T>(known: Map<string, T>, id: string, value: T): void {
   known.set(id, value)
   for (const oldest of known.keys()) {
     if (known.size <= mostRemembered) break

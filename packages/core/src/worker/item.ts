@@ -110,6 +110,10 @@ export class Item implements Startable, BodyHost {
     this.#mustAsk = init.strict
   }
 
+  get taker(): QueueTaker {
+    return this.#init.taker
+  }
+
   /** The same was delivered once more. */
   alsoIn(held: Held, strict: boolean): void {
     this.#others.push(held)

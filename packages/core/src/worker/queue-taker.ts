@@ -7,10 +7,14 @@ interface TakerHost {
   readonly queue: Queue
   /** @returns How many assignments are in it. */
   delivered(taker: QueueTaker, delivery: Delivery): number
+  /** What has not begun is for others: bodies here take longer than it seemed. */
+  handBackAhead(taker: QueueTaker): void
 }
 
 /** Bodies that take longer on average, in milliseconds, are taken only when there is a slot for them. */
 const shortMs = 20
+/** How long something may wait ahead while no slot becomes free, in milliseconds, before it is for others. */
+const patienceMs = 25
 
 /**
  * Takes from one queue, by credits: as much as there are slots for, and where bodies are short as much again, so that the next
@@ -28,6 +32,7 @@ export class QueueTaker {
   /** How long bodies take; as long as that is not known, they may be long. */
   #meanMs = Number.POSITIVE_INFINITY
   #isStopped = false
+  #isLooking = false
 
   constructor(host: TakerHost, name: string, concurrency: number) {
     this.#host = host
@@ -59,6 +64,25 @@ export class QueueTaker {
     const count = this.#host.delivered(this, delivery)
     this.#perDelivery = Math.max(1, this.#perDelivery * 0.9 + count * 0.1)
     this.#wantMore()
+    this.#look()
+  }
+
+  /** Others may have room for what waits here behind a long body. */
+  #look(): void {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    const { clock } = this.#host
+    const { starts } = this.slots
+    clock.at(clock.now() + patienceMs, () => {
+      this.#isLooking = false
+      if (this.#isStopped || this.slots.waiting === 0) return
+      if (this.slots.starts !== starts || this.slots.free > 0) {
+        this.#look()
+        return
+      }
+      this.#meanMs = Number.POSITIVE_INFINITY
+      this.#host.handBackAhead(this)
+    })
   }
 
   #wantMore(): void {

@@ -20,6 +20,7 @@ export class Slots {
   readonly #waiting = new Fifo<Startable>()
   readonly #resuming = new Fifo<() => void>()
   #taken = 0
+  #starts = 0
   #isPumping = false
   #willPump = false
 
@@ -41,6 +42,11 @@ export class Slots {
   /** How many wait, those that are not wanted any more included. */
   get waiting(): number {
     return this.#waiting.size
+  }
+
+  /** How many have begun or gone on so far. */
+  get starts(): number {
+    return this.#starts
   }
 
   add(item: Startable): void {
@@ -86,6 +92,7 @@ export class Slots {
     const resume = this.#resuming.shift()
     if (resume !== undefined) {
       this.#taken++
+      this.#starts++
       resume()
       return true
     }
@@ -94,6 +101,7 @@ export class Slots {
       if (next === undefined) return false
       if (!next.isWaiting) continue
       this.#taken++
+      this.#starts++
       next.start()
       return true
     }

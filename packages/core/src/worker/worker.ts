@@ -24,6 +24,7 @@ import { within } from '../runs/deadline.ts'
 import { Asker } from './asker.ts'
 import { Held } from './held.ts'
 import { Item, keyOf, type ItemHost } from './item.ts'
+import { Missing } from './missing.ts'
 import { Owners } from './owners.ts'
 import { QueueTaker } from './queue-taker.ts'
 import { ReportSender } from './report-sender.ts'
@@ -49,9 +50,7 @@ export interface WorkerHost {
   report(error: unknown): void
 }
 
-/** How long others have to take what can't be executed here, in milliseconds. */
-const missingMs = 5_000
-/** The same where the owner does not answer, and how often before it is taken for what nobody wants. */
+/** How long others have to take what has an owner that does not answer, in milliseconds, and how often before nobody wants it. */
 const ownerlessMs = 5_000
 const mostOwnerless = 12
 /** How often something is tried that can't be read, and how long between. */
@@ -87,7 +86,7 @@ export class Worker implements ItemHost {
   readonly #stops: (() => void)[] = []
   /** How often deliveries were handed back, by their ids. */
   readonly #tries = new Map<string, number>()
-  readonly #told = new Set<string>()
+  readonly #missing: Missing
   /** Parts of offers that are not wanted any more, and that were offered again, the oldest first: they may still come. */
   readonly #unwanted = new Set<string>()
   readonly #doubtful = new Set<string>()
@@ -124,10 +123,22 @@ export class Worker implements ItemHost {
       session,
     )
     this.unreported = new Unreported(host.clock)
+    const { node, clock, random, nodes } = host
+    this.#missing = new Missing({
+      node,
+      clock,
+      random,
+      nodes,
+      send: (owner, item) => this.send(owner, item),
+    })
     const takerHost = {
       clock: host.clock,
       queue: host.queue,
       delivered: (taker: QueueTaker, delivery: Delivery) => this.#delivered(taker, delivery),
+      handBackAhead: (taker: QueueTaker) => {
+        const ahead = [...this.#items.values()].filter((item) => item.taker === taker && item.isWaiting)
+        this.#handBack(ahead)
+      },
     }
     this.#takers = Object.entries(queues).map(
       ([name, concurrency]) => new QueueTaker(takerHost, name, concurrency),
@@ -160,9 +171,9 @@ export class Worker implements ItemHost {
     }
     const found = offer.bodies.map((body) => this.#find(body))
     const missing = offer.bodies.filter((_, index) => found[index] === undefined)
-    for (const { task } of missing) this.#isMissing(offer, task)
+    for (const { task } of missing) this.#missing.tell(this.owners.heard(offer.flowRunId, offer.owner), task)
     if (missing.length === offer.bodies.length) {
-      delivery.handBack(this.#around(missingMs))
+      void this.#missing.handBack(delivery, taker.name)
       return 1
     }
     const isSplit = missing.length > 0
@@ -241,16 +252,6 @@ export class Worker implements ItemHost {
       this.#tries.delete(oldest)
     }
     return tries
-  }
-
-  #isMissing({ flowRunId, owner: offered }: RemoteOffer, { name: task, version }: OfferedBody['task']): void {
-    const owner = this.owners.heard(flowRunId, offered)
-    const key = `${owner.topic} ${task} ${version}`
-    if (this.#told.has(key)) return
-    this.#told.add(key)
-    // Told again when it still is.
-    this.clock.at(this.clock.now() + missingMs, () => this.#told.delete(key))
-    this.send(owner, { of: 'missing', node: this.node, task, version })
   }
 
   /** Parts of a delivery are not executed here: their owner offers them again. */
@@ -398,15 +399,15 @@ export class Worker implements ItemHost {
   async drain(graceMs: number): Promise<void> {
     this.#isDraining = true
     await Promise.all(this.#takers.map((taker) => taker.stop()))
-    this.#handBackWaiting()
+    this.#handBack([...this.#items.values()].filter((item) => item.isUnbegun))
     if (this.#items.size > 0 && graceMs > 0)
       await within(this.clock, graceMs, new Promise<void>((resolve) => (this.#idle = resolve)))
     this.#giveUpRunning()
     await within(this.clock, flushMs, this.#flushed())
   }
 
-  #handBackWaiting(): void {
-    const waiting = [...this.#items.values()].filter((item) => item.isUnbegun)
+  /** These have not begun, and are for others. */
+  #handBack(waiting: readonly Item[]): void {
     for (const held of new Set(waiting.map((item) => item.held))) {
       const parts = waiting.filter((item) => item.held === held)
       for (const part of parts) part.drop()

@@ -421,4 +421,22 @@ describe('a worker', () => {
     await stage.settle(taking.stop())
     for (const open of gates.values()) open()
   })
+
+  it('gives back what it has taken ahead when a body turns out to be long', async () => {
+    for (let n = 0; n < 20; n++) await stage.offer(`short ${n}`, [bodyOf(`short ${n}`)])
+    for (const name of ['x', 'y']) await stage.offer(name, [heldBody(name)])
+    await stage.offer('ahead', [bodyOf('ahead')])
+    expect(ran.slice(-2)).toEqual(['x', 'y'])
+    const taken: string[] = []
+    const taking = stage.owner.queue.take(queue, (delivery) => {
+      taken.push(delivery.id)
+      delivery.done()
+    })
+    taking.want(1)
+    await stage.pass(100)
+    expect(taken).toEqual(['ahead'])
+    expect(ran).not.toContain('ahead')
+    await stage.settle(taking.stop())
+    for (const open of gates.values()) open()
+  })
 })

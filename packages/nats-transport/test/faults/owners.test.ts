@@ -195,38 +195,34 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
     await world.audit()
   })
 
-  // Takes up to a minute, for what is handed back stays away longer each time: not part of the usual run.
-  it.skipIf(process.env['TROUPE_FAULTS'] !== 'all')(
-    'and workers of another version leave work to those who have its code',
-    async () => {
-      const world = await open()
-      const [old, oldWorker] = (await world.start({
-        old: { ...owner, version: '1' },
-        'worker-old': { work: 2, version: '1' },
-      })) as [Child, Child]
-      const young = await world.node('young', { ...owner, version: '2' })
-      await world.run(young, { flow: 'plan', id: 'new', steps: [[{ key: 'new' }]] })
-      await world.run(old, {
-        flow: 'plan',
-        id: 'old',
-        steps: [[{ key: 'old', gate: 'old' }], [{ key: 'old.late' }]],
-      })
-      await world.deed('began', 'old', { node: oldWorker.node })
-      await old.kill()
-      world.ledger.open('old')
-      await world.deed('ended', 'old')
-      // Nobody has what either of them needs: they wait, and others are not kept from work.
-      await world.run('any', { flow: 'local', id: 'beside', steps: [[{ key: 'beside' }]] })
-      expect(await world.end('beside')).toBe('Completed')
-      expect(world.deeds('began', 'new')).toEqual([])
-      expect(world.deeds('began', 'old.late')).toEqual([])
-      await world.start({
-        'old-again': { ...owner, version: '1' },
-        'worker-young': { work: 2, version: '2' },
-      })
-      await world.audit()
-      expect(world.deeds('began', 'new').map(({ node }) => node)).toEqual(['worker-young'])
-      expect(world.deeds('began', 'old')).toHaveLength(1)
-    },
-  )
+  it('and workers of another version leave work to those who have its code', async () => {
+    const world = await open()
+    const [old, oldWorker] = (await world.start({
+      old: { ...owner, version: '1' },
+      'worker-old': { work: 2, version: '1' },
+    })) as [Child, Child]
+    const young = await world.node('young', { ...owner, version: '2' })
+    await world.run(young, { flow: 'plan', id: 'new', steps: [[{ key: 'new' }]] })
+    await world.run(old, {
+      flow: 'plan',
+      id: 'old',
+      steps: [[{ key: 'old', gate: 'old' }], [{ key: 'old.late' }]],
+    })
+    await world.deed('began', 'old', { node: oldWorker.node })
+    await old.kill()
+    world.ledger.open('old')
+    await world.deed('ended', 'old')
+    // Nobody has what either of them needs: they wait, and others are not kept from work.
+    await world.run('any', { flow: 'local', id: 'beside', steps: [[{ key: 'beside' }]] })
+    expect(await world.end('beside')).toBe('Completed')
+    expect(world.deeds('began', 'new')).toEqual([])
+    expect(world.deeds('began', 'old.late')).toEqual([])
+    await world.start({
+      'old-again': { ...owner, version: '1' },
+      'worker-young': { work: 2, version: '2' },
+    })
+    await world.audit()
+    expect(world.deeds('began', 'new').map(({ node }) => node)).toEqual(['worker-young'])
+    expect(world.deeds('began', 'old')).toHaveLength(1)
+  })
 })
