@@ -3,8 +3,8 @@ import type { Settings } from './options.ts'
 import { readAgain, type Placed } from './placed.ts'
 import type { Workers } from './workers.ts'
 
-/** How often it is looked for what was lost on its way, in milliseconds. */
-const sweepMs = 15_000
+/** How often it is looked for what was lost on its way, in milliseconds: the second look at the latest finds it. */
+const sweepMs = 7_500
 /** How much of a queue is looked at. */
 const mostIds = 10_000
 
