@@ -8,18 +8,19 @@ import { failureOf, type Case, type World } from './world.ts'
 
 const isLimited = ({ slots }: { readonly slots: number }): boolean => slots !== Number.POSITIVE_INFINITY
 
-/** Starts a flow run that submits these, and waits for all without failing. */
-function submitting<F extends TaskFuture<unknown>>(
+/** Starts a flow run that submits these, and waits for all without failing. Resolves when it has submitted them. */
+async function submitting<F extends TaskFuture<unknown>>(
   world: World,
   submit: () => F[],
-): { futures: F[]; run: ReturnType<typeof world.start> } {
-  const futures: F[] = []
-  const run = world.start(async () => {
-    futures.push(...submit())
-    await waitAll(futures)
-    return completed(null)
+): Promise<{ futures: F[]; run: ReturnType<typeof world.start> }> {
+  return new Promise((resolve) => {
+    const run = world.start(async () => {
+      const futures = submit()
+      resolve({ futures, run })
+      await waitAll(futures)
+      return completed(null)
+    })
   })
-  return { futures, run }
 }
 
 /** As many bodies that wait as there are slots. */
@@ -31,8 +32,7 @@ export const cancelling: readonly Case[] = [
   {
     name: 'tells a running body by its signal, and cancels it when the body has ended',
     async test(world) {
-      const { futures, run } = submitting(world, () => [heedful(world.file(), 'a')])
-      await world.rest()
+      const { futures, run } = await submitting(world, () => [heedful(world.file(), 'a')])
       const [running] = futures as [TaskFuture<void>]
       await world.reached(running, 'Running')
       const state = await world.settle(running.cancel('enough'))
@@ -47,8 +47,7 @@ export const cancelling: readonly Case[] = [
   {
     name: 'ends a waiting body that is cancelled: what it sleeps for rejects',
     async test(world) {
-      const { futures, run } = submitting(world, () => [span(world.file(), 'a', 1_000_000)])
-      await world.rest()
+      const { futures, run } = await submitting(world, () => [span(world.file(), 'a', 1_000_000)])
       const [sleeping] = futures as [TaskFuture<string>]
       await world.reached(sleeping, 'Running')
       const before = world.engine.clock.now()
@@ -61,11 +60,11 @@ export const cancelling: readonly Case[] = [
   {
     name: 'cancels a run that waits for its upstream at once, and never runs its body',
     async test(world) {
-      const { futures, run } = submitting(world, () => {
+      const { futures, run } = await submitting(world, () => {
         const upstream = heedful(world.file(), 'upstream') as TaskFuture<unknown>
         return [upstream, mark.with({ waitFor: upstream })(world.file(), 'never')]
       })
-      await world.rest()
+      await world.traced(1)
       const [upstream, waiting] = futures as [TaskFuture<unknown>, TaskFuture<unknown>]
       assert.equal((await waiting.cancel()).name, 'Cancelled')
       assert.equal(world.history(waiting), 'Pending → Cancelled')
@@ -77,7 +76,7 @@ export const cancelling: readonly Case[] = [
   {
     name: 'cancels a run in the turn in which it was submitted',
     async test(world) {
-      const { futures, run } = submitting(world, () => {
+      const { futures, run } = await submitting(world, () => {
         const early = mark(world.file(), 'never')
         void early.cancel('at once')
         return [early, mark(world.file(), 'other')]
@@ -91,11 +90,11 @@ export const cancelling: readonly Case[] = [
     name: 'cancels a run that waits for a slot at once, runs no body, and frees nothing twice',
     when: isLimited,
     async test(world) {
-      const { futures, run } = submitting(world, () => [
+      const { futures, run } = await submitting(world, () => [
         ...(blockers(world) as TaskFuture<unknown>[]),
         ...Array.from({ length: 10 }, (_, n) => span(world.file(), `${n}`, world.tick)),
       ])
-      await world.rest()
+      await world.traced(world.slots, 'blockers')
       const queued = futures.slice(world.slots)
       for (const future of queued.slice(0, 5)) {
         assert.equal((await future.cancel()).name, 'Cancelled')
@@ -119,11 +118,11 @@ export const cancelling: readonly Case[] = [
     name: 'gives the slot of a cancelled body to the next',
     when: isLimited,
     async test(world) {
-      const { futures, run } = submitting(world, () => [
+      const { futures, run } = await submitting(world, () => [
         ...(blockers(world) as TaskFuture<unknown>[]),
         mark(world.file(), 'next'),
       ])
-      await world.rest()
+      await world.traced(world.slots, 'blockers')
       await world.settle((futures[0] as TaskFuture<unknown>).cancel())
       await world.settle(futures.at(-1) as TaskFuture<unknown>)
       assert.deepEqual(world.lines(), ['next'])
@@ -142,7 +141,7 @@ export const cancelling: readonly Case[] = [
         futures.push(running, dependent, finished, spanInside(world.file('nested'), 'nested', 1_000_000))
         await waitAll(futures)
       })
-      await world.rest()
+      await world.traced(1)
       const state = await world.settle(run.cancel('enough'))
       assert.equal(state.name, 'Cancelled')
       assert.ok(TroupeError.is(await failureOf(run), 'RUN_CANCELLED'))
@@ -158,10 +157,11 @@ export const cancelling: readonly Case[] = [
     name: 'cancels a body that lent its slot, with what it waits for',
     async test(world) {
       const count = Math.min(world.slots, 4) + 1
-      const { futures, run } = submitting(world, () =>
+      const { futures, run } = await submitting(world, () =>
         Array.from({ length: count }, (_, n) => spanInside(world.file(), `${n}`, 1_000_000)),
       )
-      await world.rest()
+      // The last one begins only where there is a slot besides those of what the others wait for.
+      await world.traced(count - 1)
       for (const future of futures) assert.equal((await world.settle(future.cancel())).name, 'Cancelled')
       await world.settle(run)
       assert.equal(world.lines().filter((line) => /^[<-]/.test(line)).length, 0)
@@ -189,7 +189,7 @@ export const cancelling: readonly Case[] = [
   {
     name: 'changes nothing where a run that has ended is cancelled',
     async test(world) {
-      const { futures, run } = submitting(world, () => [mark(world.file(), 'a')])
+      const { futures, run } = await submitting(world, () => [mark(world.file(), 'a')])
       await world.settle(run)
       const [ended] = futures as [TaskFuture<string>]
       assert.equal((await ended.cancel('late')).name, 'Completed')

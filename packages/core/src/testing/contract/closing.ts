@@ -15,13 +15,13 @@ export const closing: readonly Case[] = [
         ...Array.from({ length: count }, (_, n) => span(world.file(), `${n}`, 1_000_000)),
       ])
       const failure = failureOf(run)
-      while (world.lines('first').length === 0) await world.rest()
+      await world.traced(1, 'first')
       await world.engine.close()
       assert.ok(TroupeError.is(await failure, 'ENGINE_CLOSED'))
       const begun = world.lines().length
       const free = world.slots === Number.POSITIVE_INFINITY ? count : world.slots - 1
       assert.ok(begun <= free, `${begun} bodies began on ${free} slots`)
-      while (world.lines('first').length < 2) await world.rest()
+      await world.traced(2, 'first')
       await world.rest()
       assert.equal(world.lines().length, begun)
       assert.match(world.lines('first').join(), /^\+first,-first/)
@@ -48,11 +48,11 @@ export const closing: readonly Case[] = [
         ),
         ...Array.from({ length: 20 }, (_, n) => span(world.file(), `${n}`, world.tick)),
       ])
-      while (world.lines('held').length < holders) await world.rest()
+      await world.traced(holders, 'held')
       const closed = world.engine.close({ grace: '1h' })
       world.open('gate')
       // Reading files takes real time, and no virtual time is to pass meanwhile.
-      while (world.lines('held').length < 2 * holders) await world.rest()
+      await world.traced(2 * holders, 'held')
       await world.settle(closed)
       assert.equal((await run).length, holders + 20)
       assert.equal(world.lines().length, 40)

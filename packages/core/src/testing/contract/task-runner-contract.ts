@@ -37,6 +37,8 @@ export interface TaskRunnerContractOptions {
   readonly tick?: number
   /** For runners whose bodies take real time: the engine runs on this machine's clock. Default false. */
   readonly realTime?: boolean
+  /** How long bodies take to come to rest where time is real, in milliseconds. Default 100. */
+  readonly restMs?: number
   /** Whether bodies go on when their engine is closed, for the next one. Default false. */
   readonly outlives?: boolean
 }
@@ -94,6 +96,7 @@ export function taskRunnerContract(
     mode,
     limit = Number.POSITIVE_INFINITY,
     realTime = false,
+    restMs = realTime ? 100 : 0,
     outlives = false,
     openEngine = realTime ? openRealTime : createTestEngine,
     tick = realTime ? 30 : 10,
@@ -102,7 +105,7 @@ export function taskRunnerContract(
   const facts: Facts = {
     mode,
     slots: mode === 'sequential' ? 1 : limit,
-    restMs: realTime ? 100 : 0,
+    restMs,
     outlives,
   }
   const apply = ({ modes, when }: Case): boolean => (modes?.includes(mode) ?? true) && (when?.(facts) ?? true)

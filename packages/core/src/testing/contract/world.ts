@@ -13,7 +13,7 @@ import { sleep } from '../../runs/context.ts'
 import type { RunHandle } from '../../runs/types.ts'
 import type { Transition } from '../../streams/transition.ts'
 import { checkTransitions } from '../transitions.ts'
-import { span } from './bodies.ts'
+import { span, stubborn } from './bodies.ts'
 
 /** An engine that a case of the contract runs on. @public */
 export interface ContractEngine extends Engine {
@@ -45,6 +45,10 @@ export interface Case {
 
 /** Enough turns of the event loop for the engine to come to rest where no time passes. */
 const turnsToRest = 40
+
+/** How long bodies may take to leave a trace: in milliseconds of real time, or in rests where time does not pass. */
+const tracedWithinMs = 30_000
+const mostRests = 5_000
 
 /** A flow that only takes time, and no slot. */
 export const pausing = flow('contract/pausing', async (ms: number) => sleep(ms))
@@ -134,6 +138,21 @@ export class World implements Facts {
       await new Promise<void>((resolve) => this.engine.clock.turn(resolve))
   }
 
+  /**
+   * Lets the engine come to rest until bodies have left so many lines in a trace: where they run elsewhere, that takes a while.
+   *
+   * @throws AssertionError where they don't
+   */
+  async traced(count: number, name = 'trace'): Promise<void> {
+    const most = this.restMs > 0 ? tracedWithinMs / this.restMs : mostRests
+    for (let rests = 0; rests < most; rests++) {
+      await this.rest()
+      if (this.lines(name).length >= count) return
+    }
+    const lines = this.lines(name).join(' ')
+    assert.fail(`expected ${count} lines in ${name}, got ${this.lines(name).length}: ${lines}`)
+  }
+
   #passed(ms: number): Promise<void> {
     const { clock } = this.engine
     return new Promise((resolve) => void clock.at(clock.now() + ms, resolve))
@@ -180,12 +199,14 @@ export class World implements Facts {
     // A thread that was ended must not be missed while its successor starts.
     await this.engine.warm(this.runner, [span])
     const count = Math.min(this.slots, 8)
-    await this.run(() =>
-      Array.from({ length: count }, (_, n) =>
-        span(this.file('slots'), `${n}`, 2 * this.tick + 5 * this.restMs),
-      ),
+    // Bodies that wait for each other.
+    const all = this.start(() =>
+      Array.from({ length: count }, (_, n) => stubborn(this.file('slots'), `${n}`, this.file('all at once'))),
     )
-    assert.equal(overlapOf(this.lines('slots')), count, 'slots were lost')
+    await this.traced(count, 'slots')
+    this.open('all at once')
+    await this.traced(2 * count, 'slots')
+    await this.settle(all)
     if (this.slots > 8) return
     await this.run(() =>
       Array.from({ length: count + 3 }, (_, n) => span(this.file('more'), `${n}`, this.tick)),
