@@ -89,7 +89,7 @@ describe.concurrent('a server', { timeout: 150_000 }, () => {
   })
 })
 
-describe('a server that lost its newest writes with its power', { timeout: 120_000 }, () => {
+describe.concurrent('a server that lost its newest writes with its power', { timeout: 120_000 }, () => {
   it('is found out: what was set back is not gone on with in silence', async () => {
     const server = await startServer({ version: 'newest' })
     const world = await World.open({ servers: [server.url], settings: { times: shortTimes } })
@@ -133,7 +133,7 @@ describe('a server that lost its newest writes with its power', { timeout: 120_0
   })
 })
 
-describe('a server of the 2.9 line', { timeout: 120_000 }, () => {
+describe.concurrent('a server of the 2.9 line', { timeout: 120_000 }, () => {
   const server = useServer({ version: 'oldest' })
   const { world: open, proxy: way } = useWorlds(() => [server().url])
 

@@ -219,9 +219,13 @@ async function checkRests({
     }
     return found
   }
-  await until('nothing is left', async () => (await left()).length === 0, 45_000).catch(async () =>
-    wrong.push(...(await left())),
-  )
+  // A server that does not answer just now is asked again.
+  const nothing = (): Promise<boolean> =>
+    left().then(
+      ({ length }) => length === 0,
+      () => false,
+    )
+  await until('nothing is left', nothing, 45_000).catch(async () => wrong.push(...(await left())))
 }
 
 interface LimitInRegister {
