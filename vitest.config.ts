@@ -1,6 +1,10 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { mutantPlugin } from './packages/core/test/races/mutant-plugin.ts'
 import { CountReporter } from './scripts/ci-reporter.ts'
+
+/** Each starts a dozen processes and more, and kills them: one file at a time, when all others are done. */
+const faults = 'packages/nats-transport/test/faults/**/*.test.ts'
 
 export default defineConfig({
   plugins: [mutantPlugin()],
@@ -9,14 +13,30 @@ export default defineConfig({
   // which is for bundlers: what packages offer by it Node may not be able to load.
   ssr: { resolve: { conditions: ['@troupe/source', 'node', 'development|production'] } },
   test: {
-    include: [
-      'packages/*/test/**/*.test.ts',
-      'packages/*/src/**/*.test.ts',
-      'examples/test/**/*.test.ts',
-      'benchmarks/test/**/*.test.ts',
-    ],
     retry: 0,
     testTimeout: 30_000,
     reporters: ['default', new CountReporter()],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'tests',
+          include: [
+            'packages/*/test/**/*.test.ts',
+            'packages/*/src/**/*.test.ts',
+            'examples/test/**/*.test.ts',
+            'benchmarks/test/**/*.test.ts',
+          ],
+          exclude: ['**/node_modules/**', faults],
+          // By default one less than there are cores; but many tests wait for servers, leases and threads.
+          maxWorkers: Math.max(3, availableParallelism() - 1),
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'faults', include: [faults], maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
   },
 })

@@ -7,7 +7,7 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { freePorts, startServer, versions } from '../servers/index.ts'
+import { freePorts, onEach, startServer } from '../servers/index.ts'
 import type { NatsServer, ServerVersion } from '../servers/index.ts'
 
 const shipped = fileURLToPath(new URL('../../config/', import.meta.url))
@@ -15,51 +15,61 @@ const members = ['nats-cluster-1.conf', 'nats-cluster-2.conf', 'nats-cluster-3.c
 const always = '# sync_interval: always'
 const timeout = 180_000
 
-let folder = ''
-const started: NatsServer[] = []
-const connections: NatsConnection[] = []
+/** A copy of the files, and what is started with them: for the tests of a `describe`, ended after each. */
+function useConfiguration() {
+  let folder = ''
+  const started: NatsServer[] = []
+  const connections: NatsConnection[] = []
 
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'troupe-config-'))
-  cpSync(shipped, folder, { recursive: true })
-})
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'troupe-config-'))
+    cpSync(shipped, folder, { recursive: true })
+  })
 
-afterEach(async () => {
-  await Promise.all(connections.splice(0).map((connection) => connection.close()))
-  await Promise.all(started.splice(0).map((server) => server.stop()))
-  rmSync(folder, { recursive: true, force: true })
-})
+  afterEach(async () => {
+    await Promise.all(connections.splice(0).map((connection) => connection.close()))
+    await Promise.all(started.splice(0).map((server) => server.stop()))
+    rmSync(folder, { recursive: true, force: true })
+  })
 
-function edit(file: string, change: (text: string) => string): string {
-  const path = join(folder, file)
-  const text = readFileSync(path, 'utf8')
-  const changed = change(text)
-  expect(changed).not.toBe(text)
-  writeFileSync(path, changed)
-  return path
-}
+  const edit = (file: string, change: (text: string) => string): string => {
+    const path = join(folder, file)
+    const text = readFileSync(path, 'utf8')
+    const changed = change(text)
+    expect(changed).not.toBe(text)
+    writeFileSync(path, changed)
+    return path
+  }
 
-async function start(version: ServerVersion, configFile: string): Promise<NatsServer> {
-  const server = await startServer({ version, configFile, jetstream: 'configured' })
-  started.push(server)
-  return server
-}
+  const start = async (version: ServerVersion, configFile: string): Promise<NatsServer> => {
+    const server = await startServer({ version, configFile, jetstream: 'configured' })
+    started.push(server)
+    return server
+  }
 
-async function startThree(version: ServerVersion, change = (text: string) => text): Promise<NatsServer[]> {
-  const routes = await freePorts(3)
-  const moved = (text: string) =>
-    text.replace(/\b622([234])\b/g, (_, digit) => `${routes[Number(digit) - 2]}`)
-  const files = members.map((name) => edit(name, (text) => change(moved(text))))
-  const servers = await Promise.all(files.map((file) => start(version, file)))
-  await Promise.all(servers.map((server) => server.healthy()))
-  return servers
-}
+  const startOne = (version: ServerVersion): Promise<NatsServer> => start(version, join(folder, 'nats.conf'))
 
-async function join3(servers: readonly NatsServer[]): Promise<NatsConnection> {
-  const options = { maxReconnectAttempts: -1, reconnectTimeWait: 50, timeout: 20_000 }
-  const connection = await connect({ servers: servers.map(({ url }) => url), ...options })
-  connections.push(connection)
-  return connection
+  const startThree = async (
+    version: ServerVersion,
+    change = (text: string) => text,
+  ): Promise<NatsServer[]> => {
+    const routes = await freePorts(3)
+    const moved = (text: string) =>
+      text.replace(/\b622([234])\b/g, (_, digit) => `${routes[Number(digit) - 2]}`)
+    const files = members.map((name) => edit(name, (text) => change(moved(text))))
+    const servers = await Promise.all(files.map((file) => start(version, file)))
+    await Promise.all(servers.map((server) => server.healthy()))
+    return servers
+  }
+
+  const join3 = async (servers: readonly NatsServer[]): Promise<NatsConnection> => {
+    const options = { maxReconnectAttempts: -1, reconnectTimeWait: 50, timeout: 20_000 }
+    const connection = await connect({ servers: servers.map(({ url }) => url), ...options })
+    connections.push(connection)
+    return connection
+  }
+
+  return { edit, start, startOne, startThree, join3 }
 }
 
 async function tell(server: NatsServer, path: string): Promise<Record<string, unknown>> {
@@ -120,62 +130,73 @@ it('the three of a cluster differ in names, addresses and folders, and know each
   }
 })
 
-describe.each(versions)('on the %s server', { timeout }, (version) => {
-  it('one server starts, is healthy, and has what the file says', async () => {
-    const server = await start(version, join(folder, 'nats.conf'))
-    await server.healthy()
-    expect(await tell(server, '/varz')).toMatchObject({
-      server_name: 'troupe',
-      max_payload: 1_048_576,
-      max_control_line: 32_768,
-      ping_interval: 10_000_000_000,
-      ping_max: 2,
-      jetstream: { config: { max_storage: 10 * 1024 ** 3, max_memory: 256 * 1024 ** 2 } },
+onEach(
+  'on the %s server',
+  'the files',
+  (version) => {
+    const { startOne, startThree, join3 } = useConfiguration()
+
+    it('one server starts, is healthy, and has what the file says', async () => {
+      const server = await startOne(version)
+      await server.healthy()
+      expect(await tell(server, '/varz')).toMatchObject({
+        server_name: 'troupe',
+        max_payload: 1_048_576,
+        max_control_line: 32_768,
+        ping_interval: 10_000_000_000,
+        ping_max: 2,
+        jetstream: { config: { max_storage: 10 * 1024 ** 3, max_memory: 256 * 1024 ** 2 } },
+      })
+      expect(readdirSync(server.folder)).toContain('nats-data')
     })
-    expect(readdirSync(server.folder)).toContain('nats-data')
-  })
 
-  it('one server has all that it acknowledged after a kill right after the acknowledgement', async () => {
-    const server = await start(version, join(folder, 'nats.conf'))
-    const connection = await join3([server])
-    await write(connection, 200, 1)
-    await server.kill()
-    await server.restart()
-    expect(await messages(connection)).toBe(200)
-  })
+    it('one server has all that it acknowledged after a kill right after the acknowledgement', async () => {
+      const server = await startOne(version)
+      const connection = await join3([server])
+      await write(connection, 200, 1)
+      await server.kill()
+      await server.restart()
+      expect(await messages(connection)).toBe(200)
+    })
 
-  it('three servers start, are healthy, and form one cluster', async () => {
-    const servers = await startThree(version)
-    for (const [index, server] of servers.entries()) {
-      expect(await tell(server, '/varz')).toMatchObject({ server_name: `troupe-${index + 1}`, ping_max: 2 })
-      expect(await tell(server, '/jsz')).toMatchObject({ meta_cluster: { name: 'troupe', cluster_size: 3 } })
-    }
-  })
+    it('three servers start, are healthy, and form one cluster', async () => {
+      const servers = await startThree(version)
+      for (const [index, server] of servers.entries()) {
+        expect(await tell(server, '/varz')).toMatchObject({ server_name: `troupe-${index + 1}`, ping_max: 2 })
+        expect(await tell(server, '/jsz')).toMatchObject({
+          meta_cluster: { name: 'troupe', cluster_size: 3 },
+        })
+      }
+    })
 
-  it('three servers have all that they acknowledged after the kill of all three at once', async () => {
-    const servers = await startThree(version)
-    const connection = await join3(servers)
-    await write(connection, 200, 3)
-    await Promise.all(servers.map((server) => server.kill()))
-    await Promise.all(servers.map((server) => server.restart()))
-    expect(await messages(connection)).toBe(200)
-  })
+    it('three servers have all that they acknowledged after the kill of all three at once', async () => {
+      const servers = await startThree(version)
+      const connection = await join3(servers)
+      await write(connection, 200, 3)
+      await Promise.all(servers.map((server) => server.kill()))
+      await Promise.all(servers.map((server) => server.restart()))
+      expect(await messages(connection)).toBe(200)
+    })
 
-  it('three servers have all after one lost its disk and then another one is gone', async () => {
-    const servers = await startThree(version)
-    const connection = await join3(servers)
-    await write(connection, 200, 3)
-    const [first, second] = servers
-    await first?.kill()
-    rmSync(join(first?.folder ?? '', 'nats-data-1'), { recursive: true })
-    await first?.restart()
-    await first?.healthy()
-    await second?.kill()
-    expect(await messages(connection)).toBe(200)
-  })
-})
+    it('three servers have all after one lost its disk and then another one is gone', async () => {
+      const servers = await startThree(version)
+      const connection = await join3(servers)
+      await write(connection, 200, 3)
+      const [first, second] = servers
+      await first?.kill()
+      rmSync(join(first?.folder ?? '', 'nats-data-1'), { recursive: true })
+      await first?.restart()
+      await first?.healthy()
+      await second?.kill()
+      expect(await messages(connection)).toBe(200)
+    })
+  },
+  { timeout },
+)
 
 describe('each write on the disk', { timeout }, () => {
+  const { edit, start, startThree } = useConfiguration()
+
   it('is what the newest server does when the line is switched on, alone and in a cluster', async () => {
     const on = (text: string) => text.replace(always, always.slice(2))
     const server = await start('newest', edit('nats.conf', on))

@@ -8,7 +8,8 @@ import { describe, expect, it } from 'vitest'
 import { useServer, versions } from '../servers/index.ts'
 import { nodeAt } from '../support.ts'
 
-describe.each(versions)('on the %s server', (version) => {
+/** Each case has a namespace of its own, and waits most of its time. */
+describe.concurrent.each(versions)('on the %s server', (version) => {
   const server = useServer({ version })
 
   const suite = (name: string, cases: readonly ConformanceCase[]): void => {

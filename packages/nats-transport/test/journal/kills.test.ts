@@ -3,24 +3,33 @@ import { startCluster, startServer, versions } from '../servers/index.ts'
 import type { NatsCluster, NatsServer } from '../servers/index.ts'
 import { all, append, create, nodeAt, note, wordsOf, type TestNode } from '../support.ts'
 
-const closing: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close()
-})
+type Version = (typeof versions)[number]
 
-async function serverOf(version: (typeof versions)[number]): Promise<NatsServer> {
-  const server = await startServer({ version })
-  closing.push(() => server.stop())
-  return server
-}
-
-function node(
-  servers: string | readonly string[],
-  options: { namespace?: string; replicas?: number } = {},
-): TestNode {
-  const made = nodeAt({ servers, ...options })
-  closing.push(() => made.close())
-  return made
+/** Servers and nodes of the tests of a `describe`, ended after each. */
+function useRig() {
+  const closing: (() => Promise<void>)[] = []
+  afterEach(async () => {
+    for (const close of closing.splice(0).toReversed()) await close()
+  })
+  const one = async (version: Version): Promise<NatsServer> => {
+    const server = await startServer({ version })
+    closing.push(() => server.stop())
+    return server
+  }
+  const three = async (version: Version): Promise<NatsCluster> => {
+    const cluster = await startCluster({ version })
+    closing.push(() => cluster.stop())
+    return cluster
+  }
+  const node = (
+    servers: string | readonly string[],
+    options: { namespace?: string; replicas?: number } = {},
+  ): TestNode => {
+    const made = nodeAt({ servers, ...options })
+    closing.push(() => made.close())
+    return made
+  }
+  return { one, three, node }
 }
 
 const runs = ['a', 'b', 'c', 'd']
@@ -114,9 +123,11 @@ async function check(load: Load, others: TestNode, watched: ReturnType<typeof fo
   )
 }
 
-describe.each(versions)('with the %s server killed and started again under appends', (version) => {
+describe.concurrent.each(versions)('with the %s server killed and started again under appends', (version) => {
+  const { one, node } = useRig()
+
   it('loses nothing that was answered, and tells followers each commit once and in order', async () => {
-    const server = await serverOf(version)
+    const server = await one(version)
     const writer = node(server.url)
     const others = node(server.url, { namespace: writer.namespace })
     const load = new Load(writer)
@@ -136,10 +147,11 @@ describe.each(versions)('with the %s server killed and started again under appen
   }, 120_000)
 })
 
-describe.each(versions)('with three of the %s server', (version) => {
+describe.concurrent.each(versions)('with three of the %s server', (version) => {
+  const { three, node } = useRig()
+
   it('goes on where the leader of the journal is killed, losing and repeating nothing', async () => {
-    const cluster: NatsCluster = await startCluster({ version })
-    closing.push(() => cluster.stop())
+    const cluster = await three(version)
     const writer = node(cluster.urls, { replicas: 3 })
     const others = node(cluster.urls, { namespace: writer.namespace, replicas: 3 })
     const load = new Load(writer)

@@ -1,18 +1,17 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { useCluster, useServer, versions } from '../servers/index.ts'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { onEach, useCluster, useServer } from '../servers/index.ts'
 import { Proxy } from '../faults/harness/proxy.ts'
 import { all, append, claimed, create, nodeAt, note, root, wordsOf, type TestNode } from '../support.ts'
 
 /** All four kinds of server answer a repeated message in their own way: nats.md, 3.2. */
-describe.each(versions)('an append whose answer is lost, on the %s server', (version) => {
-  describe('alone', () => {
-    const server = useServer({ version })
-    cases(() => server().url, 1)
-  })
-  describe('of three', () => {
-    const cluster = useCluster({ version })
-    cases(() => cluster().servers[0]?.url ?? '', 3)
-  })
+onEach('an append whose answer is lost, on the %s server', 'alone', (version) => {
+  const server = useServer({ version })
+  cases(() => server().url, 1)
+})
+
+onEach('an append whose answer is lost, on the %s server', 'of three', (version) => {
+  const cluster = useCluster({ version })
+  cases(() => cluster().servers[0]?.url ?? '', 3)
 })
 
 /** Loses so many answers to publishes, yes or no. Resolves when they are lost. */

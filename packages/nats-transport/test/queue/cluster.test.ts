@@ -1,10 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import { until } from '../faults/harness/until.ts'
-import { useCluster, versions } from '../servers/index.ts'
+import { onEach, useCluster } from '../servers/index.ts'
 import { outside, queueNodeAt, untilNothingHeld, type Outside, type QueueNode } from './support.ts'
 import { main, numbered, offer, Taker } from './taker.ts'
 
-describe.each(versions)('on three %s servers', (version) => {
+onEach('on three %s servers', 'queues', (version) => {
   const cluster = useCluster({ version })
   const ends: (() => Promise<void>)[] = []
 

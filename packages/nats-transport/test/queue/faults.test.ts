@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { Proxy, type Passing } from '../faults/harness/proxy.ts'
 import { until } from '../faults/harness/until.ts'
-import { useServer, versions } from '../servers/index.ts'
+import { onEach, useServer } from '../servers/index.ts'
 import {
   outside,
   queueNodeAt,
@@ -13,9 +13,16 @@ import {
 } from './support.ts'
 import { main, numbered, offer, Taker } from './taker.ts'
 
+/** Servers of 2.9 complain where a consumer is made anew before they have removed the files of the one of its name. */
+async function deleted(deletion: Promise<boolean>): Promise<void> {
+  await deletion.catch((error: unknown) => {
+    if (!(error instanceof Error && error.message.includes('directory not empty'))) throw error
+  })
+}
+
 const times = { ackWaitMs: 1_500, pullMs: 300, idlePullMs: 600, stalledMs: 1_000 }
 
-describe.each(versions)('on the %s server', (version) => {
+onEach('on the %s server', 'queues', (version) => {
   const server = useServer({ version })
   const ends: (() => Promise<void>)[] = []
 
@@ -143,8 +150,10 @@ describe.each(versions)('on the %s server', (version) => {
     const taker = new Taker(one, done).want(100)
     await offer(one, ['a'])
     await taker.atLeast(1)
+    // Its acknowledgement goes over another connection than what follows: where that is first, it comes again.
+    await until('it is done', async () => (await one.queue.pending(main, 1)).count === 0)
     for await (const { name } of from.jsm.consumers.list(stream))
-      await from.jsm.consumers.delete(stream, name)
+      await deleted(from.jsm.consumers.delete(stream, name))
     await offer(one, ['b'])
     await offer(one, ['c'], { priority: 'high' })
     await taker.atLeast(3)
@@ -152,7 +161,7 @@ describe.each(versions)('on the %s server', (version) => {
     await from.jsm.streams.purge(stream)
     await offer(one, ['d'])
     await taker.atLeast(4)
-    await from.jsm.streams.delete(stream)
+    await deleted(from.jsm.streams.delete(stream))
     expect(await offer(one, ['e'])).toEqual([true])
     await taker.atLeast(5)
     expect(taker.ids.slice(3)).toEqual(['d', 'e'])
@@ -202,7 +211,7 @@ describe.each(versions)('on the %s server', (version) => {
   })
 })
 
-describe('a consumer that does not deliver what its stream has', () => {
+describe.concurrent('a consumer that does not deliver what its stream has', () => {
   const servers = { oldest: useServer({ version: 'oldest' }), newest: useServer({ version: 'newest' }) }
 
   it('is made anew: one that forgot, as the oldest server does when it is killed', async () => {

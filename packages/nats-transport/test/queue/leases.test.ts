@@ -1,7 +1,7 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import { Proxy } from '../faults/harness/proxy.ts'
 import { until } from '../faults/harness/until.ts'
-import { useServer, versions } from '../servers/index.ts'
+import { onEach, useServer } from '../servers/index.ts'
 import { freshNamespace } from '../support.ts'
 import { Holder } from './holder.ts'
 import {
@@ -24,7 +24,7 @@ const times = {
   answerMs: 200,
 }
 
-describe.each(versions)('on the %s server', (version) => {
+onEach('on the %s server', 'leases', (version) => {
   const server = useServer({ version })
   const ends: (() => Promise<void>)[] = []
 

@@ -1,12 +1,12 @@
 import type { MailMessage } from '@troupe/core'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import { Proxy, type Passing } from '../faults/harness/proxy.ts'
 import { until } from '../faults/harness/until.ts'
-import { useServer, versions } from '../servers/index.ts'
+import { onEach, useServer } from '../servers/index.ts'
 import { outside, queueNodeAt, type NodeOptions, type Outside, type QueueNode } from './support.ts'
 import { numbered } from './taker.ts'
 
-describe.each(versions)('on the %s server', (version) => {
+onEach('on the %s server', 'mailboxes', (version) => {
   const server = useServer({ version })
   const ends: (() => Promise<void>)[] = []
 

@@ -1,7 +1,7 @@
 import { connect } from '@nats-io/transport-node'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import { until } from '../faults/harness/until.ts'
-import { useServer, versions } from '../servers/index.ts'
+import { onEach, useServer } from '../servers/index.ts'
 import { freshNamespace } from '../support.ts'
 import { Holder } from './holder.ts'
 import {
@@ -16,7 +16,7 @@ import { main, offer, Taker } from './taker.ts'
 
 const times = { ...shortTimes, ackWaitMs: 4_000, keyLifeMs: 3_000, refreshMs: 1_000, answerMs: 200 }
 
-describe.each(versions)('on the %s server', (version) => {
+onEach('on the %s server', 'presence', (version) => {
   const server = useServer({ version })
   const ends: (() => Promise<void>)[] = []
 

@@ -4,13 +4,34 @@
  */
 import { startCluster, startServer } from '@troupe/nats-server'
 import type { ClusterOptions, NatsCluster, NatsServer, ServerOptions } from '@troupe/nats-server'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, describe } from 'vitest'
 
 export { freePorts, startCluster, startServer } from '@troupe/nats-server'
 export type { NatsCluster, NatsServer, ServerVersion } from '@troupe/nats-server'
 
 /** The servers that each test of a real one runs on: `describe.each(versions)('… on the %s server', (version) => …)`. */
 export const versions = ['oldest', 'newest'] as const
+
+type Version = (typeof versions)[number]
+
+/**
+ * The same tests on each of the versions: on all of them at once, for they wait most of their time, and of one version one after
+ * another.
+ *
+ * @param where - With `%s` in the place of the version.
+ */
+export function onEach(
+  where: string,
+  what: string,
+  tests: (version: Version) => void,
+  options: { readonly timeout?: number } = {},
+): void {
+  describe.concurrent.each(versions)(`${where}`, (version) => {
+    describe.sequential(`${what}`, options, () => {
+      tests(version)
+    })
+  })
+}
 
 /** Enough to fetch a server first. */
 const hookTimeout = 180_000
