@@ -89,5 +89,7 @@ describe('the programs in the documentation', () => {
     async (_, program) => {
       expect(await run(program)).toBe(expectedOutput(program.source) ?? '')
     },
+    // Several run at once, and each loads all that it imports.
+    120_000,
   )
 })
