@@ -408,7 +408,7 @@ export class Engine implements RunHost {
     }
     await drained
     // Those who waited for ends that came within the grace go on first.
-    await new Promise<void>((resolve) => this.clock.turn(resolve))
+    if (graceMs > 0) await new Promise<void>((resolve) => this.clock.turn(resolve))
     await this.intakes.stop()
     await this.#flushed(patienceMs)
     await within(this.clock, patienceMs, this.#hooks.idle())
