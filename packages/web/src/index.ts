@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { healthResponse } from './health-response.ts'
 export type { WatchRequest } from './request.ts'
 export { sendResponse, type NodeResponse } from './send-response.ts'
 export { transitionResponse, type TransitionResponseOptions } from './transition-response.ts'
