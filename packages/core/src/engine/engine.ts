@@ -396,7 +396,7 @@ export class Engine implements RunHost {
     // A server that does not answer keeps nobody from closing.
     await within(this.clock, patienceMs, this.#tried(this.#cluster?.stopTaking()))
     const drained = this.#tried(this.#cluster?.drain(graceMs))
-    if (graceMs > 0) await within(this.clock, graceMs, taken)
+    if (graceMs > 0 && this.intakes.isAnyOpen) await within(this.clock, graceMs, taken)
     // One without a body goes on in another engine.
     const live = [...this.#live.values()].filter((run) => !run.isParked)
     const leftMs = until - this.clock.monotonic()
@@ -407,9 +407,7 @@ export class Engine implements RunHost {
       await within(this.clock, leftMs, Promise.all(ends))
     }
     await drained
-    // Those who waited for ends that came within the grace go on first.
-    if (graceMs > 0) await new Promise<void>((resolve) => this.clock.turn(resolve))
-    await this.intakes.stop()
+    if (this.intakes.isAnyOpen) await this.#stopIntakes()
     await this.#flushed(patienceMs)
     await within(this.clock, patienceMs, this.#hooks.idle())
     this.closed = true
@@ -436,6 +434,12 @@ export class Engine implements RunHost {
     await this.#station?.close()
     this.bulletin.close()
     if (this.#ownsJournal) await this.journal.close()
+  }
+
+  /** Those who waited for ends that came within the grace go on first. */
+  async #stopIntakes(): Promise<void> {
+    await new Promise<void>((resolve) => this.clock.turn(resolve))
+    await this.intakes.stop()
   }
 
   /** What others of a cluster can't be told now they find out by themselves; where there is none, nobody would. */

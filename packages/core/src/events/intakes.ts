@@ -49,6 +49,10 @@ export class Intakes {
     return intake
   }
 
+  get isAnyOpen(): boolean {
+    return this.#open.size > 0
+  }
+
   get statuses(): readonly IntakeStatus[] {
     return [...this.#open.values()].map(({ status }) => status)
   }

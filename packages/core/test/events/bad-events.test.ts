@@ -1,4 +1,12 @@
-import { abort, CodecError, flow, JournalError, retryAfter, type DeadLetter } from '@troupe/core'
+import {
+  abort,
+  CodecError,
+  flow,
+  JournalError,
+  retryAfter,
+  type DeadLetter,
+  type EventSource,
+} from '@troupe/core'
 import { Subject } from 'rxjs'
 import { describe, expect, it } from 'vitest'
 import { code, quiet, testEngine } from '../behaviour/support.ts'
@@ -235,6 +243,32 @@ describe('trouble that may pass', () => {
     await engine.close()
   })
 
+  it('waits the usual time where nobody can say how long', async () => {
+    const memory = keptJournal()
+    let tries = 0
+    const journal = journalWith(memory, {
+      summary: (id) => (++tries < 3 ? Promise.reject(new RangeError('no')) : memory.summary(id)),
+    })
+    const engine = testEngine({ journal })
+    const errors = errorsOf(engine)
+    const source = new MemorySource<Order>({ clock: engine.clock }).addAll(orders(1), ({ id }) => id)
+    source.end()
+    const from = engine.clock.monotonic()
+    const intake = engine.on(source, takes<Order>(), {
+      retryDelay: () => {
+        throw new TypeError('how should I know')
+      },
+    })
+    await engine.settle(intake.done)
+    expect(engine.clock.monotonic() - from).toBe(300)
+    expect(errors.map(({ error }) => String(error))).toEqual([
+      'RangeError: no',
+      'TypeError: how should I know',
+      'TypeError: how should I know',
+    ])
+    await engine.close()
+  })
+
   it('of the source is told', async () => {
     const engine = testEngine()
     const errors = errorsOf(engine)
@@ -298,6 +332,74 @@ describe('trouble that may pass', () => {
     events.complete()
     await engine.settle(intake.done)
     expect(intake.status).toMatchObject({ received: 1, started: 1, handedBack: 0 })
+    await engine.close()
+  })
+})
+
+describe('a source that breaks its word', () => {
+  it('fails its intake where it can not be opened', async () => {
+    const engine = testEngine()
+    const errors = errorsOf(engine)
+    const source: EventSource<Order> = {
+      name: 'a broken one',
+      open: () => {
+        throw new RangeError('no')
+      },
+    }
+    const intake = engine.on(source, takes<Order>())
+    await expect(engine.settle(intake.done)).rejects.toThrow('no')
+    expect(intake.status.state).toBe('failed')
+    expect(errors).toHaveLength(1)
+    await engine.close()
+  })
+
+  it('is told of, and keeps no engine from closing', async () => {
+    const engine = testEngine()
+    const errors = errorsOf(engine)
+    const source: EventSource<Order> = {
+      name: 'a broken one',
+      open: () => ({
+        want: () => {
+          throw new RangeError('want')
+        },
+        stop: () => Promise.reject(new RangeError('stop')),
+        close: () => new Promise(() => undefined),
+      }),
+    }
+    const intake = engine.on(source, takes<Order>())
+    await engine.close()
+    expect(intake.status.state).toBe('stopped')
+    expect(errors.map(({ error }) => String(error))).toEqual(['RangeError: want', 'RangeError: stop'])
+  })
+
+  it('is told of where it throws when it hears of an event, which is dealt with all the same', async () => {
+    const engine = testEngine()
+    const errors = errorsOf(engine)
+    const done = new RangeError('done')
+    const source: EventSource<Order> = {
+      name: 'a broken one',
+      open: (taker) => ({
+        want: (count) => {
+          if (count !== 100) return
+          taker.deliver({
+            key: 'one',
+            deliveries: 1,
+            read: () => order(1),
+            done: () => {
+              throw done
+            },
+            handBack: () => undefined,
+          })
+          taker.completed()
+        },
+        stop: () => Promise.resolve(),
+        close: () => Promise.resolve(),
+      }),
+    }
+    const intake = engine.on(source, takes<Order>())
+    await engine.settle(intake.done)
+    expect(intake.status).toMatchObject({ state: 'completed', started: 1 })
+    expect(errors.map(({ error }) => error)).toEqual([done])
     await engine.close()
   })
 })
