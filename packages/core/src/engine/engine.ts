@@ -407,7 +407,7 @@ export class Engine implements RunHost {
       await within(this.clock, leftMs, Promise.all(ends))
     }
     await drained
-    if (this.intakes.isAnyOpen) await this.#stopIntakes()
+    if (this.intakes.isAnyOpen) await this.intakes.stop()
     await this.#flushed(patienceMs)
     await within(this.clock, patienceMs, this.#hooks.idle())
     this.closed = true
@@ -434,12 +434,6 @@ export class Engine implements RunHost {
     await this.#station?.close()
     this.bulletin.close()
     if (this.#ownsJournal) await this.journal.close()
-  }
-
-  /** Those who waited for ends that came within the grace go on first. */
-  async #stopIntakes(): Promise<void> {
-    await new Promise<void>((resolve) => this.clock.turn(resolve))
-    await this.intakes.stop()
   }
 
   /** What others of a cluster can't be told now they find out by themselves; where there is none, nobody would. */

@@ -66,6 +66,8 @@ export class Intakes {
 
   /** What is not acknowledged goes back. Resolves when nothing that was taken can be lost. */
   async stop(): Promise<void> {
+    // Those who waited for ends that have come go on first.
+    await new Promise<void>((resolve) => this.#host.clock.turn(resolve))
     await Promise.all([...this.#open.values()].map((intake) => intake.stop()))
   }
 }
