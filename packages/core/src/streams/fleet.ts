@@ -1,5 +1,6 @@
 import { isTerminal } from '../machines/states.ts'
 import type { Journal, JournalSummary } from '../ports/journal.ts'
+import { Pushed } from './pushed.ts'
 import { TransitionReader } from './reader.ts'
 import type { Transition } from './transition.ts'
 
@@ -8,6 +9,9 @@ const page = 1_000
 
 /** Names that are remembered: of journals with news that were not read yet, and of finished ones. */
 const most = 10_000
+
+/** Entries of commits that are held for a reader, of all journals together; what is more is read. */
+const mostPushed = 1_000
 
 /** A transition, and the tags of the root of its journal. */
 export interface Tagged {
@@ -31,7 +35,9 @@ export class Fleet {
   /** Finished and read, before the mark: news of them may still be under way. */
   readonly #past = new Set<string>()
   #advanceAt = most
-  readonly #news = new Set<string>()
+  /** Journals that got something, with that as far as there is room. */
+  readonly #news = new Map<string, Pushed>()
+  #pushed = 0
   /** Whether there was more news than is remembered. */
   #missed = false
   readonly #unsubscribe: () => void
@@ -42,11 +48,25 @@ export class Fleet {
   constructor(journal: Journal, since = Number.NEGATIVE_INFINITY) {
     this.#journal = journal
     this.#since = since
-    this.#unsubscribe = journal.subscribe((flowRunId) => {
-      if (this.#news.size < most) this.#news.add(flowRunId)
-      else this.#missed ||= !this.#news.has(flowRunId)
+    this.#unsubscribe = journal.subscribe((flowRunId, first, entries) => {
+      let news = this.#news.get(flowRunId)
+      if (news === undefined && this.#news.size < most) this.#news.set(flowRunId, (news = new Pushed()))
+      if (news === undefined) this.#missed = true
+      else {
+        const before = news.size
+        news.add(first, entries, before + mostPushed - this.#pushed)
+        this.#pushed += news.size - before
+      }
       this.#wake?.()
     })
+  }
+
+  /** What is held of it, which is this reader's from now on. */
+  #take(flowRunId: string): Pushed | undefined {
+    const news = this.#news.get(flowRunId)
+    this.#news.delete(flowRunId)
+    this.#pushed -= news?.size ?? 0
+    return news
   }
 
   async *transitions(): AsyncGenerator<Tagged, void, undefined> {
@@ -55,13 +75,11 @@ export class Fleet {
       if (this.#missed) {
         this.#missed = false
         this.#news.clear()
+        this.#pushed = 0
         for (const flowRunId of this.#readers.keys()) yield* this.#read(flowRunId)
         yield* this.#lookThrough()
       }
-      for (const flowRunId of this.#news) {
-        this.#news.delete(flowRunId)
-        yield* this.#read(flowRunId)
-      }
+      for (const flowRunId of this.#news.keys()) yield* this.#read(flowRunId, this.#take(flowRunId))
       if (this.#ended.size >= this.#advanceAt) await this.#advance()
       if (this.#news.size > 0 || this.#missed || this.#stopped) continue
       await new Promise<void>((resolve) => {
@@ -113,16 +131,17 @@ export class Fleet {
     for (const oldest of this.#past) {
       if (this.#past.size <= most) break
       this.#past.delete(oldest)
-      this.#news.delete(oldest)
+      this.#take(oldest)
     }
   }
 
-  async *#read(flowRunId: string): AsyncGenerator<Tagged, void, undefined> {
+  async *#read(flowRunId: string, pushed?: Pushed): AsyncGenerator<Tagged, void, undefined> {
     if (this.#ended.has(flowRunId) || this.#past.has(flowRunId)) return
     const reader = this.#readers.get(flowRunId) ?? new TransitionReader(flowRunId)
     this.#readers.set(flowRunId, reader)
     for (;;) {
-      const entries = await this.#journal.read(flowRunId, reader.position + 1, page)
+      const given = pushed?.take(reader.position + 1)
+      const entries = given ?? (await this.#journal.read(flowRunId, reader.position + 1, page))
       // One that was deleted before it was read to its end has no more to tell.
       if (entries.length === 0 && (await this.#journal.summary(flowRunId)) === undefined) {
         this.#readers.delete(flowRunId)
@@ -138,7 +157,7 @@ export class Fleet {
         yield { transition, tags: reader.tags }
         if (this.#stopped) return
       }
-      if (entries.length < page) return
+      if (given !== undefined || entries.length < page) return
     }
   }
 

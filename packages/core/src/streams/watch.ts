@@ -6,6 +6,7 @@ import type { Entry } from '../journal/entries.ts'
 import type { Journal } from '../ports/journal.ts'
 import { Fleet } from './fleet.ts'
 import { GuardedObservable, type ReportError } from './hub.ts'
+import { Pushed } from './pushed.ts'
 import { TransitionReader } from './reader.ts'
 import type { Transition } from './transition.ts'
 
@@ -239,9 +240,7 @@ class Follower {
   readonly #flowRunId: string
   readonly #unsubscribe: () => void
   readonly #reader: TransitionReader
-  #pushed: Entry[] = []
-  /** Position of the first of them. */
-  #pushedFrom = 0
+  readonly #pushed = new Pushed()
   #news = false
   /** Whether the journal is known to have been there. */
   #seen = false
@@ -254,7 +253,7 @@ class Follower {
     this.#reader = new TransitionReader(flowRunId)
     this.#unsubscribe = journal.subscribe((committed, first, entries) => {
       if (committed !== flowRunId) return
-      this.#push(first, entries)
+      this.#pushed.add(first, entries, page)
       this.#seen = true
       this.#news = true
       this.#wake?.()
@@ -266,25 +265,17 @@ class Follower {
     return this.#reader.tags
   }
 
-  #push(first: number, entries: readonly Entry[]): void {
-    if (this.#pushed.length === 0) this.#pushedFrom = first
-    const contiguous = first === this.#pushedFrom + this.#pushed.length
-    if (contiguous && this.#pushed.length + entries.length <= page)
-      for (const entry of entries) this.#pushed.push(entry)
-    else this.#pushed = []
-  }
-
   async *transitions(): AsyncGenerator<Transition, void, undefined> {
     const reader = this.#reader
     while (!this.#stopped) {
       this.#news = false
-      const entries = this.#takePushed(reader.position + 1) ?? (await this.#read(reader.position + 1))
+      const entries = this.#pushed.take(reader.position + 1) ?? (await this.#read(reader.position + 1))
       for (const entry of entries) {
         const transition = reader.read(entry)
         if (transition !== undefined) yield transition
         if (this.#stopped) return
       }
-      if (entries.length > 0 || this.#news || this.#pushed.length > 0) continue
+      if (entries.length > 0 || this.#news || this.#pushed.size > 0) continue
       await new Promise<void>((resolve) => {
         this.#wake = resolve
         if (this.#news || this.#stopped) resolve()
@@ -292,23 +283,11 @@ class Follower {
     }
   }
 
-  /** What was committed from `position` on; undefined where that is not at hand. */
-  #takePushed(position: number): readonly Entry[] | undefined {
-    const skip = position - this.#pushedFrom
-    if (skip < 0 || skip >= this.#pushed.length) {
-      if (skip >= this.#pushed.length) this.#pushed = []
-      return undefined
-    }
-    const entries = this.#pushed.slice(skip)
-    this.#pushed = []
-    return entries
-  }
-
   /** @throws JournalError `RUN_NOT_FOUND` where the journal was dropped before it was read */
   async #read(position: number): Promise<readonly Entry[]> {
     const entries = await this.#journal.read(this.#flowRunId, position, page)
     if (entries.length > 0 || this.#stopped || (position === 1 && !this.#seen)) return entries
-    if ((await this.#journal.summary(this.#flowRunId)) === undefined && this.#pushed.length === 0)
+    if ((await this.#journal.summary(this.#flowRunId)) === undefined && this.#pushed.size === 0)
       throw notFound(this.#flowRunId)
     return entries
   }

@@ -197,6 +197,27 @@ describe('a watch of everything that is not read', () => {
     await engine.close()
   })
 
+  it('reads no journal for what it was told as it happened', async () => {
+    const journal = memoryJournal()
+    const read = journal.read.bind(journal)
+    let reads = 0
+    journal.read = (...args) => {
+      reads++
+      return read(...args)
+    }
+    await using engine = testEngine({ journal })
+    const run = engine.run(steady)
+    const iterator = open(engine.watch())
+    // What was is read, what comes is taken as it comes.
+    expect(steps(await take(iterator, 1))).toEqual(['steady: Pending'])
+    expect(steps(await take(iterator, 4))).toHaveLength(4)
+    const before = reads
+    await run.signal('go')
+    expect(steps(await take(iterator, 1))).toEqual(['steady: Completed'])
+    expect(reads).toBe(before)
+    await iterator.return?.()
+  })
+
   it('goes on with what is kept where journals were dropped before it read them', async () => {
     const engine = createEngine({ journal: memoryJournal({ keep: 10 }) })
     const iterator = open(engine.watch({}))
