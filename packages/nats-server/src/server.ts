@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** More arguments of the command line. */
   readonly args?: readonly string[]
+  /** Out of reach of the Ctrl-C of a terminal, for a program that ends its own parts before the server. Default false. */
+  readonly apart?: boolean
 }
 
 /** A nats-server of ours: a process, its ports and its folder, which outlive the process until `stop`. */
@@ -37,6 +39,8 @@ export interface NatsServer {
   /** The process that runs, or that ran last. */
   readonly pid: number
   readonly running: boolean
+  /** Resolves when the process that was started last has ended, whoever ended it. */
+  readonly ended: Promise<void>
   /** Where the server works; removed by `stop`. */
   readonly folder: string
   /** JetStream's folder, where the configuration names no other. */
@@ -104,11 +108,14 @@ export class Server implements NatsServer {
   readonly #binary: string
   readonly #args: readonly string[]
   readonly #env: NodeJS.ProcessEnv
+  readonly #apart: boolean
   #child: ChildProcess | undefined
+  #ended = Promise.resolve()
   #log = ''
 
   constructor(binary: string, options: ServerOptions, ports: { client: number; monitor: number }) {
     this.#binary = binary
+    this.#apart = options.apart ?? false
     this.port = ports.client
     this.url = `nats://127.0.0.1:${ports.client}`
     this.monitorUrl = `http://127.0.0.1:${ports.monitor}`
@@ -144,6 +151,10 @@ export class Server implements NatsServer {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
+  get ended(): Promise<void> {
+    return this.#ended
+  }
+
   get log(): string {
     return this.#log
   }
@@ -154,9 +165,11 @@ export class Server implements NatsServer {
       cwd: this.folder,
       env: this.#env,
       stdio: ['ignore', 'ignore', 'pipe'],
+      detached: this.#apart,
     })
     this.#child = child
-    if (child.pid !== undefined) watch(child, child.pid, this.folder)
+    this.#ended = new Promise((resolve) => void child.once('exit', () => resolve()))
+    if (child.pid !== undefined) watch(child, child.pid, this.folder, this.#apart)
     alive.add(this)
     endWithThisProcess()
     await new Promise<void>((resolve, reject) => {
@@ -235,10 +248,11 @@ function endWithThisProcess(): void {
  * Ends the server also where this process is killed, and can't do it: a shell waits for the end of this process, which closes
  * its input, or for a line that says that the server has ended.
  */
-function watch(server: ChildProcess, pid: number, folder: string): void {
+function watch(server: ChildProcess, pid: number, folder: string, apart: boolean): void {
   const script = 'read -r line || { kill -9 "$1"; rm -rf "$2"; }'
   const shell = spawn('sh', ['-c', script, 'sh', String(pid), folder], {
     stdio: ['pipe', 'ignore', 'ignore'],
+    detached: apart,
   })
   // A machine without a shell has to do without.
   shell.once('error', () => undefined)

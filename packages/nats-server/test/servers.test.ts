@@ -53,6 +53,18 @@ describe.each(['oldest', 'newest'] as const)('the %s server', (version) => {
     expect(await greeting(server)).toMatchObject({ port: server.port })
   })
 
+  it('says when its process has ended, whoever ended it', { timeout }, async () => {
+    const server = await start({ version, apart: true })
+    for (let life = 1; life <= 2; life++) {
+      const { pid, ended } = server
+      process.kill(pid, 'SIGKILL')
+      await ended
+      expect(server.running).toBe(false)
+      await server.restart()
+      expect(server.ended).not.toBe(ended)
+    }
+  })
+
   it(
     'leaves no process and no folder when it is stopped, even one that stands still',
     { timeout },
