@@ -32,8 +32,7 @@ const figures: readonly Figure[] = [own, one].flatMap((label) => [
 /** What watchers over Server-Sent Events cost the engine that they watch. */
 export const web: Benchmark = {
   name: 'web',
-  about:
-    'task runs per second beside 1,000 flow runs that move once in three seconds, watched over HTTP or not',
+  about: 'task runs per second beside 1,000 flow runs that do one to a hundred of them, watched or not',
   groups: (options) => [
     {
       title: 'chain',
