@@ -5,7 +5,7 @@ import {
   type ConsumerInfo,
   type JsMsg,
 } from '@nats-io/jetstream'
-import { errors, type Msg, type MsgHdrs } from '@nats-io/transport-node'
+import { errors, headers as noHeaders, type Msg, type MsgHdrs } from '@nats-io/transport-node'
 import type { Connected } from './connected.ts'
 import { codeOf, codes, troubleWith } from './errors.ts'
 import { messageOf, streamGone } from './store.ts'
@@ -210,8 +210,8 @@ async function pullAll(
   }
 }
 
-function streamMessage({ seq, subject, headers, data, info }: JsMsg): StreamMessage {
-  if (headers === undefined) throw new errors.ProtocolError('a message of a stream without headers')
+function streamMessage({ seq, subject, headers = noHeaders(), data, info }: JsMsg): StreamMessage {
+  // One without headers was written by somebody else: what it stands in is damaged, and nothing beside it.
   return { seq, subject, headers, data, time: info.timestampNanos / 1e6 }
 }
 
