@@ -255,8 +255,8 @@ describe('what can not be imported', () => {
       code('MALFORMED_PAYLOAD'),
     )
     const newer = file.slice()
-    newer[8] = 2
-    expect(await errorOf(there.import(newer))).toEqual(code('UNSUPPORTED_FORMAT', /format 2.*upgrade/))
+    newer[8] = 3
+    expect(await errorOf(there.import(newer))).toEqual(code('UNSUPPORTED_FORMAT', /format 3.*upgrade/))
     for (const other of ['a text', undefined, new Uint8Array(), Buffer.from('%PDF-1.7 and more')]) {
       const error = await errorOf(there.import(other as Uint8Array))
       expect(error).toEqual(code('MALFORMED_PAYLOAD', /engine\.export/))

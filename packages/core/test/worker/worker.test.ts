@@ -346,9 +346,17 @@ describe('a worker', () => {
   })
 
   it('asks before it begins what has waited here for seconds: it may have ended elsewhere', async () => {
-    await stage.offer('full', [heldBody('x'), heldBody('y'), bodyOf('waited')])
+    // A body that blocks the event loop: no timer fires meanwhile, and what waits ahead is not handed back.
+    const monotonic = stage.clock.monotonic.bind(stage.clock)
+    let blockedMs = 0
+    Object.assign(stage.clock, { monotonic: () => monotonic() + blockedMs })
+    task('worker/blocks', async (name: string) => {
+      ran.push(name)
+      await new Promise<void>((resolve) => gates.set(name, resolve))
+      blockedMs += 6_000
+    })
+    await stage.offer('full', [bodyOf('x', { task: 'worker/blocks' }), heldBody('y'), bodyOf('waited')])
     stage.verdict = 'drop'
-    await stage.pass(6_000)
     gates.get('x')?.()
     await stage.pass(10)
     expect(stage.asked).toEqual([['flow.waited', 1]])

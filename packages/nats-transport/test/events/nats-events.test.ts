@@ -337,6 +337,11 @@ describe.each(versions)('events of a consumer on the %s server', { timeout: 60_0
     await until('it takes', () => place.seen.length === 1)
     await place.untilAcknowledged()
     intake.pause()
+    // What it has asked for before would be delivered to it, and handed back: one delivery.
+    await until('it asks for nothing', async () => {
+      const { num_waiting } = await place.jsm.consumers.info(place.stream, 'service')
+      return num_waiting === 0
+    })
     await place.publish({ id: 'kills' }, { id: 'order-13' })
     // Taken twice by somebody who dies each time.
     const consumer = await jetstream(place.nc).consumers.get(place.stream, 'service')

@@ -60,7 +60,12 @@ describe('the subject of an acknowledgement', () => {
     const old = '$JS.ACK.shop_TQ.t-main-n.3.17.21.1795404382625952636.5'
     const newer = '$JS.ACK.hub.Hx7.shop_TQ.t-main-n.3.17.21.1795404382625952636.5.r4nd'
     for (const subject of [old, newer, newer.replace('.r4nd', '')])
-      expect(deliveryFacts(subject)).toEqual({ deliveries: 3, pending: 5 })
+      expect(deliveryFacts(subject)).toEqual({
+        deliveries: 3,
+        seq: 17,
+        storedAt: '1795404382625952636',
+        pending: 5,
+      })
     expect([old, newer].every(isDelivery)).toBe(true)
     expect([undefined, '', '_INBOX.x'].some(isDelivery)).toBe(false)
   })
