@@ -17,11 +17,15 @@ for (const { groups } of benchmarks) {
 }
 
 describe('every measurement', () => {
-  it.each([...cases.values()])('$measure does in a child process what it counts', async (one) => {
-    const outcome = await measureInChild(one)
-    expect(outcome).toEqual({ readings: expect.anything() })
-    // Those that compute on two threads have one core, where other tests have the others.
-  }, 120_000)
+  it.each([...cases.values()])(
+    '$measure does in a child process what it counts',
+    async (one) => {
+      const outcome = await measureInChild(one)
+      expect(outcome).toEqual({ readings: expect.anything() })
+      // Those that compute on two threads have one core, where other tests have the others.
+    },
+    120_000,
+  )
 
   it('reports a child that fails instead of throwing', async () => {
     const [one] = cases.values()
