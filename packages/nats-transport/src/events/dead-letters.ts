@@ -4,10 +4,9 @@ import { codeOf, codes, troubleWith } from '../connection/errors.ts'
 import { asciiOf } from '../connection/headers.ts'
 import { store } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
-import type { Settings } from '../options.ts'
 import { tokenOf } from '../tokens.ts'
 import type { EventMessage } from './message.ts'
-import { isSubject } from './options.ts'
+import { isSubject, type EventsSettings } from './options.ts'
 
 /** For how long a letter is known that is sent again. */
 const duplicateWindowNs = 3_600_000 * 1e6
@@ -20,15 +19,12 @@ const tryForMs = 10_000
 
 /** The place for dead letters of one intake. */
 export class Graves {
-  readonly #settings: Settings
-  readonly #stream: string
+  readonly #settings: Pick<EventsSettings<unknown>, 'connection' | 'stream' | 'consumer'>
   /** Streams that keep subjects, as far as they are known. */
   readonly #keepers = new Map<string, string>()
 
-  /** @param stream - Where the events come from. */
-  constructor(settings: Settings, stream: string) {
+  constructor(settings: Pick<EventsSettings<unknown>, 'connection' | 'stream' | 'consumer'>) {
     this.#settings = settings
-    this.#stream = stream
   }
 
   /**
@@ -44,11 +40,11 @@ export class Graves {
     letter: DeadLetter,
     where: { readonly place: string | undefined; readonly filters: readonly string[] | undefined },
   ): Promise<void> {
-    const subject = where.place ?? `${this.#settings.namespace}.dead.${tokenOf(letter.intake, 64)}`
+    const subject = where.place ?? `${this.#settings.connection.namespace}.dead.${tokenOf(letter.intake, 64)}`
     const stream = this.#keepers.get(subject) ?? (await this.#keeperOf(connected, subject, where.filters))
     this.#keepers.set(subject, stream)
     try {
-      await publish(connected, message, letter, { stream, subject })
+      await publish(connected, message, letter, { stream, subject, consumer: this.#settings.consumer })
     } catch (error) {
       // It may have been deleted.
       this.#keepers.delete(subject)
@@ -62,7 +58,7 @@ export class Graves {
     subject: string,
     filters: readonly string[] = ['>'],
   ): Promise<string> {
-    const { namespace, storage, replicas = 1 } = this.#settings
+    const { namespace, storage, replicas = 1 } = this.#settings.connection
     if (!isSubject(subject) || /[*>]/.test(subject))
       throw new JournalError('TRANSPORT_UNSUPPORTED', `${subject} is no subject that can be published to`, {
         details: { needed: 'a subject without wildcards' },
@@ -81,7 +77,7 @@ export class Graves {
       return name
     }
     const stream = await streamOf(connected, subject)
-    if (stream === this.#stream && filters.some((filter) => covers(filter, subject)))
+    if (stream === this.#settings.stream && filters.some((filter) => covers(filter, subject)))
       throw new JournalError(
         'TRANSPORT_UNSUPPORTED',
         `${subject} is a subject that the intake itself takes from: its dead letters would come again and again`,
@@ -95,7 +91,11 @@ async function publish(
   connected: Connected,
   message: EventMessage,
   letter: DeadLetter,
-  { stream, subject }: { readonly stream: string; readonly subject: string },
+  {
+    stream,
+    subject,
+    consumer,
+  }: { readonly stream: string; readonly subject: string; readonly consumer: string },
 ): Promise<void> {
   const { maxPayload } = connected.server
   // Headers that fill a message leave no room for what is to be said of it.
@@ -105,7 +105,8 @@ async function publish(
   const parts = partsOf(message.data, left - Math.min(room, Math.floor(left / 2)))
   for (const [index, payload] of parts.entries()) {
     const part = parts.length === 1 ? undefined : `${index + 1}/${parts.length}`
-    const id = `${message.stream}:${message.sequence}:${message.storedAtNs}`
+    // Each consumer of the stream may have a letter of the same message, and one stream may keep them all.
+    const id = `${message.stream}/${consumer}/${message.sequence}:${message.storedAtNs}`
     const stored = await store(connected, {
       stream,
       subject,

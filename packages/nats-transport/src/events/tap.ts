@@ -57,7 +57,7 @@ export class JetStreamTap<E> implements EventTap, DeliveryHost<E> {
       cutOff: (error) => taker.trouble(error),
     })
     this.#givenUp = new GivenUpMessages(this, taker, settings)
-    this.#graves = new Graves(settings.connection, settings.stream)
+    this.#graves = new Graves(settings)
     void this.#begin()
   }
 

@@ -187,6 +187,22 @@ describe.each(versions)('events of a consumer on the %s server', { timeout: 60_0
     ])
   })
 
+  it('that are garbage to two intakes, each with a consumer of its own, are a dead letter of each', async () => {
+    const place = await open()
+    const engine = place.engine()
+    await place.makeStream()
+    const intakes = ['billing', 'shipping'].map((name) =>
+      engine.on(natsEvents<Order>({ ...place.from, consumer: name, create: true }), place.accept(), { name }),
+    )
+    await place.publish('{"id":')
+    await until('both have dealt with it', () => intakes.every(({ status }) => status.dead === 1))
+    const letters = await place.kept()
+    expect(letters.map(({ subject }) => subject).toSorted()).toEqual([
+      `${place.namespace}.dead.billing`,
+      `${place.namespace}.dead.shipping`,
+    ])
+  })
+
   it('that can not be read go where they are told to, when there is a stream that keeps them', async () => {
     const place = await open()
     const engine = place.engine()
