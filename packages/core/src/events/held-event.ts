@@ -19,6 +19,8 @@ export interface EventHost<E> {
   count(what: 'started' | 'duplicates' | 'dead' | 'handedBack'): void
   /** Something can't be done now, and is tried again; undefined when it was done. */
   stuck(holder: object, error: unknown): void
+  /** Says of an event that it is dead: is to be done before all is over. Never rejects. */
+  tells(telling: Promise<void>): void
   /** An error that no caller hears of. */
   report(error: unknown): void
 }
@@ -78,13 +80,17 @@ export class HeldEvent<E> {
     this.#recorded?.()
     if (this.#fate !== undefined) return
     if (this.#host.redelivers) this.#handBack(0)
-    else if (!this.#isRecorded) void this.tellDead(reason)
+    else if (!this.#isRecorded) this.tellDead(reason)
   }
 
-  /** Says once, as well as can be, that there will be no flow run of an event that nobody else has. Never rejects. */
-  async tellDead(error: unknown): Promise<void> {
-    const { settings } = this.#host
+  /** Says once, as well as can be, that there will be no flow run of an event that nobody else has. */
+  tellDead(error: unknown): void {
     this.#end('dead')
+    this.#host.tells(this.#tellDead(error))
+  }
+
+  async #tellDead(error: unknown): Promise<void> {
+    const { settings } = this.#host
     try {
       this.#event ??= await this.#delivery.read()
       if (typeof settings.deadLetter === 'function') await settings.deadLetter(this.#letter(error))

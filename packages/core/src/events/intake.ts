@@ -64,6 +64,8 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
   #isTelling = false
   #stopKeeping: (() => void) | undefined
   #awaitingRecords: (() => void)[] = []
+  /** Dead letters that are being told of, and that nobody else has. */
+  readonly #telling = new Set<Promise<void>>()
   readonly #over: Promise<void>
   #resolve: () => void = () => undefined
 
@@ -235,6 +237,11 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
     this.#changed()
   }
 
+  tells(telling: Promise<void>): void {
+    this.#telling.add(telling)
+    void telling.then(() => this.#telling.delete(telling))
+  }
+
   report(error: unknown): void {
     this.#host.report(error, undefined)
   }
@@ -293,7 +300,7 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
   /** It was asked for before, and comes only now: it would be lost if it were not started. */
   #late(delivery: EventDelivery<E>): void {
     const held = new HeldEvent(this, delivery)
-    if (this.#host.closed) void held.tellDead(this.#stoppedError())
+    if (this.#host.closed) held.tellDead(this.#stoppedError())
     else void runOutside(this.#host, () => held.deal())
   }
 
@@ -304,7 +311,7 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
       `${this.#source.name} gave more events than flow runs may be started at once, and ${buffer} wait; raise \`concurrency\` or \`buffer\`, or use a source that can be slowed down`,
       { details: { intake: this.name, buffer } },
     )
-    void runOutside(this.#host, () => new HeldEvent(this, delivery).tellDead(error))
+    runOutside(this.#host, () => new HeldEvent(this, delivery).tellDead(error))
     if (overflow === 'deadLetter') return
     this.#stopTap()
     this.failed(error)
@@ -344,7 +351,7 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
       return
     }
     for (let next = this.#buffer.shift(); next !== undefined; next = this.#buffer.shift())
-      void new HeldEvent(this, next).tellDead(this.#stoppedError())
+      new HeldEvent(this, next).tellDead(this.#stoppedError())
   }
 
   #stoppedError(): UsageError {
@@ -376,7 +383,7 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
     if (this.#isFinishing) return
     this.#isFinishing = true
     this.#stopTap()
-    // A source that does not answer keeps nobody from closing.
+    // A source that does not answer, and a place for dead letters, keep nobody from closing.
     await within(this.clock, farewellMs, this.#letGo())
     this.#stopKeeping?.()
     this.#troubles.clear()
@@ -398,7 +405,11 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
 
   async #letGo(): Promise<void> {
     await this.#tapStopped
-    await this.#said(() => this.#tap?.close())
+    await Promise.all([this.#said(() => this.#tap?.close()), this.#told()])
+  }
+
+  async #told(): Promise<void> {
+    while (this.#telling.size > 0) await Promise.all(this.#telling)
   }
 
   /** Those who watch it are told in the next turn of all that has changed in this one. */

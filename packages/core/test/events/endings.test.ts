@@ -200,6 +200,43 @@ describe('an intake that is stopped', () => {
     await engine.close()
   })
 
+  it('is over only when its dead letters have been told of', async () => {
+    const engine = testEngine()
+    const events = new Subject<number>()
+    const kept: number[] = []
+    const gate = deferred()
+    const intake = engine.on(events, takes<number>(86400000), {
+      concurrency: 1,
+      deadLetter: async ({ event }) => {
+        await gate.promise
+        kept.push(event ?? 0)
+      },
+    })
+    for (const n of [1, 2, 3]) events.next(n)
+    let isOver = false
+    const stopped = intake.stop().then(() => (isOver = true))
+    await quiet()
+    expect([isOver, intake.status.state]).toEqual([false, 'draining'])
+    gate.resolve()
+    await stopped
+    expect(kept).toEqual([2, 3])
+    await engine.close()
+  })
+
+  it('waits ten seconds for a place for dead letters that does not answer', async () => {
+    const engine = testEngine()
+    const events = new Subject<number>()
+    const intake = engine.on(events, takes<number>(86400000), {
+      concurrency: 1,
+      deadLetter: () => new Promise(() => undefined),
+    })
+    for (const n of [1, 2]) events.next(n)
+    const from = engine.clock.monotonic()
+    await engine.settle(intake.stop())
+    expect(engine.clock.monotonic() - from).toBe(10_000)
+    await engine.close()
+  })
+
   it('starts what an async iterable was asked for before, and gives only then', async () => {
     const engine = testEngine()
     const late = deferred<number>()
