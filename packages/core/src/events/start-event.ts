@@ -4,7 +4,6 @@ import { withOptions } from '../definitions/define.ts'
 import type { Definition } from '../definitions/definition.ts'
 import { flowDefinitionOf, type AnyFlow } from '../definitions/flow.ts'
 import { prepare } from '../engine/calls.ts'
-import type { ElsewhereHost } from '../engine/elsewhere.ts'
 import { readSubmitted } from '../engine/ends.ts'
 import { hashArguments } from '../engine/identity.ts'
 import { namedOrder, type NamedFlow } from '../engine/named-flow.ts'
@@ -15,10 +14,10 @@ import type { SendOrder } from '../engine/send-order.ts'
 import type { Sent } from '../engine/send-run.ts'
 import { orderOf } from '../engine/submit.ts'
 import { requestedId } from '../runs/call-identity.ts'
+import { untilTerminal } from '../streams/watch.ts'
 
 /** What starting flow runs needs of the engine. */
 export interface StartHost extends RunHost {
-  readonly elsewhere: ElsewhereHost
   /** @throws UsageError `NO_TRANSPORT` */
   clusterFor(what: string): { send(order: SendOrder): Sent }
 }
@@ -268,9 +267,10 @@ function endOf(run: Run): Promise<void> {
   return new Promise((resolve) => run.whenSettled({ runEnded: () => resolve() }))
 }
 
-async function endElsewhere({ elsewhere }: StartHost, id: string): Promise<void> {
+/** Only that it has ended: its value may be nothing that can be read here. */
+async function endElsewhere({ ends }: StartHost, id: string): Promise<void> {
   try {
-    await elsewhere.untilEnd(id)
+    await untilTerminal(ends.journal, id)
   } catch (error) {
     // It has ended, and is not kept.
     if (!TroupeError.is(error, 'RUN_NOT_FOUND')) throw error

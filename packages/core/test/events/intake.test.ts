@@ -122,6 +122,31 @@ describe('an intake', () => {
     for (const { engine } of taken) await engine.close()
   })
 
+  it('is done with an event whose flow run has ended elsewhere, though its value can not be read here', async () => {
+    const clock = virtualClock()
+    const memory = keptJournal()
+    const accept = takes<Order>(1_000, 'accept-unread')
+    const owner = testEngine({ journal: memory, clock, node: 'owner' })
+    const first = new MemorySource<Order>({ clock }).addAll(orders(1), ({ id }) => id)
+    owner.on(first, accept)
+    await quiet()
+    const garbled = journalWith(memory, {
+      read: async (...args) =>
+        (await memory.read(...args)).map((entry) =>
+          entry.kind === 'transition' && entry.outcome !== undefined
+            ? { ...entry, outcome: { value: Uint8Array.of(0xc1) } }
+            : entry,
+        ),
+    })
+    const engine = testEngine({ journal: garbled, clock, node: 'other', seed: 2 })
+    const source = new MemorySource<Order>({ clock }).addAll(orders(1), ({ id }) => id)
+    source.end()
+    const intake = engine.on(source, accept, { ackWhen: 'finished' })
+    await clock.run(waitOn(clock, 60_000))
+    expect(intake.status).toMatchObject({ state: 'completed', duplicates: 1, trouble: undefined })
+    for (const each of [owner, engine]) await each.close()
+  })
+
   it('starts a flow run for each delivery of an event that has no key', async () => {
     const engine = testEngine()
     const source = new MemorySource<Order>({ clock: engine.clock }).addAll([order(1), order(1)])
