@@ -30,10 +30,10 @@ export class Fleet {
   readonly #readers = new Map<string, TransitionReader>()
   /** Every journal up to this place in the order of creation was looked at: it is finished and read, or in `#readers`. */
   #mark = 0
-  /** Finished and read, after that mark. */
-  readonly #ended = new Set<string>()
+  /** Finished and read, after that mark, with when they were started: a flow run may get the id of one that was deleted. */
+  readonly #ended = new Map<string, number>()
   /** Finished and read, before the mark: news of them may still be under way. */
-  readonly #past = new Set<string>()
+  readonly #past = new Map<string, number>()
   #advanceAt = most
   /** Journals that got something, with that as far as there is room. */
   readonly #news = new Map<string, Pushed>()
@@ -91,8 +91,8 @@ export class Fleet {
   /** Reads the journals after the mark, and moves it to the newest of them. */
   async *#lookThrough(): AsyncGenerator<Tagged, void, undefined> {
     for await (const summary of this.#listed()) {
-      const { flowRunId, ended, changedAt } = summary
-      if (!(ended && changedAt < this.#since)) yield* this.#read(flowRunId)
+      const { flowRunId, ended, changedAt, startedAt } = summary
+      if (!(ended && changedAt < this.#since)) yield* this.#read(flowRunId, undefined, startedAt)
       if (this.#stopped) return
       this.#pass(summary)
     }
@@ -101,7 +101,7 @@ export class Fleet {
   /** Moves the mark as far as everything was read, so that finished journals need not be remembered. */
   async #advance(): Promise<void> {
     let isAll = true
-    const known = new Set(this.#ended)
+    const known = [...this.#ended.keys()]
     for await (const summary of this.#listed()) {
       isAll = this.#readers.has(summary.flowRunId) || this.#ended.has(summary.flowRunId)
       if (!isAll) break
@@ -126,18 +126,37 @@ export class Fleet {
   }
 
   #forget(flowRunId: string): void {
-    if (!this.#ended.delete(flowRunId)) return
-    this.#past.add(flowRunId)
-    for (const oldest of this.#past) {
+    const startedAt = this.#ended.get(flowRunId)
+    if (startedAt === undefined) return
+    this.#ended.delete(flowRunId)
+    this.#past.set(flowRunId, startedAt)
+    for (const oldest of this.#past.keys()) {
       if (this.#past.size <= most) break
       this.#past.delete(oldest)
       this.#take(oldest)
     }
   }
 
-  async *#read(flowRunId: string, pushed?: Pushed): AsyncGenerator<Tagged, void, undefined> {
-    if (this.#ended.has(flowRunId) || this.#past.has(flowRunId)) return
-    const reader = this.#readers.get(flowRunId) ?? new TransitionReader(flowRunId)
+  /** Whether it was read to its end, and is not another one that was started since. */
+  #isRead(flowRunId: string, startedAt: number | undefined): boolean {
+    const known = this.#ended.get(flowRunId) ?? this.#past.get(flowRunId)
+    if (known === undefined) return false
+    if (!isAnother(startedAt, known)) return true
+    this.#ended.delete(flowRunId)
+    this.#past.delete(flowRunId)
+    return false
+  }
+
+  /** @param startedAt - When the flow run was started that has the id now, where that is known. */
+  async *#read(
+    flowRunId: string,
+    pushed?: Pushed,
+    startedAt = pushed?.startedAt,
+  ): AsyncGenerator<Tagged, void, undefined> {
+    if (this.#isRead(flowRunId, startedAt)) return
+    const known = this.#readers.get(flowRunId)
+    const reader =
+      known === undefined || isAnother(startedAt, known.startedAt) ? new TransitionReader(flowRunId) : known
     this.#readers.set(flowRunId, reader)
     for (;;) {
       const given = pushed?.take(reader.position + 1)
@@ -152,7 +171,7 @@ export class Fleet {
         if (transition === undefined) continue
         if (transition.runId === flowRunId && isTerminal(transition.to.name)) {
           this.#readers.delete(flowRunId)
-          this.#ended.add(flowRunId)
+          this.#ended.set(flowRunId, reader.startedAt ?? 0)
         }
         yield { transition, tags: reader.tags }
         if (this.#stopped) return
@@ -166,4 +185,9 @@ export class Fleet {
     this.#unsubscribe()
     this.#wake?.()
   }
+}
+
+/** Whether two of one id are not the same flow run. Journals may keep whole milliseconds. */
+function isAnother(startedAt: number | undefined, known: number | undefined): boolean {
+  return startedAt !== undefined && known !== undefined && Math.abs(startedAt - known) >= 1
 }

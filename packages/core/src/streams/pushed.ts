@@ -1,10 +1,17 @@
 import type { Entry } from '../journal/entries.ts'
+import { rootOf } from '../journal/summary.ts'
 
 /** What was committed to a journal since it was read, in order and without a gap, as long as there is room for it. */
 export class Pushed {
   #entries: Entry[] = []
   /** Position of the first of them. */
   #from = 0
+  #startedAt: number | undefined
+
+  /** When the flow run was started; undefined where its beginning is not among what came. */
+  get startedAt(): number | undefined {
+    return this.#startedAt
+  }
 
   get size(): number {
     return this.#entries.length
@@ -17,6 +24,7 @@ export class Pushed {
    * @param room - How many entries it may hold after that: where there is less, it holds nothing, and the journal is read.
    */
   add(first: number, entries: readonly Entry[], room: number): void {
+    if (first === 1) this.#startedAt = rootOf(entries)?.startedAt
     if (this.#entries.length === 0) this.#from = first
     const isNext = first === this.#from + this.#entries.length
     if (isNext && this.#entries.length + entries.length <= room)

@@ -23,6 +23,7 @@ export class TransitionReader {
   #flow = ''
   #tags: readonly string[] = []
   #node = ''
+  #startedAt: number | undefined
   #position = 0
 
   constructor(flowRunId: string) {
@@ -32,6 +33,11 @@ export class TransitionReader {
   /** Position of the last entry read. */
   get position(): number {
     return this.#position
+  }
+
+  /** When its flow run was started; undefined until its submission was read. */
+  get startedAt(): number | undefined {
+    return this.#startedAt
   }
 
   /** Those of the root. */
@@ -59,6 +65,7 @@ export class TransitionReader {
     const index = this.#submitted++
     if (index === 0) {
       this.#flow = entry.name
+      this.#startedAt = entry.at
       this.#tags = entry.tags ?? []
     }
     const { runId, runKind: kind, name, to, at } = entry

@@ -218,6 +218,23 @@ describe('a watch of everything that is not read', () => {
     await iterator.return?.()
   })
 
+  it('gives the flow run that gets the id of one that was forgotten, or deleted', async () => {
+    await using engine = testEngine({ journal: memoryJournal({ keep: 1 }) })
+    const iterator = open(engine.watch({}))
+    const watched = async (id: string): Promise<string[]> => {
+      await engine.settle(quick.with({ id })(1))
+      await engine.settle(sleepFor(1))
+      return (await take(iterator, 3)).map(({ flowRunId, to }) => `${flowRunId}: ${to.name}`)
+    }
+    const of = (id: string): string[] => ['Pending', 'Running', 'Completed'].map((name) => `${id}: ${name}`)
+    for (const id of ['a', 'b', 'a', 'b']) expect(await watched(id)).toEqual(of(id))
+    await iterator.return?.()
+
+    function sleepFor(ms: number): Promise<void> {
+      return new Promise((resolve) => void engine.clock.at(engine.clock.now() + ms, resolve))
+    }
+  })
+
   it('goes on with what is kept where journals were dropped before it read them', async () => {
     const engine = createEngine({ journal: memoryJournal({ keep: 10 }) })
     const iterator = open(engine.watch({}))
