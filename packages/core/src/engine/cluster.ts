@@ -27,6 +27,7 @@ const answerMs = 2_000
 export interface ClusterHost extends Omit<FlowServerHost, 'hasRun'>, FormerHost, SendHost, SharedStateHost {
   readonly mail: Mail
   readonly instruments: Instruments | undefined
+  readonly watching: { givenUp(flowRunId: string): void }
 }
 
 /** What an engine is and does as a node: it serves flows and queues, and gives its task runners their ports. */
@@ -147,7 +148,10 @@ export class Cluster {
     const { id } = sent.target
     this.#sent.add(id)
     const over = (): void => void this.#sent.delete(id)
-    sent.created.then(over, over)
+    sent.created.then(over, () => {
+      over()
+      this.#host.watching.givenUp(id)
+    })
     return sent
   }
 

@@ -20,6 +20,7 @@ interface Host {
   readonly ends: EndReader
   readonly results: ResultCache
   readonly liveRuns: Iterable<Run>
+  readonly watching: { givenUp(flowRunId: string): void }
   /** It is not live here any more. */
   forget(run: Run): void
 }
@@ -75,7 +76,7 @@ export class LostRuns {
     this.#leave(root, error)
     // Not even that it has failed.
     if (this.#failing.delete(root.id)) return
-    if (root.ledger.position === 0) root.refuse(error)
+    if (root.ledger.position === 0) this.#refuse(root, error)
     else void this.#fail(root, error)
   }
 
@@ -97,7 +98,7 @@ export class LostRuns {
       root.endedElsewhere(await readEndEntry(ends, id))
     } catch (failure) {
       host.report(failure, root)
-      root.refuse(error)
+      this.#refuse(root, error)
     } finally {
       this.#failing.delete(id)
     }
@@ -121,6 +122,11 @@ export class LostRuns {
         if (!this.#failing.delete(flowRunId)) throw error
       }
     }
+  }
+
+  #refuse(root: Run, error: unknown): void {
+    root.refuse(error)
+    if (root.ledger.position === 0) this.#host.watching.givenUp(root.id)
   }
 
   /** Neither it nor what is below it is here any more. */
@@ -150,9 +156,9 @@ export class LostRuns {
       const { name, parametersHash } = await readSubmitted(ends, root.id)
       const same = name === root.definition.name && parametersHash === root.ledger.parametersHash
       if (same) root.endedElsewhere(await readEndEntry(ends, root.id))
-      else root.refuse(conflictError(root.id, root.definition.name))
+      else this.#refuse(root, conflictError(root.id, root.definition.name))
     } catch (error) {
-      root.refuse(error)
+      this.#refuse(root, error)
     } finally {
       this.#following.delete(root.id)
     }

@@ -20,6 +20,8 @@ export class Watching {
   readonly #host: Host
   readonly #journal: Journal
   readonly #sink: Sink
+  /** Those who wait for journals that are to be created. */
+  readonly #expecting = new Map<string, Set<() => void>>()
 
   constructor(host: Host, journal: Journal) {
     this.#host = host
@@ -29,7 +31,22 @@ export class Watching {
 
   watch(filter: WatchFilter, options: WatchOptions = {}): Watched<Transition> {
     const isLive = (flowRunId: string): boolean => this.#host.isLive(flowRunId)
-    return watchBy(this.#journal, { filter, options, isLive }, this.#sink)
+    const whenGivenUp = (flowRunId: string, look: () => void): (() => void) => this.#expects(flowRunId, look)
+    return watchBy(this.#journal, { filter, options, isLive, whenGivenUp }, this.#sink)
+  }
+
+  #expects(flowRunId: string, look: () => void): () => void {
+    const looks = this.#expecting.get(flowRunId) ?? new Set()
+    this.#expecting.set(flowRunId, looks.add(look))
+    return () => {
+      looks.delete(look)
+      if (looks.size === 0 && this.#expecting.get(flowRunId) === looks) this.#expecting.delete(flowRunId)
+    }
+  }
+
+  /** A flow run has no journal, and will have none: those who wait for it are told. */
+  givenUp(flowRunId: string): void {
+    for (const look of this.#expecting.get(flowRunId) ?? []) look()
   }
 
   runs(query: JournalQuery): Watched<RunsChange> {

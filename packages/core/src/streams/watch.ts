@@ -95,6 +95,8 @@ export function watchBy(
     readonly options: WatchOptions
     /** Whether a flow run is live, whose journal may be still to be created. */
     readonly isLive: (flowRunId: string) => boolean
+    /** Calls `look` when it is clear that it will not be created. @returns Takes that back */
+    readonly whenGivenUp: (flowRunId: string, look: () => void) => () => void
   },
   sink: Sink,
 ): Watched<Transition> {
@@ -108,7 +110,13 @@ export function watchBy(
   const { from = 0, since } = asked.options
   if (one === undefined)
     return watchAll(() => new Fleet(journal, since === undefined ? undefined : Number(since)), select, sink)
-  const watched = { flowRunId: one, runId: runId ?? one, from, expected: () => asked.isLive(one) }
+  const watched = {
+    flowRunId: one,
+    runId: runId ?? one,
+    from,
+    expected: () => asked.isLive(one),
+    whenGivenUp: (look: () => void) => asked.whenGivenUp(one, look),
+  }
   return watchJournal(journal, watched, select, sink)
 }
 
@@ -126,14 +134,17 @@ function watchJournal(
     readonly from: number
     /** Whether the journal is still to be created, where there is none. */
     readonly expected: () => boolean
+    readonly whenGivenUp: (look: () => void) => () => void
   },
   select: Select,
   sink: Sink,
 ): Watched<Transition> {
   const state = { ended: false }
   async function* transitions(follower: Follower): AsyncGenerator<Transition, void, undefined> {
-    if ((await journal.summary(watched.flowRunId)) === undefined && !watched.expected())
-      throw notFound(watched.runId)
+    if ((await journal.summary(watched.flowRunId)) === undefined) {
+      if (!watched.expected()) throw notFound(watched.runId)
+      follower.expects(watched.whenGivenUp)
+    }
     for await (const transition of follower.transitions()) {
       if (transition.position > watched.from && select(transition, follower.tags)) yield transition
       if (transition.runId !== watched.runId || !isTerminal(transition.to.name)) continue
@@ -242,8 +253,9 @@ class Follower {
   readonly #reader: TransitionReader
   readonly #pushed = new Pushed()
   #news = false
-  /** Whether the journal is known to have been there. */
+  /** Whether the journal is known to have been there, or will not be. */
   #seen = false
+  #stopExpecting: (() => void) | undefined
   #wake: (() => void) | undefined
   #stopped = false
 
@@ -265,6 +277,16 @@ class Follower {
     return this.#reader.tags
   }
 
+  /** The journal is still to be created. */
+  expects(whenGivenUp: (look: () => void) => () => void): void {
+    if (this.#stopped) return
+    this.#stopExpecting = whenGivenUp(() => {
+      this.#seen = true
+      this.#news = true
+      this.#wake?.()
+    })
+  }
+
   async *transitions(): AsyncGenerator<Transition, void, undefined> {
     const reader = this.#reader
     while (!this.#stopped) {
@@ -283,7 +305,7 @@ class Follower {
     }
   }
 
-  /** @throws JournalError `RUN_NOT_FOUND` where the journal was dropped before it was read */
+  /** @throws JournalError `RUN_NOT_FOUND` where the journal was dropped before it was read, or was never created */
   async #read(position: number): Promise<readonly Entry[]> {
     const entries = await this.#journal.read(this.#flowRunId, position, page)
     if (entries.length > 0 || this.#stopped || (position === 1 && !this.#seen)) return entries
@@ -295,6 +317,7 @@ class Follower {
   stop(): void {
     this.#stopped = true
     this.#unsubscribe()
+    this.#stopExpecting?.()
     this.#wake?.()
   }
 }

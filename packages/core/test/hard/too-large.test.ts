@@ -9,7 +9,9 @@ import {
   type Engine,
   type Journal,
 } from '@troupe/core'
+import { fromFlow } from '@troupe/core/xstate'
 import { afterEach, describe, expect, it } from 'vitest'
+import { createActor } from 'xstate'
 
 type Entry = Append['entries'][number]
 
@@ -68,6 +70,30 @@ describe('a run whose journal can’t take what it has to say', () => {
     expect(opened.health()).toMatchObject({ liveRuns: 0, stalled: [] })
     expect(await journal.list({ limit: 10 })).toEqual([])
     expect([tries(), errors]).toEqual([1, []])
+  })
+
+  it('is followed by nobody any more who began before it was known that there will be no journal of it', async () => {
+    const { engine: opened, errors } = open(hasLongTag)
+    const tagged = flow('too-large/followed', async () => waits())
+    const run = opened.run(tagged.with({ tags: [long] }))
+    const notFound = { code: 'RUN_NOT_FOUND' }
+    const states = new Promise((_, error) => run.states.subscribe({ error }))
+    const watched = opened.watch({ flowRunId: run.id })[Symbol.asyncIterator]().next()
+    await Promise.all([
+      expect(run).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' }),
+      expect(states).rejects.toMatchObject(notFound),
+      expect(watched).rejects.toMatchObject(notFound),
+    ])
+    expect(errors).toEqual([])
+  })
+
+  it('FAILS as an actor of XState', async () => {
+    const { engine: opened } = open(hasLongTag)
+    const tagged = flow('too-large/actor', async () => waits()).with({ tags: [long], engine: opened })
+    const actor = createActor(fromFlow(tagged), { input: [] })
+    const failed = new Promise((_, error) => actor.subscribe({ error }))
+    actor.start()
+    await expect(failed).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
   })
 
   it('FAILS as a subflow, and its caller goes on', async () => {
