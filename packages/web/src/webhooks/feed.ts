@@ -38,7 +38,9 @@ export class Feed {
   readonly #settings: Settings
   readonly #flow: DeliveryFlow
   readonly #tag: string
+  /** Resolves when nothing more will be started. */
   readonly done: Promise<void>
+  #resolve: () => void = () => undefined
   #state: WebhookStatus['state'] = 'delivering'
   #delivered = 0
   #failed = 0
@@ -55,8 +57,8 @@ export class Feed {
     this.#settings = settings
     this.#flow = deliveries
     this.#tag = flowOf(endpoint)
-    const begun = this.#begin()
-    this.done = this.#run(begun)
+    this.done = new Promise((resolve) => (this.#resolve = resolve))
+    void this.#run(this.#begin())
   }
 
   get status(): WebhookStatus {
@@ -81,6 +83,8 @@ export class Feed {
     this.#state = state
     void this.#iterator?.return?.()
     this.#wake?.()
+    // What is being read just now is not waited for: a journal that does not answer keeps nobody from closing.
+    this.#resolve()
   }
 
   /** At the call, so that nothing that follows on it is missed. A run a day: retention may forget old ones. */
@@ -97,6 +101,7 @@ export class Feed {
     for (let pauseMs = firstPauseMs; !this.#over; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {
         await begun
+        if (this.#over) return
         await this.#feed()
         return
       } catch (error) {
