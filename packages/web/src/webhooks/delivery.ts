@@ -58,7 +58,7 @@ async function send(endpoint: Endpoint, settings: Settings, transition: Transiti
   // The same for each attempt, each node and each restart: a receiver can tell what it has had.
   const id = `msg_${flowRunId}`
   const timestamp = String(Math.floor(clock.now() / 1000))
-  const response = await settings.fetch(endpoint.url, {
+  const sent = settings.fetch(endpoint.url, {
     method: 'POST',
     headers: {
       ...endpoint.headers,
@@ -72,6 +72,9 @@ async function send(endpoint: Endpoint, settings: Settings, transition: Transiti
     // Who signs for one address does not go on to another.
     redirect: 'manual',
   })
+  const response = await sent.catch((error: unknown) => {
+    throw notReached(error)
+  })
   const { status, ok, headers } = response
   // Nobody reads what it says, however long it is.
   await response.body?.cancel()
@@ -79,6 +82,14 @@ async function send(endpoint: Endpoint, settings: Settings, transition: Transiti
   const error = new RunError('RUN_FAILED', `the receiver answered ${status}`)
   const waitMs = waitOf(headers.get('retry-after'), clock.now())
   throw waitMs === undefined ? error : retryAfter(Math.min(waitMs, longestMs), error)
+}
+
+/** The journal must not learn the address, which stands in what the platform says of names and connections: only its code. */
+function notReached(error: unknown): RunError {
+  const { code, cause } = error as { readonly code?: unknown; readonly cause?: { readonly code?: unknown } }
+  const why = [cause?.code, code].find((each) => typeof each === 'string' && /^[A-Z\d_]+$/.test(each))
+  const told = typeof why === 'string' ? ` (${why})` : ''
+  return new RunError('RUN_FAILED', `the receiver could not be reached${told}`)
 }
 
 /** What a receiver asks for: seconds, or a date. Nothing where that is no time to wait. */

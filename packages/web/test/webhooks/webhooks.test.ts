@@ -29,6 +29,19 @@ function open(
   return { engine, hooks: webhooks(engine, endpoints, { clock: engine.clock, logger, ...rest }) }
 }
 
+function bound(journal: Journal): Journal {
+  return {
+    encodes: journal.encodes,
+    append: (append) => journal.append(append),
+    read: (flowRunId, from, limit) => journal.read(flowRunId, from, limit),
+    summary: (flowRunId) => journal.summary(flowRunId),
+    list: (query) => journal.list(query),
+    delete: (flowRunId) => journal.delete(flowRunId),
+    subscribe: (listener, flowRunId) => journal.subscribe(listener, flowRunId),
+    close: () => journal.close(),
+  }
+}
+
 /** Lets virtual time pass until it holds. */
 async function passes(engine: TestEngine, what: () => boolean): Promise<void> {
   await engine.settle(
@@ -194,6 +207,24 @@ describe('webhooks', () => {
     expect(received.map(named)).toEqual(['order 1 Completed', 'order 3 Completed'])
   })
 
+  it.each(['append', 'list', 'read'] as const)(
+    'are closed though the journal does not answer: %s',
+    async (method) => {
+      const journal = memoryJournal()
+      const { engine, hooks } = open([everything], {
+        fetch: receiver().fetch,
+        journal: {
+          ...bound(journal),
+          [method]: () => new Promise(() => undefined),
+        },
+      })
+      await rest()
+      await hooks.close()
+      expect(hooks.status()[0]?.state).toBe('closed')
+      await engine.settle(engine.close())
+    },
+  )
+
   it('keep only a few deliveries under way while a receiver is down, and lose none', async () => {
     let up = false
     const { fetch, taken } = receiver(() => {
@@ -262,6 +293,21 @@ describe('what is refused', () => {
     expect(() => webhooks(engine, [everything], { retries: -1 })).toThrow(refused)
   })
 
+  it('and no address is in a journal where the receiver can not be reached', async () => {
+    const journal: Journal = { ...bound(memoryJournal()), encodes: true }
+    const cause = Object.assign(new Error('getaddrinfo ENOTFOUND shop.example'), { code: 'ENOTFOUND' })
+    const fetch = (): Promise<never> => Promise.reject(new TypeError('fetch failed', { cause }))
+    const { engine, hooks } = open([{ ...everything, id: 'shop' }], { fetch, journal, retries: 1 })
+    await using _ = engine
+    const errors: unknown[] = []
+    engine.errors.subscribe(({ error }) => errors.push(String(error)))
+    await engine.settle(order(1))
+    await passes(engine, () => hooks.status()[0]?.failed === 1)
+    expect(errors).toEqual(['RunError: the receiver could not be reached (ENOTFOUND)'])
+    expect(await textOf(journal)).toContain('could not be reached')
+    expect(await textOf(journal)).not.toContain('shop.example')
+  })
+
   it('and no secret or address is in a journal, a log line or a status', async () => {
     const { fetch, taken } = receiver()
     const journal = memoryJournal()
@@ -269,6 +315,15 @@ describe('what is refused', () => {
     await using _ = engine
     await engine.settle(order(1))
     await passes(engine, () => taken.length === 1)
+    const written = await textOf(journal)
+    const text = written + JSON.stringify(hooks.status())
+    expect(text).toContain('troupe-webhook-to-')
+    expect(text).not.toContain(secret.slice(6))
+    expect(written).not.toContain('token=quiet')
+  })
+
+  /** All that is in a journal. */
+  async function textOf(journal: Journal): Promise<string> {
     const written: unknown[] = []
     for (const { flowRunId } of await journal.list({ limit: 100 })) {
       for (const entry of await journal.read(flowRunId, 1, 1_000)) {
@@ -279,9 +334,6 @@ describe('what is refused', () => {
         )
       }
     }
-    const text = written.join('\n') + JSON.stringify(hooks.status())
-    expect(text).toContain('troupe-webhook-to-')
-    expect(text).not.toContain(secret.slice(6))
-    expect(written.join('\n')).not.toContain('token=quiet')
-  })
+    return written.join('\n')
+  }
 })
