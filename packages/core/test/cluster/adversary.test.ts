@@ -171,7 +171,7 @@ describe('a node that lives long', () => {
 
 describe('a flow run for any node', () => {
   /** Lets one call of the client's journal fail. */
-  function failing(cluster: ClusterOfTest, call: 'append' | 'summary', error: Error): void {
+  function failing(cluster: ClusterOfTest, call: 'append' | 'summary', error: Error, after = 0): void {
     const open = cluster.transport.open.bind(cluster.transport)
     Object.assign(cluster.transport, {
       open(host: TransportHost): Station {
@@ -180,7 +180,8 @@ describe('a flow run for any node', () => {
         const does = station.journal[call].bind(station.journal) as () => unknown
         let calls = 0
         Object.assign(station.journal, {
-          [call]: (...args: []) => (calls++ === 0 ? Promise.reject(error) : does(...args)),
+          [call]: (...args: []) =>
+            calls++ === 0 ? pass(cluster, after).then(() => Promise.reject(error)) : does(...args),
         })
         return station
       },
@@ -203,6 +204,18 @@ describe('a flow run for any node', () => {
     await expect(cluster.settle(client.run('slow', 1_000))).rejects.toMatchObject({
       code: 'PAYLOAD_TOO_LARGE',
     })
+  })
+
+  it('is watched by nobody any more where its journal can never be written', async () => {
+    await using cluster = new ClusterOfTest()
+    failing(cluster, 'append', new CodecError('PAYLOAD_TOO_LARGE', 'its tags are too long'), 1_000)
+    const client = cluster.start('client')
+    const run = client.run(slow.with({ on: 'any', id: 'never' }), 1_000)
+    const first = client.watch({ flowRunId: 'never' })[Symbol.asyncIterator]().next()
+    await Promise.all([
+      expect(cluster.settle(Promise.resolve(run))).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' }),
+      expect(first).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' }),
+    ])
   })
 })
 
