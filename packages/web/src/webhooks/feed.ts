@@ -49,6 +49,8 @@ export class Feed {
   readonly #lanes = new Map<string, Promise<void>>()
   #iterator: AsyncIterator<Transition> | undefined
   #wake: (() => void) | undefined
+  /** Ends of the waits between attempts. */
+  readonly #pauses = new Set<() => void>()
   #over = false
 
   constructor(engine: Engine, endpoint: Endpoint, settings: Settings, deliveries: DeliveryFlow) {
@@ -83,6 +85,7 @@ export class Feed {
     this.#state = state
     void this.#iterator?.return?.()
     this.#wake?.()
+    for (const goOn of this.#pauses) goOn()
     // What is being read just now is not waited for: a journal that does not answer keeps nobody from closing.
     this.#resolve()
   }
@@ -97,7 +100,7 @@ export class Feed {
   }
 
   async #run(begun: PromiseLike<unknown>): Promise<void> {
-    const { clock, logger } = this.#settings
+    const { logger } = this.#settings
     for (let pauseMs = firstPauseMs; !this.#over; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {
         await begun
@@ -110,15 +113,22 @@ export class Feed {
         if (this.#over) return
         this.#state = 'waiting'
         logger.warn({ err: error, endpoint: this.#endpoint.id }, 'a webhook can not read the journals')
-        await new Promise<void>((resolve) => {
-          const takeBack = clock.at(clock.now() + pauseMs, resolve)
-          this.#wake = () => {
-            takeBack()
-            resolve()
-          }
-        })
+        await this.#pause(pauseMs)
       }
     }
+  }
+
+  #pause(ms: number): Promise<void> {
+    const { clock } = this.#settings
+    return new Promise((resolve) => {
+      const goOn = (): void => {
+        takeBack()
+        this.#pauses.delete(goOn)
+        resolve()
+      }
+      const takeBack = clock.at(clock.now() + ms, goOn)
+      this.#pauses.add(goOn)
+    })
   }
 
   async #feed(): Promise<void> {
@@ -169,7 +179,7 @@ export class Feed {
     try {
       const options = { idempotencyKey: `${runId}/${seq}`, tags: [this.#tag] }
       const { id } = this.#engine.run(this.#flow.with(options), transition)
-      const end = await this.#endOf(id)
+      const end = await this.#followed(id)
       if (end === undefined) return
       if (end.name === 'Completed') this.#delivered++
       else this.#failed++
@@ -181,6 +191,23 @@ export class Feed {
         'a webhook could not be followed',
       )
     }
+  }
+
+  /** The next one of its flow run is not sent before, however long the journals can't be read. */
+  async #followed(runId: string): Promise<End> {
+    for (let pauseMs = firstPauseMs; !this.#over; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+      try {
+        return await this.#endOf(runId)
+      } catch (error) {
+        if (TroupeError.is(error, 'ENGINE_CLOSED') || TroupeError.is(error, 'RUN_NOT_FOUND')) throw error
+        this.#settings.logger.warn(
+          { err: error, endpoint: this.#endpoint.id },
+          'a webhook can not be followed',
+        )
+        if (!this.#over) await this.#pause(pauseMs)
+      }
+    }
+    return undefined
   }
 
   /** Follows it, without looking at it: one that fails is told of in `engine.errors`. */

@@ -142,6 +142,31 @@ describe('webhooks', () => {
     expect(taken).toEqual(['order 1 Pending', 'order 1 Running', 'order 1 Completed'])
   })
 
+  it('come in that order, though the journal fails while they are followed', async () => {
+    const { fetch, received, taken } = receiver((_, count) =>
+      count <= 3 ? new Response(null, { status: 503 }) : undefined,
+    )
+    const memory = memoryJournal()
+    const failed = new Set<string>()
+    let isFailing = false
+    const summary: Journal['summary'] = (id) => {
+      if (!isFailing || failed.has(id)) return memory.summary(id)
+      failed.add(id)
+      return Promise.reject(new RangeError('the disk does not answer'))
+    }
+    const { engine } = open([{ ...everything, states: ['RUNNING', 'COMPLETED'] }], {
+      fetch,
+      journal: { ...bound(memory), summary },
+    })
+    await using _ = engine
+    await rest()
+    isFailing = true
+    await engine.settle(order(1))
+    await passes(engine, () => taken.length === 2)
+    expect(failed.size).toBeGreaterThanOrEqual(2)
+    expect(received.map(named)).toEqual([...Array<string>(4).fill('order 1 Running'), 'order 1 Completed'])
+  })
+
   it('wait for what a receiver asks for, and bear the same id each time', async () => {
     const times: number[] = []
     const { fetch, received, taken } = receiver((_, count) => {
