@@ -232,7 +232,8 @@ function publishOf(publish: NatsTransportOptions['publish']): PublishSettings | 
   return { format, kept: { ageMs, bytes } }
 }
 
-function refuse(option: string, expected: string, got: unknown, why = 'not what it takes'): never {
+/** @throws UsageError `INVALID_OPTION` */
+export function refuse(option: string, expected: string, got: unknown, why = 'not what it takes'): never {
   const shown = typeof got === 'string' ? JSON.stringify(got) : String(got)
   throw new UsageError('INVALID_OPTION', `\`${option}\` is ${why}: expected ${expected}, got ${shown}`, {
     details: { option },

@@ -1,6 +1,6 @@
-import { UsageError, type Duration } from '@troupe/core'
+import type { Duration } from '@troupe/core'
 import { toMilliseconds } from '@troupe/core/internal'
-import { settingsOf, type NatsTransportOptions, type Settings } from '../options.ts'
+import { refuse, settingsOf, type NatsTransportOptions, type Settings } from '../options.ts'
 
 /** What is known of a message besides its body. @public */
 export interface NatsEventMessage {
@@ -143,11 +143,4 @@ export function isSubject(value: unknown): value is string {
 function checkNames(what: string, given: object, known: readonly string[]): void {
   for (const option of Object.keys(given))
     if (!known.includes(option)) refuse(option, `one of ${known.join(', ')}`, option, `no option of ${what}`)
-}
-
-function refuse(option: string, expected: string, got: unknown, why = 'not what it takes'): never {
-  const shown = typeof got === 'string' ? JSON.stringify(got) : String(got)
-  throw new UsageError('INVALID_OPTION', `\`${option}\` is ${why}: expected ${expected}, got ${shown}`, {
-    details: { option },
-  })
 }

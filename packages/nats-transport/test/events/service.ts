@@ -1,10 +1,10 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build, type PluginBuild } from 'esbuild'
 import type { Heard, ServiceOrder } from './service-orders.ts'
+import { buildProgram } from '../program.ts'
 
 /** In this package, so that it finds what it depends on: what is built. */
 const folder = fileURLToPath(new URL(`../../dist/events-${process.pid}/`, import.meta.url))
@@ -19,26 +19,7 @@ process.once('exit', () => {
 async function program(): Promise<string> {
   mkdirSync(folder, { recursive: true })
   const outfile = join(folder, 'service.mjs')
-  await build({
-    entryPoints: [fileURLToPath(new URL('service-process.ts', import.meta.url))],
-    outfile,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'warning',
-    plugins: [{ name: 'what is built', setup: takesBuilt }],
-  })
-  return outfile
-}
-
-/** What of this package only tests import is taken as it is built. */
-function takesBuilt(made: PluginBuild): void {
-  made.onResolve({ filter: /\/src\/[^/]+\.ts$/ }, ({ path }) => ({
-    path: `../${basename(path, '.ts')}.js`,
-    external: true,
-  }))
+  return buildProgram(new URL('service-process.ts', import.meta.url), outfile)
 }
 
 /** A service in a process of its own. */

@@ -3,8 +3,8 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { until } from '../faults/harness/until.ts'
+import { buildProgram } from '../program.ts'
 
 export interface OwnerOrder {
   readonly url: string
@@ -38,16 +38,7 @@ export class Owner {
 
   /** Resolves when it is there. */
   static async start(order: OwnerOrder): Promise<Owner> {
-    built ??= build({
-      entryPoints: [fileURLToPath(new URL('owner-process.ts', import.meta.url))],
-      outfile,
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      format: 'esm',
-      target: 'node20',
-      logLevel: 'warning',
-    })
+    built ??= buildProgram(new URL('owner-process.ts', import.meta.url), outfile)
     await built
     const child = fork(outfile, [JSON.stringify(order)], { execArgv: [] })
     alive.add(child)

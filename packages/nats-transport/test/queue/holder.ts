@@ -2,9 +2,9 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { until } from '../faults/harness/until.ts'
 import type { HolderOrder, HolderQuestion, HolderSaid } from './holder-orders.ts'
+import { buildProgram } from '../program.ts'
 
 /** Beside the thread's entry, which it looks for there. */
 const outfile = fileURLToPath(new URL(`../../dist/thread/holder-${process.pid}.mjs`, import.meta.url))
@@ -30,16 +30,7 @@ export class Holder {
   }
 
   static async start(order: HolderOrder): Promise<Holder> {
-    built ??= build({
-      entryPoints: [fileURLToPath(new URL('holder-process.ts', import.meta.url))],
-      outfile,
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      format: 'esm',
-      target: 'node20',
-      logLevel: 'warning',
-    })
+    built ??= buildProgram(new URL('holder-process.ts', import.meta.url), outfile)
     await built
     const child = fork(outfile, [JSON.stringify(order)], { execArgv: [], serialization: 'advanced' })
     alive.add(child)

@@ -2,12 +2,12 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build, type PluginBuild } from 'esbuild'
 import type { Ask, NodeOrder, Question, Refusal, Said, Start } from './orders.ts'
 import type { Done } from './plan-tasks.ts'
 import { within } from './until.ts'
+import { buildProgram } from '../../program.ts'
 
 /** Where programs are built: in this package, so that they find what it depends on. */
 const folder = fileURLToPath(new URL(`../../../dist/faults-${process.pid}/`, import.meta.url))
@@ -26,26 +26,7 @@ process.once('exit', () => {
 async function program(): Promise<string> {
   mkdirSync(folder, { recursive: true })
   const outfile = join(folder, 'node.mjs')
-  await build({
-    entryPoints: [fileURLToPath(new URL('node-process.ts', import.meta.url))],
-    outfile,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'warning',
-    plugins: [{ name: 'what is built', setup: takesBuilt }],
-  })
-  return outfile
-}
-
-/** Also what only tests import of this package is taken as it is built: its threads are found from there. */
-function takesBuilt(build: PluginBuild): void {
-  build.onResolve({ filter: /\/src\/[^/]+\.ts$/ }, ({ path }) => ({
-    path: `../${basename(path, '.ts')}.js`,
-    external: true,
-  }))
+  return buildProgram(new URL('node-process.ts', import.meta.url), outfile)
 }
 
 /** A node that runs, or ran, in a process of its own. */
