@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { findServer, serverVersion, startCluster, startServer } from '../src/index.ts'
+import { findServer, freePorts, serverVersion, startCluster, startServer } from '../src/index.ts'
 import type { NatsCluster, NatsServer } from '../src/index.ts'
 
 /** Enough to fetch a server first. */
@@ -125,5 +125,22 @@ describe.each(['oldest', 'newest'] as const)('the %s server', (version) => {
     await first.restart()
     await cluster.healthy()
     expect(cluster.servers.map(({ running }) => running)).toEqual([true, true, true])
+  })
+})
+
+describe('a port that was given', () => {
+  it('is given to nobody else while this process lives, though nobody listens on it', async () => {
+    const ours = await freePorts(300)
+    const program = `
+      import { freePorts } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+      console.log(JSON.stringify(await freePorts(300)))`
+    const other = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [text, [code]] = await Promise.all([other.stdout.toArray(), once(other, 'close')])
+    expect(code).toBe(0)
+    const theirs = JSON.parse(Buffer.concat(text as Buffer[]).toString()) as number[]
+    expect(new Set(theirs).size).toBe(300)
+    expect(theirs.filter((port) => ours.includes(port))).toEqual([])
   })
 })
