@@ -83,8 +83,8 @@ export class Keys {
     }
   }
 
-  async ofToken(token: string): Promise<StoredKey | undefined> {
-    const forMs = this.#data.times.refreshMs * 2
+  /** @param forMs - How long to ask; by default so long that what keeps names goes on soon. */
+  async ofToken(token: string, forMs = this.#data.times.refreshMs * 2): Promise<StoredKey | undefined> {
     const subject = this.#prefix + token
     return keyOf(await this.#inBucket(() => lastOf(this.#connected, this.#stream, subject, forMs)))
   }

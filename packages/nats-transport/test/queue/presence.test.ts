@@ -1,4 +1,4 @@
-import { connect } from '@nats-io/transport-node'
+import { connect, errors, type NatsConnection } from '@nats-io/transport-node'
 import { afterEach, expect, it } from 'vitest'
 import { until } from '../faults/harness/until.ts'
 import { onEach, useServer } from '../servers/index.ts'
@@ -93,6 +93,29 @@ onEach('on the %s server', 'presence', (version) => {
     const from = await outside(server().url)
     ends.push(from.close)
     expect(await unacknowledged(from, `${namespace}_TQ`)).toBe(0)
+  })
+
+  it('lists the nodes though reads fail for longer than its own keys can wait', async () => {
+    const namespace = freshNamespace()
+    let toFail = 0
+    let failed = 0
+    const connection = async (): Promise<NatsConnection> => {
+      const nc = await connect({ servers: server().url })
+      const request = nc.request.bind(nc)
+      nc.request = (subject, ...rest) => {
+        if (!subject.startsWith('$JS.API.STREAM.MSG.GET.KV_') || failed >= toFail)
+          return request(subject, ...rest)
+        failed++
+        return Promise.reject(new errors.TimeoutError())
+      }
+      return nc
+    }
+    const one = queueNodeAt({ connection, namespace, times: { ...times, refreshMs: 50 } })
+    ends.push(one.close)
+    await node({ namespace }).nodes.announce('one')
+    toFail = 5
+    expect((await one.nodes.list()).map(({ node: name }) => name)).toEqual(['one'])
+    expect(failed).toBe(5)
   })
 
   it('finds one that dies while the one that pings it hears nothing and says nothing', async () => {
