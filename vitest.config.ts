@@ -15,6 +15,8 @@ export default defineConfig({
   test: {
     retry: 0,
     testTimeout: 30_000,
+    // What a file sets up first may be a child process, or a server to be fetched.
+    hookTimeout: 60_000,
     reporters: ['default', new CountReporter()],
     projects: [
       {

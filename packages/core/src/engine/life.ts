@@ -442,17 +442,16 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     { retries, delayMs }: RetryDecision,
   ): void {
     const run = this.#run
-    const { clock, values } = run.host
     const isRetried = run.context.tries < retries
     const delayed = isRetried && (delayMs > 0 || !mayGoOn(run))
-    const until = delayed ? clock.now() + delayMs : undefined
     const told = delayed && delayMs > 0 ? `${message} (tried again in ${Math.round(delayMs)} ms)` : message
-    run.move({ type, retries, delayed }, told, { failure: values.saveError(error) }, until)
+    const outcome = { failure: run.host.values.saveError(error) }
+    run.move({ type, retries, delayed }, told, outcome, delayed ? delayMs : undefined)
     attempt.finish(error)
     if (run.stateName === 'Retrying') this.#retry(attempt)
     else if (run.stateName !== 'AwaitingRetry') return
-    else if (until === undefined || delayMs === 0) this.#retry(attempt)
-    else this.#retryAt(until, () => this.#retry(attempt))
+    else if (delayMs === 0) this.#retry(attempt)
+    else this.#retryAt(run.rare?.until ?? 0, () => this.#retry(attempt))
   }
 }
 

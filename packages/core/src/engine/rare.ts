@@ -33,6 +33,8 @@ export class Rare {
   /** Bodies that lent their slot while they wait for a run that they did not submit: each goes on when it has one again. */
   lenders: Map<object, Audience> | undefined
   abandoned = false
+  /** When its next attempt is due, of a run that waits for one. */
+  until: number | undefined
   /** With what its host was lost last. */
   lastLoss: unknown
   /** The call that started it, where futures stood in its arguments. */

@@ -242,10 +242,10 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
    * Sends an event to the run's actor, and records the transition that follows.
    *
    * @param ending - How the run ended, if the event ends it.
-   * @param until - When its next attempt is due, if it is to wait for one.
+   * @param waitMs - How long it waits for its next attempt, if it is to wait for one: `rare.until` says to when.
    * @returns Whether the run changed its state; an event that its state does not accept changes nothing.
    */
-  move(event: RunEvent, message?: string, ending?: Outcome, until?: number): boolean {
+  move(event: RunEvent, message?: string, ending?: Outcome, waitMs?: number): boolean {
     if (this.ended) return false
     const actor = (this.#actor ??= startActor(this.definition.kind, this.stateName, this.#context))
     const before = actor.getSnapshot()
@@ -273,8 +273,10 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
       host === undefined
         ? { kind: 'transition', at, run, to, seq, attempt, message, outcome }
         : { kind: 'transition', at, run, to, seq, attempt, message, outcome, host }
-    const hasMore = this.rare?.isNewName === true || until !== undefined || to === 'Paused'
-    this.ledger.record(hasMore ? this.#withMore(entry, until) : entry, this)
+    // From the moment that the entry tells: nobody is to read that it waited for less.
+    if (waitMs !== undefined) this.rarely.until = at + waitMs
+    const hasMore = this.rare?.isNewName === true || waitMs !== undefined || to === 'Paused'
+    this.ledger.record(hasMore ? this.#withMore(entry) : entry, this)
     // What waits for its slots may begin only when the journal is told that it left.
     if (terminal || to === 'AwaitingRetry') this.giveBack()
     // A subflow's end counts for its caller when it is safe: two journals have no common order before.
@@ -284,9 +286,9 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
   }
 
   /** What few entries have; all others are spared the room for it. */
-  #withMore(entry: TransitionEntry, until: number | undefined): TransitionEntry {
+  #withMore(entry: TransitionEntry): TransitionEntry {
     const rare = this.rarely
-    const { isNewName, pausedFor } = rare
+    const { isNewName, pausedFor, until } = rare
     rare.isNewName = false
     return {
       ...entry,

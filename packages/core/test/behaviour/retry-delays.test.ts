@@ -9,7 +9,9 @@ import {
   task,
   type RetryDelay,
   type TaskOptions,
+  type Transition,
 } from '@troupe/core'
+import { virtualClock } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { all, code, outcomeOf, quiet, statesOf, testEngine, type Outcome } from './support.ts'
 
@@ -318,6 +320,28 @@ describe('a body that decides on its retry', () => {
       error: { message: 'no such file' },
     })
     expect(calls).toBe(1)
+  })
+})
+
+describe('a retry that waits', () => {
+  it('waits from the moment that its state tells, though much time goes by while the failure is recorded', async () => {
+    const clock = virtualClock()
+    await using engine = testEngine({ clock, strictValues: true })
+    const heavy = Object.defineProperty(new TypeError('no'), 'name', {
+      enumerable: true,
+      get: () => (clock.advance(7), 'Heavy'),
+    })
+    const tries = task({ name: 'retry-heavy', retries: 1, retryDelay: 10 }, () => {
+      if (currentTaskRun().attempt === 1) throw heavy
+      return 'done'
+    })
+    const started = clock.now()
+    const seen: Transition[] = []
+    engine.transitions.subscribe((transition) => seen.push(transition))
+    expect(await engine.settle(flow('retry-heavily', () => tries())())).toBe('done')
+    const at = (name: string): number => seen.find(({ to }) => to.name === name)?.at ?? Number.NaN
+    expect(at('AwaitingRetry') - started).toBeGreaterThanOrEqual(7)
+    expect(at('Retrying') - at('AwaitingRetry')).toBe(10)
   })
 })
 

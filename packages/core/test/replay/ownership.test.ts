@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { currentTaskRun, flow, memoryJournal, sleep, task, TroupeError, type Journal } from '@troupe/core'
 import { createTestEngine, virtualClock } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
@@ -22,9 +23,10 @@ describe('a flow run that another engine takes over', () => {
     await using second = lives.start()
     const signals: AbortSignal[] = []
     const signalled = task('signalled', async () => {
-      signals.push(currentTaskRun().signal)
+      const { signal } = currentTaskRun()
+      const isFirst = signals.push(signal) === 1
       await gate.promise
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      if (isFirst) await once(signal, 'abort')
       return 'value'
     })
     const beside = task('beside', () => gate.promise)
