@@ -189,7 +189,10 @@ export class FlowServer {
   }
 
   #lost(node: string): void {
-    this.#offerOf(node).catch((error: unknown) => this.#host.report(error, undefined))
+    this.#offerOf(node).catch((error: unknown) => {
+      // It was closed meanwhile: the others do it.
+      if (!this.#stopped) this.#host.report(error, undefined)
+    })
   }
 
   /**

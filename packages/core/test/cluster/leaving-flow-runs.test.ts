@@ -30,6 +30,9 @@ const summary: JournalSummary = {
 function serve() {
   const there: NodeInfo[] = []
   const recovered: string[] = []
+  const reported: unknown[] = []
+  let list = async (): Promise<NodeInfo[]> => there
+  let lose: ((node: string) => void) | undefined
   let take: ((delivery: Delivery) => void) | undefined
   const taking = { want: () => undefined, stop: async () => undefined }
   const server = new FlowServer(
@@ -44,9 +47,7 @@ function serve() {
         recovered.push(flowRunId)
         return 'pinned'
       },
-      report: (error) => {
-        throw error
-      },
+      report: (error) => void reported.push(error),
     },
     {
       queue: {
@@ -62,8 +63,11 @@ function serve() {
         announce: async () => undefined,
         gone: async (nodes) => nodes,
         withdraw: async () => undefined,
-        list: async () => there,
-        lost: () => () => undefined,
+        list: () => list(),
+        lost: (listener) => {
+          lose = listener
+          return () => undefined
+        },
         answer: () => () => undefined,
         ask: async () => undefined,
       },
@@ -82,15 +86,32 @@ function serve() {
         handBack: (ms = 0) => resolve(ms),
       }),
     )
-  return { there, recovered, leaves }
+  /** A node is lost, and its list can't be read any more. */
+  const loses = (): void => {
+    list = () => Promise.reject(new TypeError('closed'))
+    lose?.('gone')
+  }
+  return { server, there, recovered, reported, leaves, loses }
 }
 
+it.each([
+  ['reported', false, ['TypeError: closed']],
+  ['nobody’s matter where it is closed: the others do it', true, []],
+] as const)('what fails when another node is lost is %s', async (_, closes, expected) => {
+  const { server, loses, reported } = serve()
+  loses()
+  if (closes) await server.stop()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(reported.map(String)).toEqual(expected)
+})
+
 it('a flow run that waits for its version is asked for less and less often', async () => {
-  const { leaves, recovered } = serve()
+  const { leaves, recovered, reported } = serve()
   const pauses: number[] = []
   for (let times = 0; times < 6; times++) pauses.push(await leaves())
   expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 15_000, 15_000])
   expect(recovered).toHaveLength(6)
+  expect(reported).toEqual([])
 })
 
 it('a flow run is left for moments to a node that has its version, and its journal is not read', async () => {
