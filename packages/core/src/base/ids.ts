@@ -3,11 +3,16 @@ import type { Random } from '../ports/random.ts'
 
 /** Crockford's base 32 in lower case: no letters that are mistaken for digits. */
 const digits = '0123456789abcdefghjkmnpqrstvwxyz'
+/** All pairs of them: an id is put together from few pieces, for each piece makes a string. */
+const pairs: readonly string[] = [...digits].flatMap((first) => [...digits].map((second) => first + second))
 
+function pair(bits: number): string {
+  return pairs[bits & 0x3ff] as string
+}
+
+/** 30 bits as 6 characters. */
 function word(value: number): string {
-  let text = ''
-  for (let shift = 25; shift >= 0; shift -= 5) text += digits[(value >>> shift) & 31]
-  return text
+  return pair(value >>> 20) + pair(value >>> 10) + pair(value)
 }
 
 /** `count` × 30 random bits as `count` × 6 characters. */
@@ -40,7 +45,7 @@ export function newTaskRunId(flowRunId: string, random: Random): string {
 export function derivedId(call: readonly (string | number)[]): string {
   const digest = hash('sha256', JSON.stringify(call), 'buffer')
   let text = ''
-  for (let i = 0; i < 18; i++) text += digits[(digest[i] ?? 0) & 31]
+  for (let i = 0; i < 18; i += 2) text += pair((((digest[i] ?? 0) & 31) << 5) | ((digest[i + 1] ?? 0) & 31))
   return text
 }
 

@@ -141,6 +141,7 @@ export function replaceFutures(
   resolve: (run: Run, mayFail: boolean) => unknown,
   handlesToo = false,
 ): unknown {
+  if (!mayHoldFutures(value)) return value
   const runOf = handlesToo ? runOfHandle : runOfFuture
   const replacing = new Replacing(resolve, runOf, false)
   const replaced = replacing.replace(value, 0)

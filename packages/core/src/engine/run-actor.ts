@@ -1,5 +1,6 @@
 import { createActor } from 'xstate'
 import { flowRunMachine } from '../machines/flow-run-machine.ts'
+import { remembering } from '../machines/remembered.ts'
 import { freshContext, type RunContextData, type RunEvent } from '../machines/run-machine.ts'
 import type { StateName } from '../machines/states.ts'
 import { taskRunMachine } from '../machines/task-run-machine.ts'
@@ -10,10 +11,11 @@ export interface RunActor {
   getSnapshot(): { readonly value: StateName; readonly context: RunContextData }
 }
 
-// All fresh runs start from one snapshot, as restored ones start from theirs: that skips the entering of the first state,
-// a fifth of what an actor costs.
+// All fresh runs start from one snapshot, and go on to others that they share: see `remembering`.
 const freshTask = { snapshot: taskRunMachine.resolveState({ value: 'Pending', context: freshContext }) }
 const freshFlow = { snapshot: flowRunMachine.resolveState({ value: 'Pending', context: freshContext }) }
+const taskRunLogic = remembering(taskRunMachine, freshTask.snapshot)
+const flowRunLogic = remembering(flowRunMachine, freshFlow.snapshot)
 
 /**
  * Starts the actor of a run: in its first state, or where the journal left it.
@@ -28,10 +30,10 @@ export function startActor(
 ): RunActor {
   if (kind === 'task')
     return createActor(
-      taskRunMachine,
+      taskRunLogic,
       context === undefined ? freshTask : taskFrom(stateName, context),
     ).start()
-  return createActor(flowRunMachine, context === undefined ? freshFlow : flowFrom(stateName, context)).start()
+  return createActor(flowRunLogic, context === undefined ? freshFlow : flowFrom(stateName, context)).start()
 }
 
 function taskFrom(stateName: StateName, context: RunContextData): typeof freshTask {

@@ -2,54 +2,14 @@ import { flowRunMachine, taskRunMachine, type StateName } from '@troupe/core'
 import { legalEdges } from '@troupe/core/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { transition, type EventFromLogic } from 'xstate'
+import { transition } from 'xstate'
 import { foldJournal } from '../../src/journal/history.ts'
 import type { Entry } from '../../src/journal/entries.ts'
-
-type RunEvent = EventFromLogic<typeof taskRunMachine>
+import { anyNumber, events, type RunEvent } from './any-event.ts'
 
 const machines = { 'flow run': flowRunMachine, 'task run': taskRunMachine }
 type Kind = keyof typeof machines
 const kinds = Object.keys(machines) as Kind[]
-
-/** Numbers as options allow them, and others: a machine must not rely on what the engine checks. */
-const anyNumber = fc.oneof(
-  { weight: 6, arbitrary: fc.integer({ min: 0, max: 4 }) },
-  { weight: 1, arbitrary: fc.constantFrom(-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY) },
-)
-
-/** Every event that there is, with any numbers. */
-const events: { readonly [T in RunEvent['type']]: fc.Arbitrary<RunEvent & { type: T }> } = {
-  due: just('due'),
-  start: fc.record(
-    { type: fc.constant('start' as const), maxRecoveries: anyNumber },
-    { requiredKeys: ['type'] },
-  ),
-  awaitSlot: just('awaitSlot'),
-  cacheHit: just('cacheHit'),
-  upstreamFailed: just('upstreamFailed'),
-  refuse: just('refuse'),
-  complete: just('complete'),
-  fail: failure('fail'),
-  timeOut: failure('timeOut'),
-  unobserved: failure('unobserved'),
-  crash: failure('crash'),
-  hostLost: fc.record({ type: fc.constant('hostLost' as const), fatal: fc.boolean() }),
-  pause: just('pause'),
-  resume: just('resume'),
-  replay: just('replay'),
-  suspend: just('suspend'),
-  cancel: just('cancel'),
-  cancelled: just('cancelled'),
-}
-
-function just<T extends string>(type: T): fc.Arbitrary<{ type: T }> {
-  return fc.constant({ type })
-}
-
-function failure<T extends string>(type: T): fc.Arbitrary<{ type: T; retries: number; delayed: boolean }> {
-  return fc.record({ type: fc.constant(type), retries: anyNumber, delayed: fc.boolean() })
-}
 
 /** One event of each type, of which the machine is sent one: any of them, or more often one that its state accepts. */
 const choice = fc.record({ all: fc.record(events), which: fc.nat(), accepted: fc.boolean() })
