@@ -36,6 +36,7 @@ function story() {
       position: transitions.length + 1,
       attempt: 1,
       at,
+      startedAt: 0,
       node: 'here',
     })
   }

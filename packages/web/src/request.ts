@@ -1,3 +1,5 @@
+import type { Transition } from '@troupe/core'
+
 /**
  * What is read of a request: a web-standard `Request` is one, and so are the requests of Node, Express and Fastify.
  *
@@ -25,11 +27,20 @@ export const endId = 'end'
 export interface Place {
   readonly flowRunId: string
   readonly position: number
+  /** When the flow run was started: whole milliseconds; undefined where the id does not say so. */
+  readonly startedAt: number | undefined
 }
 
 /** The id of the event of a transition. */
-export function idOf({ flowRunId, position }: Place): string {
-  return `${flowRunId}:${position}`
+export function idOf({ flowRunId, position, startedAt }: Transition): string {
+  return `${flowRunId}:${position}:${Math.floor(startedAt)}`
+}
+
+/** Whether a client that was at a place has had a transition: of this flow run, not of an earlier one of its id. */
+export function hasHad(place: Place | undefined, { flowRunId, position, startedAt }: Transition): boolean {
+  if (place === undefined || place.flowRunId !== flowRunId || position > place.position) return false
+  // Journals may keep whole milliseconds.
+  return place.startedAt === undefined || Math.abs(place.startedAt - Math.floor(startedAt)) <= 1
 }
 
 /** A header of a request, whatever it is a request of. */
@@ -50,6 +61,11 @@ export function placeOf(request: WatchRequest): Place | typeof endId | undefined
   const query = at === -1 ? undefined : new URLSearchParams(url.slice(at)).get(parameter)
   const id = headerOf(request.headers, 'last-event-id') ?? query ?? ''
   if (id === endId) return endId
-  const [, flowRunId, position] = /^([\w-]+):(\d{1,15})$/.exec(id) ?? []
-  return flowRunId === undefined ? undefined : { flowRunId, position: Number(position) }
+  const [, flowRunId, position, startedAt] = /^([\w-]+):(\d{1,15})(?::(\d{1,15}))?$/.exec(id) ?? []
+  if (flowRunId === undefined) return undefined
+  return {
+    flowRunId,
+    position: Number(position),
+    startedAt: startedAt === undefined ? undefined : Number(startedAt),
+  }
 }

@@ -28,23 +28,30 @@ export interface TransitionResponseOptions {
    * sees the messages of errors, and the names of nodes.
    */
   readonly show?: (transition: Transition) => unknown
+  /** Told why a client is answered 503: the client is told no more than that. What it throws, the response rejects with. */
+  readonly onUnavailable?: (error: unknown) => void
   /** More headers of the response, for CORS say. */
   readonly headers?: Readonly<Record<string, string>>
   /** For tests; default this machine's. */
   readonly clock?: Clock
 }
 
-const optionNames = ['retry', 'heartbeat', 'idle', 'idleAfter', 'show', 'headers', 'clock']
+const optionNames = ['retry', 'heartbeat', 'idle', 'idleAfter', 'show', 'onUnavailable', 'headers', 'clock']
 
 /** One for all watchers: one timer of the machine, however many deadlines. */
 const machineClock = systemClock()
 
-/** What a client is to be told of an error that came before the first event; undefined for all others. */
-const statuses: { readonly [code: string]: number } = {
-  RUN_NOT_FOUND: 404,
-  ENGINE_CLOSED: 503,
-  JOURNAL_UNAVAILABLE: 503,
-  TRANSPORT_UNAVAILABLE: 503,
+const unavailable = 'what is to be told can not be read just now'
+
+/**
+ * What a client is to be told of an error that came before the first event; undefined for all others. Not its message, which
+ * may say where servers are.
+ */
+const answers: { readonly [code: string]: { readonly status: number; readonly message: string } } = {
+  RUN_NOT_FOUND: { status: 404, message: 'there is no such run' },
+  ENGINE_CLOSED: { status: 503, message: unavailable },
+  JOURNAL_UNAVAILABLE: { status: 503, message: unavailable },
+  TRANSPORT_UNAVAILABLE: { status: 503, message: unavailable },
 }
 
 /**
@@ -78,9 +85,11 @@ export async function transitionResponse(
     await watcher.begin(signal)
   } catch (error) {
     watcher.stop()
-    const status = TroupeError.is(error) ? statuses[error.code] : undefined
-    if (!TroupeError.is(error) || status === undefined) throw error
-    const { code, message } = error
+    const answer = TroupeError.is(error) ? answers[error.code] : undefined
+    if (!TroupeError.is(error) || answer === undefined) throw error
+    const { code } = error
+    const { status, message } = answer
+    if (status === 503) options.onUnavailable?.(error)
     return Response.json({ code, message }, { status, headers: headersOf(options, 'application/json') })
   }
   const headers = headersOf(options, 'text/event-stream; charset=utf-8')
@@ -109,6 +118,9 @@ function settingsOf(options: TransitionResponseOptions): WatcherSettings {
   const { idle = 'drop', show = (transition) => transition, clock = machineClock } = options
   if (idle !== 'drop' && idle !== 'wait')
     throw refused('idle', `expected \`idle\` to be 'drop' or 'wait', got ${String(idle)}`)
+  const { onUnavailable } = options
+  if (onUnavailable !== undefined && typeof onUnavailable !== 'function')
+    throw refused('onUnavailable', 'expected `onUnavailable` to be a function')
   if (typeof show !== 'function') throw refused('show', 'expected `show` to be a function')
   const retryMs = toMilliseconds(options.retry ?? '1s', 'retry')
   const heartbeatMs = toMilliseconds(options.heartbeat ?? '15s', 'heartbeat')

@@ -1,5 +1,5 @@
 import { TroupeError, type Clock, type Transition, type Watched } from '@troupe/core'
-import { endId, idOf, type Place } from './request.ts'
+import { endId, hasHad, idOf, type Place } from './request.ts'
 
 /** What a watcher is told, with its defaults. */
 export interface WatcherSettings {
@@ -132,8 +132,7 @@ export class Watcher {
   }
 
   #event(transition: Transition): string {
-    const { flowRunId, position } = transition
-    if (flowRunId === this.#place?.flowRunId && position <= this.#place.position) return ''
+    if (hasHad(this.#place, transition)) return ''
     // JSON has no line breaks but escaped ones, so an event can't be left by what it carries.
     const data = JSON.stringify(this.#settings.show(transition)) as string | undefined
     return data === undefined ? '' : `id: ${idOf(transition)}\nevent: transition\ndata: ${data}\n\n`

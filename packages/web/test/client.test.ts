@@ -1,6 +1,6 @@
 /** The client for browsers, in Node: what it makes of servers that go away, repeat themselves, or say nothing. */
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { fileURLToPath } from 'node:url'
@@ -95,6 +95,24 @@ describe('the client', () => {
     expect(await all(follow<{ n: string }>(address))).toEqual(
       ['a1', 'b1', 'a2', 'b2'].map((n) => ({ n: `${n} : \u2028é` })),
     )
+  })
+
+  it('gives those of a flow run that got the id of one that is forgotten', async () => {
+    const of = (start: number, ...positions: number[]): string =>
+      positions.map((n) => event('a', n).replace(`a:${n}`, `a:${n}:${start}`)).join('')
+    const { address, places } = await script(of(1000, 1, 2, 3), of(1001, 1, 2, 3), of(5000, 1, 2) + end)
+    expect(await all(follow(address))).toEqual([1, 2, 3, 1, 2].map((n) => ({ n: `a${n} : \u2028é` })))
+    expect(places).toEqual([undefined, 'a:3:1000', 'a:3:1001'])
+  })
+
+  it('leaves nothing with the signal that may end it, however often it comes again', async () => {
+    const { address } = await script(event('a', 1), event('a', 2), event('a', 3), event('a', 4) + end)
+    const stop = new AbortController()
+    const counts: number[] = []
+    for await (const _ of follow(address, { signal: stop.signal }))
+      counts.push(getEventListeners(stop.signal, 'abort').length)
+    expect(counts).toEqual([1, 1, 1, 1])
+    expect(getEventListeners(stop.signal, 'abort')).toEqual([])
   })
 
   it('comes again to a server that is away for a while, or can not answer', async () => {

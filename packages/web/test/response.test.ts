@@ -1,5 +1,5 @@
 /** What a response says, and when. */
-import { flow, sleep, task, type Transition } from '@troupe/core'
+import { flow, JournalError, memoryJournal, sleep, task, type Transition } from '@troupe/core'
 import { transitionResponse, type TransitionResponseOptions } from '@troupe/web'
 import { describe, expect, it } from 'vitest'
 import { eventsOf, listening, quick, rest, shown, steps, testEngine, transitionsOf } from './support.ts'
@@ -46,7 +46,7 @@ describe('a response', () => {
       'quick Completed',
     ])
     expect(events.slice(1, -1).map(({ id }) => id)).toEqual(
-      transitionsOf(events).map(({ position }) => `${run.id}:${position}`),
+      transitionsOf(events).map(({ position, startedAt }) => `${run.id}:${position}:${startedAt}`),
     )
     expect(events.at(-1)).toEqual({ id: 'end', event: 'end', data: '{}' })
   })
@@ -106,6 +106,29 @@ describe('a response', () => {
       expect(transitionsOf(eventsOf(await response.text()))).toHaveLength(6)
     },
   )
+
+  it('is from its beginning for a client that had another flow run of the same id, which is forgotten', async () => {
+    await using engine = testEngine({ journal: memoryJournal({ keep: 1 }) })
+    const idsOf = async (id: string, place?: string): Promise<(string | undefined)[]> => {
+      const asked = request(place === undefined ? {} : { 'last-event-id': place })
+      const response = await transitionResponse(engine.watch({ flowRunId: id }), asked)
+      return eventsOf(await response.text()).flatMap(({ id: place }) =>
+        place === 'end' ? [] : (place ?? []),
+      )
+    }
+    await engine.settle(quick.with({ id: 'a' })(1))
+    const before = await idsOf('a')
+    engine.clock.advance(1_000)
+    await engine.settle(quick.with({ id: 'b' })(1))
+    await engine.settle(quick.with({ id: 'a' })(1))
+    const after = await idsOf('a')
+    expect(after).toHaveLength(6)
+    expect(after).not.toEqual(before)
+    expect(await idsOf('a', before[3])).toEqual(after)
+    expect(await idsOf('a', after[3])).toEqual(after.slice(4))
+    // As servers said it before.
+    expect(await idsOf('a', 'a:4')).toEqual(after.slice(3))
+  })
 
   it('tells a client that has seen the end not to come again', async () => {
     await using engine = testEngine()
@@ -312,6 +335,25 @@ describe('what can not be watched', () => {
     expect(closed.status).toBe(503)
   })
 
+  it.each(['JOURNAL_UNAVAILABLE', 'TRANSPORT_UNAVAILABLE'] as const)(
+    'tells no client where servers are, but whoever asks for that (%s)',
+    async (code) => {
+      const { journal } = listening()
+      const failure = new JournalError(code, 'no answer at nats://10.0.0.7:4222', { details: {} })
+      journal.summary = () => Promise.reject(failure)
+      const engine = testEngine({ journal })
+      const told: unknown[] = []
+      const onUnavailable = (error: unknown): number => told.push(error)
+      const response = await transitionResponse(engine.watch({ flowRunId: 'x' }), request(), {
+        onUnavailable,
+      })
+      expect(response.status).toBe(503)
+      expect(await response.json()).toEqual({ code, message: expect.not.stringMatching(/\d/) as string })
+      expect(told).toEqual([failure])
+      await engine.close()
+    },
+  )
+
   it('fails like the journal where nobody knows better', async () => {
     const { journal } = listening()
     const broken = new TypeError('broken')
@@ -324,7 +366,14 @@ describe('what can not be watched', () => {
 
 it('refuses options that can not be meant', async () => {
   await using engine = testEngine()
-  for (const options of [{ idle: 'keep' }, { heartbeat: 0 }, { retry: '1 s.' }, { show: 1 }, { beat: 1 }]) {
+  for (const options of [
+    { idle: 'keep' },
+    { onUnavailable: 1 },
+    { heartbeat: 0 },
+    { retry: '1 s.' },
+    { show: 1 },
+    { beat: 1 },
+  ]) {
     const response = transitionResponse(engine.watch({}), request(), options as TransitionResponseOptions)
     await expect(response).rejects.toMatchObject({ code: expect.stringMatching(/^INVALID_/) as unknown })
   }

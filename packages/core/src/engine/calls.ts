@@ -158,6 +158,7 @@ export function submittedEntry(run: Run, { identity, inputs, args, dependencies 
     tags: tags.length === 0 ? undefined : tags,
   } as const
   if (run.index > 0) return entry
+  run.ledger.startedAt = entry.at
   const options = caller === undefined ? storedOptions(definition.given) : undefined
   return {
     ...entry,

@@ -71,6 +71,8 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   waits = 0
   /** Offers of several runs so far. */
   offers = 0
+  /** When the flow run was started: wall time. */
+  startedAt = 0
   /** Hash of the root's name and arguments, where it was started with an id or a key. */
   parametersHash: string | undefined
   #entries: Entry[] = []

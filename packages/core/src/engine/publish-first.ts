@@ -10,5 +10,5 @@ export function publishFirst(run: Run, station: Station | undefined): void {
   const { entry, id: flowRunId } = run
   if (station?.publish === undefined || entry?.kind !== 'submitted') return
   const flow = run.definition.name
-  station.publish(liveTransition(run, entry, { flowRunId, flow, position, node: '' }))
+  station.publish(liveTransition(run, entry, { flowRunId, flow, startedAt: entry.at, position, node: '' }))
 }

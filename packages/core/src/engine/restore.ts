@@ -31,6 +31,7 @@ function ledgerOf(host: RunHost, history: History): Ledger<RunHost> {
     from: { epoch, position, runs: runs.length, waits: waits.length, offers },
   })
   ledger.parametersHash = root.submitted.parametersHash
+  ledger.startedAt = root.submitted.at
   return ledger
 }
 

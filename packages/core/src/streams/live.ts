@@ -21,6 +21,7 @@ export function liveTransition(
   where: {
     readonly flowRunId: string
     readonly flow: string
+    readonly startedAt: number
     readonly position: number
     readonly node: string
   },
@@ -45,6 +46,7 @@ export function liveTransition(
     position: where.position,
     attempt: submitted ? 1 : entry.attempt,
     at: entry.at,
+    startedAt: where.startedAt,
     node: where.node,
   }
   if (kind === 'task') transition.task = name

@@ -107,9 +107,15 @@ export class TransitionReader {
       position: this.#position,
       attempt,
       at,
+      startedAt: this.#startedAt ?? at,
       node: this.#node,
       ...(host === undefined ? undefined : { host }),
       ...(parentRunId === undefined ? undefined : { parentRunId }),
     }
   }
+}
+
+/** Whether two flow runs of one id, by when they were started, are not the same. Journals may keep whole milliseconds. */
+export function isAnother(startedAt: number | undefined, known: number | undefined): boolean {
+  return startedAt !== undefined && known !== undefined && Math.abs(startedAt - known) >= 1
 }

@@ -25,6 +25,8 @@ export interface Transition {
   readonly attempt: number
   /** Wall time in milliseconds since 1970. */
   readonly at: number
+  /** When the flow run was started: tells it from an earlier one of the same id that is forgotten by now. */
+  readonly startedAt: number
   /** The node that recorded it. */
   readonly node: string
   /** Where the body runs or ran, if not on the event loop of that node: `thread-2`, say. From its start on. */

@@ -30,6 +30,7 @@ describe('a transition', () => {
       position: 2,
       attempt: 1,
       at: start,
+      startedAt: start,
       node: 'here',
     })
     expect(running).toMatchObject({
@@ -52,6 +53,7 @@ describe('a transition', () => {
       position: expect.any(Number) as unknown,
       attempt: 1,
       at: start + 5,
+      startedAt: start,
       node: 'here',
       parentRunId: childId,
     })

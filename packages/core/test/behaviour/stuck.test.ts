@@ -52,6 +52,7 @@ function stream(clock: VirtualClock, duration: string, options: Parameters<typeo
       position: seq,
       attempt: 1,
       at,
+      startedAt: 0,
       node: 'a',
     })
   }

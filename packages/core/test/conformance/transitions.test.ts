@@ -20,6 +20,7 @@ describe('checkTransitions', () => {
         position: index + 2,
         attempt: 1,
         at: 0,
+        startedAt: 0,
         node: 'test',
       }
     })

@@ -172,5 +172,5 @@ function transition(kind: 'flow' | 'task', from: StateName, to: StateName): Tran
     runName: 'run',
     node: 'n',
   }
-  return { ...ids, from: state(from), to: state(to), seq: 2, position: 3, attempt: 1, at: 4 }
+  return { ...ids, from: state(from), to: state(to), seq: 2, position: 3, attempt: 1, at: 4, startedAt: 1 }
 }

@@ -19,7 +19,7 @@ export function publishedPayload(transition: Transition, format: PublishSettings
 
 function payloadOf({ from, to, ...transition }: Transition) {
   const { flowRunId, runId, kind, flow, task, runName, parentRunId } = transition
-  const { seq, position, attempt, at, node, host } = transition
+  const { seq, position, attempt, at, startedAt, node, host } = transition
   return {
     v: 1,
     flowRunId,
@@ -38,6 +38,7 @@ function payloadOf({ from, to, ...transition }: Transition) {
     position,
     attempt,
     at,
+    startedAt,
     node,
     ...(host === undefined ? undefined : { host: clean(host) }),
     ...(parentRunId === undefined ? undefined : { parentRunId }),

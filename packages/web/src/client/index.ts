@@ -28,8 +28,13 @@ export class FollowError extends Error {
 
 const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
-    setTimeout(resolve, ms)
-    signal?.addEventListener('abort', () => resolve(), { once: true })
+    const done = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', done)
   })
 
 /**
@@ -46,8 +51,8 @@ export async function* follow<T>(
   address: string | URL,
   { signal, quiet = 45_000, headers, ...init }: FollowOptions = {},
 ): AsyncGenerator<T, void, undefined> {
-  /** Position of the last transition of each flow run. A server that begins anew repeats what was. */
-  const seen = new Map<string, number>()
+  /** Position of the last transition of each flow run, and when that was started. A server that begins anew repeats what was. */
+  const seen = new Map<string, readonly [position: number, startedAt: number]>()
   let last = ''
   let retry = 1000
   let failures = 0
@@ -82,9 +87,11 @@ export async function* follow<T>(
           if (field.event === 'end') return
           if (!field.data) continue
           last = field.id
-          const [flowRunId, position] = last.split(':') as [string, string]
-          if (+position <= (seen.get(flowRunId) ?? 0)) continue
-          seen.set(flowRunId, +position)
+          const [flowRunId, position, startedAt = 0] = last.split(':') as [string, string, string?]
+          const [had, since] = seen.get(flowRunId) ?? [0, 0]
+          // A flow run may have got the id of one that was forgotten. Journals may keep whole milliseconds.
+          if (+position <= had && Math.abs(+startedAt - since) < 2) continue
+          seen.set(flowRunId, [+position, +startedAt])
           yield JSON.parse(field.data) as T
           if (signal?.aborted) return
         }

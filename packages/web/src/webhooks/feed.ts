@@ -175,9 +175,9 @@ export class Feed {
   /** Never rejects. */
   async #deliver(transition: Transition): Promise<void> {
     if (this.#over) return
-    const { runId, seq } = transition
+    const { runId, seq, startedAt } = transition
     try {
-      const options = { idempotencyKey: `${runId}/${seq}`, tags: [this.#tag] }
+      const options = { idempotencyKey: `${runId}/${seq}/${startedAt}`, tags: [this.#tag] }
       const { id } = this.#engine.run(this.#flow.with(options), transition)
       const end = await this.#followed(id)
       if (end === undefined) return
