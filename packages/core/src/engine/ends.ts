@@ -11,6 +11,8 @@ import type { ValueStore } from './value-store.ts'
 export interface EndReader {
   readonly journal: Journal
   readonly values: ValueStore
+  /** What is called when the engine closes. */
+  readonly closers: Set<() => void>
 }
 
 /** How a run ended: its state with its value, or with its error. */
@@ -39,16 +41,20 @@ export async function hasMessage({ journal }: EndReader, flowRunId: string, id: 
   return history?.messages.some(({ entry }) => entry.id === id) ?? false
 }
 
-/** Waits until a run that this engine does not own has ended. @throws JournalError `RUN_NOT_FOUND` */
-export async function readEndEntry({ journal }: EndReader, runId: string): Promise<TransitionEntry> {
-  await untilTerminal(journal, runId)
+/**
+ * Waits until a run that this engine does not own has ended.
+ *
+ * @throws JournalError `RUN_NOT_FOUND`; UsageError `ENGINE_CLOSED`
+ */
+export async function readEndEntry({ journal, closers }: EndReader, runId: string): Promise<TransitionEntry> {
+  await untilTerminal(journal, runId, closers)
   const history = await readHistory(journal, flowRunIdOf(runId))
   const last = history?.runs.find(({ submitted }) => submitted.runId === runId)?.last
   if (last?.kind !== 'transition' || !isTerminal(last.to)) throw notFound(runId)
   return last
 }
 
-/** @throws JournalError `RUN_NOT_FOUND` */
+/** @throws JournalError `RUN_NOT_FOUND`; UsageError `ENGINE_CLOSED` */
 export async function readEnd(reader: EndReader, runId: string): Promise<End> {
   const entry = await readEndEntry(reader, runId)
   const { outcome } = entry

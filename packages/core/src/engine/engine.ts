@@ -212,7 +212,8 @@ export class Engine implements RunHost {
     if (hooks === undefined && !this.hub.observed && station?.publish === undefined) return
     const { flowRunId } = ledger
     const flow = this.#live.get(flowRunId)?.definition.name ?? subject.definition.name
-    const transition = liveTransition(subject, entry, { flowRunId, flow, position, node: this.node })
+    const where = { flowRunId, flow, startedAt: ledger.startedAt, position, node: this.node }
+    const transition = liveTransition(subject, entry, where)
     if (hooks !== undefined && !isOwnRest(entry)) this.#hooks.entered(subject, transition)
     station?.publish?.(transition)
     this.hub.emit(transition)
@@ -462,7 +463,7 @@ export class Engine implements RunHost {
   }
 
   get ends(): EndReader {
-    return { journal: this.#followed, values: this.values }
+    return { journal: this.#followed, values: this.values, closers: this.watching.closers }
   }
 }
 

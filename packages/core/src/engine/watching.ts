@@ -15,10 +15,27 @@ interface Host {
   report(error: unknown, run: undefined): void
 }
 
+/** What ends those who watch. Of one that comes when all are ended, at once. */
+class Closers extends Set<() => void> {
+  #isClosed = false
+
+  override add(close: () => void): this {
+    if (!this.#isClosed) return super.add(close)
+    close()
+    return this
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const close of this) close()
+  }
+}
+
 /** What people watch of an engine's journal. */
 export class Watching {
   readonly #host: Host
   readonly #journal: Journal
+  readonly closers = new Closers()
   readonly #sink: Sink
   /** Those who wait for journals that are to be created. */
   readonly #expecting = new Map<string, Set<() => void>>()
@@ -26,7 +43,7 @@ export class Watching {
   constructor(host: Host, journal: Journal) {
     this.#host = host
     this.#journal = journal
-    this.#sink = { report: (error) => host.report(error, undefined), closers: new Set() }
+    this.#sink = { report: (error) => host.report(error, undefined), closers: this.closers }
   }
 
   watch(filter: WatchFilter, options: WatchOptions = {}): Watched<Transition> {
@@ -66,6 +83,6 @@ export class Watching {
 
   /** Ends all of it. */
   stop(): void {
-    for (const close of this.#sink.closers) close()
+    this.closers.close()
   }
 }

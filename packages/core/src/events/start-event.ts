@@ -13,7 +13,7 @@ import type { Run, RunHost } from '../engine/run.ts'
 import type { SendOrder } from '../engine/send-order.ts'
 import type { Sent } from '../engine/send-run.ts'
 import { orderOf } from '../engine/submit.ts'
-import { requestedId } from '../runs/call-identity.ts'
+import { idOfKey, requestedId } from '../runs/call-identity.ts'
 import { untilTerminal } from '../streams/watch.ts'
 
 /** What starting flow runs needs of the engine. */
@@ -50,6 +50,12 @@ export interface FlowStarter {
    * @throws TroupeError `BAD_EVENT` where it can never be started, with the reason as its cause; any other error may pass
    */
   start(order: EventOrder): Promise<Started>
+  /**
+   * The flow run that the key has started before; undefined where there is none.
+   *
+   * @throws as {@link FlowStarter.start}
+   */
+  known(order: EventOrder): Promise<Started | undefined>
 }
 
 /** What is wrong with an event, so that it can never become a flow run. */
@@ -168,32 +174,47 @@ class LocalStarter implements FlowStarter {
     }
   }
 
+  async known(order: EventOrder): Promise<Started | undefined> {
+    const id = requestedId(fit(() => definitionFor(this.#definition, order)))
+    return id === undefined ? undefined : this.#known(id, order.args)
+  }
+
   /** The flow run of an id, where there is one. @throws TroupeError `BAD_EVENT` where it is another event's */
   async #known(id: string, args: readonly unknown[]): Promise<Started | undefined> {
     const host = this.#host
     const live = host.rootOf(id)
     if (live !== undefined) {
-      this.#compare(id, args, { name: live.definition.name, parametersHash: live.ledger.parametersHash })
+      const { definition, ledger } = live
+      compare(id, { flow: this.flow, args }, { name: definition.name, parametersHash: ledger.parametersHash })
       await untilSafe(live)
       if (isRecorded(live)) return { isNew: false, ended: () => endOf(live) }
     }
-    const summary = await host.journal.summary(id)
-    if (summary === undefined) return undefined
-    const first = await host.journal.read(id, 1, 2)
-    const submitted = first.find((entry) => entry.kind === 'submitted')
-    this.#compare(id, args, submitted ?? (await readSubmitted(host.ends, id)))
-    return { isNew: false, ended: () => (summary.ended ? Promise.resolve() : endElsewhere(host, id)) }
+    return recordedRun(host, id, { flow: this.flow, args })
   }
+}
 
-  #compare(
-    id: string,
-    args: readonly unknown[],
-    there: { readonly name: string; readonly parametersHash?: string | undefined },
-  ): void {
-    const hash = fit(() => hashArguments(args))
-    if (there.name !== this.flow || there.parametersHash !== hash)
-      throw badEvent(conflictError(id, this.flow))
-  }
+interface Asked {
+  readonly flow: string
+  readonly args: readonly unknown[]
+}
+
+/** The flow run of an id in the journal. @throws TroupeError `BAD_EVENT` where it is another event's */
+async function recordedRun(host: StartHost, id: string, asked: Asked): Promise<Started | undefined> {
+  const summary = await host.journal.summary(id)
+  if (summary === undefined) return undefined
+  const first = await host.journal.read(id, 1, 2)
+  const submitted = first.find((entry) => entry.kind === 'submitted')
+  compare(id, asked, submitted ?? (await readSubmitted(host.ends, id)))
+  return { isNew: false, ended: () => (summary.ended ? Promise.resolve() : endElsewhere(host, id)) }
+}
+
+function compare(
+  id: string,
+  { flow, args }: Asked,
+  there: { readonly name: string; readonly parametersHash?: string | undefined },
+): void {
+  const hash = fit(() => hashArguments(args))
+  if (there.name !== flow || there.parametersHash !== hash) throw badEvent(conflictError(id, flow))
 }
 
 /** Starts flow runs on whichever node serves their flow. */
@@ -235,6 +256,12 @@ class AnywhereStarter implements FlowStarter {
       throw isUnfit(error) ? badEvent(error) : error
     }
   }
+
+  async known(order: EventOrder): Promise<Started | undefined> {
+    const { name, args, idempotencyKey } = fit(() => this.#order(order))
+    if (idempotencyKey === undefined) return undefined
+    return recordedRun(this.#host, idOfKey(name, idempotencyKey), { flow: name, args })
+  }
 }
 
 const unfit = ['NOT_ENCODABLE', 'PAYLOAD_TOO_LARGE', 'IDEMPOTENCY_CONFLICT', 'INVALID_OPTION'] as const
@@ -270,7 +297,7 @@ function endOf(run: Run): Promise<void> {
 /** Only that it has ended: its value may be nothing that can be read here. */
 async function endElsewhere({ ends }: StartHost, id: string): Promise<void> {
   try {
-    await untilTerminal(ends.journal, id)
+    await untilTerminal(ends.journal, id, ends.closers)
   } catch (error) {
     // It has ended, and is not kept.
     if (!TroupeError.is(error, 'RUN_NOT_FOUND')) throw error

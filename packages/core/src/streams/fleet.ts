@@ -1,7 +1,7 @@
 import { isTerminal } from '../machines/states.ts'
 import type { Journal, JournalSummary } from '../ports/journal.ts'
 import { Pushed } from './pushed.ts'
-import { TransitionReader } from './reader.ts'
+import { isAnother, TransitionReader } from './reader.ts'
 import type { Transition } from './transition.ts'
 
 /** Entries per read, and summaries per look at the list. */
@@ -9,6 +9,9 @@ const page = 1_000
 
 /** Names that are remembered: of journals with news that were not read yet, and of finished ones. */
 const most = 10_000
+
+/** So many more finished ones are remembered before it is looked again which of them need not be. */
+const someMore = 1_000
 
 /** Entries of commits that are held for a reader, of all journals together; what is more is read. */
 const mostPushed = 1_000
@@ -21,7 +24,7 @@ export interface Tagged {
 
 /**
  * Reads all journals, each from its beginning, and waits for more. Holds a position and the names for each unfinished one, and
- * up to 10,000 names of others, however slowly it is read.
+ * about 10,000 names each of those with news, of those that ended lately and of those before, however slowly it is read.
  */
 export class Fleet {
   readonly #journal: Journal
@@ -35,6 +38,8 @@ export class Fleet {
   /** Finished and read, before the mark: news of them may still be under way. */
   readonly #past = new Map<string, number>()
   #advanceAt = most
+  /** Those that were finished and read at an earlier look at the list, and the newest of the list then. */
+  #before: { readonly names: readonly string[]; readonly newest: number } | undefined
   /** Journals that got something, with that as far as there is room. */
   readonly #news = new Map<string, Pushed>()
   #pushed = 0
@@ -61,6 +66,11 @@ export class Fleet {
     })
   }
 
+  /** How many names of flow runs are held. */
+  get held(): number {
+    return this.#readers.size + this.#ended.size + this.#past.size + this.#news.size
+  }
+
   /** What is held of it, which is this reader's from now on. */
   #take(flowRunId: string): Pushed | undefined {
     const news = this.#news.get(flowRunId)
@@ -79,7 +89,11 @@ export class Fleet {
         for (const flowRunId of this.#readers.keys()) yield* this.#read(flowRunId)
         yield* this.#lookThrough()
       }
-      for (const flowRunId of this.#news.keys()) yield* this.#read(flowRunId, this.#take(flowRunId))
+      for (const flowRunId of this.#news.keys()) {
+        yield* this.#read(flowRunId, this.#take(flowRunId))
+        // News may come faster than it is read, and for ever.
+        if (this.#ended.size >= this.#advanceAt || this.#missed) break
+      }
       if (this.#ended.size >= this.#advanceAt) await this.#advance()
       if (this.#news.size > 0 || this.#missed || this.#stopped) continue
       await new Promise<void>((resolve) => {
@@ -100,16 +114,24 @@ export class Fleet {
 
   /** Moves the mark as far as everything was read, so that finished journals need not be remembered. */
   async #advance(): Promise<void> {
-    let isAll = true
-    const known = [...this.#ended.keys()]
+    const names = [...this.#ended.keys()]
+    const [last] = await this.#journal.list({ limit: 1, newestFirst: true })
+    const now = { names, newest: last?.order ?? 0 }
+    const before = this.#before ?? now
+    /** Whatever is in the list before it was read. */
+    let unread = Number.POSITIVE_INFINITY
     for await (const summary of this.#listed()) {
-      isAll = this.#readers.has(summary.flowRunId) || this.#ended.has(summary.flowRunId)
-      if (!isAll) break
+      const { flowRunId, order } = summary
+      if (!this.#readers.has(flowRunId) && !this.#ended.has(flowRunId)) {
+        unread = order
+        break
+      }
       this.#pass(summary)
     }
-    // What was read before the look, and is not in the list, was deleted.
-    if (isAll) for (const flowRunId of known) this.#forget(flowRunId)
-    this.#advanceAt = this.#ended.size + most
+    // What was read before a look, and is not in the list up to what was the newest then, was deleted.
+    if (unread > before.newest) for (const flowRunId of before.names) this.#forget(flowRunId)
+    this.#before = unread > before.newest ? now : before
+    this.#advanceAt = Math.max(most, this.#ended.size + someMore)
   }
 
   async *#listed(): AsyncGenerator<JournalSummary, void, undefined> {
@@ -185,9 +207,4 @@ export class Fleet {
     this.#unsubscribe()
     this.#wake?.()
   }
-}
-
-/** Whether two of one id are not the same flow run. Journals may keep whole milliseconds. */
-function isAnother(startedAt: number | undefined, known: number | undefined): boolean {
-  return startedAt !== undefined && known !== undefined && Math.abs(startedAt - known) >= 1
 }

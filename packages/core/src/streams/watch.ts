@@ -7,7 +7,7 @@ import type { Journal } from '../ports/journal.ts'
 import { Fleet } from './fleet.ts'
 import { GuardedObservable, type ReportError } from './hub.ts'
 import { Pushed } from './pushed.ts'
-import { TransitionReader } from './reader.ts'
+import { isAnother, TransitionReader } from './reader.ts'
 import type { Transition } from './transition.ts'
 
 /** Which transitions to watch. All given conditions must hold. @public */
@@ -253,6 +253,8 @@ class Follower {
   readonly #reader: TransitionReader
   readonly #pushed = new Pushed()
   #news = false
+  /** The journal that it reads is gone: another flow run has been given its id. */
+  #replaced = false
   /** Whether the journal is known to have been there, or will not be. */
   #seen = false
   #stopExpecting: (() => void) | undefined
@@ -266,6 +268,8 @@ class Follower {
     this.#unsubscribe = journal.subscribe((committed, first, entries) => {
       if (committed !== flowRunId) return
       this.#pushed.add(first, entries, page)
+      // A commit may be told of more than once, and late.
+      if (first === 1 && isAnother(this.#pushed.startedAt, this.#reader.startedAt)) this.#replaced = true
       this.#seen = true
       this.#news = true
       this.#wake?.()
@@ -292,6 +296,7 @@ class Follower {
     while (!this.#stopped) {
       this.#news = false
       const entries = this.#pushed.take(reader.position + 1) ?? (await this.#read(reader.position + 1))
+      if (this.#replaced) throw notFound(this.#flowRunId)
       for (const entry of entries) {
         const transition = reader.read(entry)
         if (transition !== undefined) yield transition
@@ -322,18 +327,31 @@ class Follower {
   }
 }
 
-/** Waits for the end of a run that another node, or nobody, owns. @throws JournalError `RUN_NOT_FOUND` */
-export async function untilTerminal(journal: Journal, runId: string): Promise<void> {
+/**
+ * Waits for the end of a run that another node, or nobody, owns.
+ *
+ * @param closers - Where it says how it is stopped when the engine closes.
+ * @throws JournalError `RUN_NOT_FOUND`; UsageError `ENGINE_CLOSED`
+ */
+export async function untilTerminal(
+  journal: Journal,
+  runId: string,
+  closers: Sink['closers'],
+): Promise<void> {
   const flowRunId = flowRunIdOf(runId)
   if ((await journal.summary(flowRunId)) === undefined) {
     throw notFound(runId)
   }
   const follower = new Follower(journal, flowRunId)
+  const stop = (): void => follower.stop()
+  closers.add(stop)
   try {
     for await (const transition of follower.transitions()) {
       if (transition.runId === runId && isTerminal(transition.to.name)) return
     }
   } finally {
-    follower.stop()
+    closers.delete(stop)
+    stop()
   }
+  throw new UsageError('ENGINE_CLOSED', 'the engine was closed before the run had ended')
 }
