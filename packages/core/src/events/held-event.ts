@@ -9,6 +9,12 @@ import type { EventOrder, FlowStarter, Started } from './start-event.ts'
 /** Tags go beside the entry in a message of the journal: what does not fit would be tried for ever. */
 const longestTags = 10_000
 
+/** What an event asks for. */
+interface Asked extends EventOrder {
+  /** Why nothing is started for it any more: it is only looked for the flow run that it has started before. */
+  readonly refusal: unknown
+}
+
 /** What an intake does for the events that it holds. */
 export interface EventHost<E> {
   readonly settings: IntakeSettings<E>
@@ -47,6 +53,11 @@ export class HeldEvent<E> {
     this.#key = delivery.key
   }
 
+  /** Whether it comes again where it is handed back. */
+  get #comesAgain(): boolean {
+    return this.#host.redelivers && this.#delivery.isLast !== true
+  }
+
   /** Whether its flow run is in the journal. */
   get isRecorded(): boolean {
     return this.#isRecorded
@@ -79,7 +90,8 @@ export class HeldEvent<E> {
     this.#wake?.()
     this.#recorded?.()
     if (this.#fate !== undefined) return
-    if (this.#host.redelivers) this.#handBack(0)
+    // One that is recorded may as well be given up by its source: who is told of that finds its flow run.
+    if (this.#comesAgain || (this.#host.redelivers && this.#isRecorded)) this.#handBack(0)
     else if (!this.#isRecorded) this.tellDead(reason)
   }
 
@@ -90,21 +102,36 @@ export class HeldEvent<E> {
   }
 
   async #tellDead(error: unknown): Promise<void> {
-    const { settings } = this.#host
+    const { deadLetter } = this.#host.settings
+    const isToldHere = typeof deadLetter === 'function'
     try {
       this.#event ??= await this.#delivery.read()
-      if (typeof settings.deadLetter === 'function') await settings.deadLetter(this.#letter(error))
-      else this.#host.report(this.#told(error))
     } catch (failure) {
-      this.#host.report(this.#told(error))
       this.#host.report(failure)
     }
+    if (!isToldHere) this.#host.report(this.#told(error))
+    try {
+      await this.#bury(this.#letter(error))
+    } catch (failure) {
+      if (isToldHere) this.#host.report(this.#told(error))
+      this.#host.report(failure)
+    }
+  }
+
+  /** Keeps a dead letter where dead letters go, once. @throws what is in the way */
+  async #bury(letter: DeadLetter<E>): Promise<void> {
+    const delivery = this.#delivery
+    const { deadLetter } = this.#host.settings
+    if (typeof deadLetter === 'function') await deadLetter(letter)
+    else if (delivery.reject !== undefined) return delivery.reject(letter, deadLetter)
+    // Where it was given up meanwhile, it went back.
+    if (this.#fate !== 'back') this.#tell(() => delivery.done())
   }
 
   async #deal(): Promise<void> {
     const order = await this.#ordered()
     if (order === undefined || this.#isOver) return
-    const started = await this.#trying(() => this.#host.starter.start(order))
+    const started = await this.#trying(() => this.#started(order))
     if (started === undefined) return
     this.#isRecorded = true
     // The journal has what it needs; its flow run may take days.
@@ -117,6 +144,15 @@ export class HeldEvent<E> {
     this.#done()
   }
 
+  async #started(order: Asked): Promise<Started> {
+    const { starter } = this.#host
+    if (order.refusal === undefined) return starter.start(order)
+    // A taker may have died between the journal's answer and the acknowledgement.
+    const known = await starter.known(order)
+    if (known !== undefined) return known
+    throw new TroupeError('BAD_EVENT', inWords(order.refusal), { cause: order.refusal })
+  }
+
   async #ended(started: Started): Promise<void> {
     await this.#trying(async () => {
       await started.ended()
@@ -125,7 +161,7 @@ export class HeldEvent<E> {
   }
 
   /** The flow run that it asks for; undefined where there will be none, or not now. */
-  async #ordered(): Promise<EventOrder | undefined> {
+  async #ordered(): Promise<Asked | undefined> {
     while (!this.#isOver) {
       try {
         return await this.#order()
@@ -134,7 +170,7 @@ export class HeldEvent<E> {
         const error = steer === undefined ? thrown : steer.error
         if (steer?.delayMs === undefined) return this.#reject(error)
         if (this.#host.redelivers) {
-          if (this.#delivery.isLast === true) return this.#reject(error)
+          if (!this.#comesAgain) return this.#reject(error)
           if (!this.#isOver) this.#handBack(steer.delayMs)
           return undefined
         }
@@ -144,14 +180,27 @@ export class HeldEvent<E> {
     return undefined
   }
 
-  async #order(): Promise<EventOrder> {
+  async #order(): Promise<Asked> {
+    const { settings } = this.#host
+    const { deliveries, refusal } = this.#delivery
+    if (deliveries <= settings.maxDeliveries) return this.#asked(refusal)
+    const tooOften = (cause?: unknown): TroupeError =>
+      new TroupeError('BAD_EVENT', `it was delivered ${deliveries} times, and nothing came of it`, { cause })
+    // Reading it may be what ends the process each time. Once more it is read, to know whose it is.
+    if (deliveries > settings.maxDeliveries + 1) throw tooOften()
+    try {
+      return await this.#asked(tooOften())
+    } catch (error) {
+      throw tooOften(error)
+    }
+  }
+
+  /** @param refusal - Why nothing is to be started for it; undefined for one that is fine so far. */
+  async #asked(refusal: unknown): Promise<Asked> {
     const { settings, starter } = this.#host
     const { deliveries, key: given } = this.#delivery
-    if (deliveries > settings.maxDeliveries)
-      throw new TroupeError('BAD_EVENT', `it was delivered ${deliveries} times, and nothing came of it`)
     const event = await this.#delivery.read()
     this.#event = event
-    if (this.#delivery.refusal !== undefined) throw this.#delivery.refusal
     const info = { key: given, deliveries }
     const key = (await settings.key?.(event, info)) ?? given
     if (key !== undefined && (typeof key !== 'string' || key === ''))
@@ -162,8 +211,8 @@ export class HeldEvent<E> {
     const tags = typeof settings.tags === 'function' ? settings.tags(event) : settings.tags
     if (tags !== undefined && !(areTags(tags) && tags.join('').length <= longestTags))
       throw wrong('tags', `a list of strings that are not empty, ${longestTags} characters at most`, tags)
-    await starter.check(args)
-    return { args, tags, key: key === undefined ? undefined : `${settings.name}/${key}` }
+    if (refusal === undefined) await starter.check(args)
+    return { args, tags, key: key === undefined ? undefined : `${settings.name}/${key}`, refusal }
   }
 
   /** Does it, again and again while what is in the way may pass; undefined where the event is over. */
@@ -195,16 +244,13 @@ export class HeldEvent<E> {
 
   /** Puts it where dead letters go, however often that has to be tried. */
   async #reject(error: unknown): Promise<undefined> {
-    const delivery = this.#delivery
     const { deadLetter } = this.#host.settings
     if (this.#isOver) return undefined
     if (typeof deadLetter !== 'function') this.#host.report(this.#told(error))
     const letter = this.#letter(error)
     for (let tries = 1; !this.#isOver; tries++) {
       try {
-        if (typeof deadLetter === 'function') await deadLetter(letter)
-        else if (delivery.reject !== undefined) await delivery.reject(letter, deadLetter)
-        else break
+        await this.#bury(letter)
         break
       } catch (failure) {
         await this.#troubled(tries, failure)
@@ -213,8 +259,6 @@ export class HeldEvent<E> {
     this.#host.stuck(this, undefined)
     // Where it was given up meanwhile, it went back.
     if (this.#isOver) return undefined
-    const keepsItself = typeof deadLetter !== 'function' && delivery.reject !== undefined
-    if (!keepsItself) this.#tell(() => delivery.done())
     this.#end('dead')
     return undefined
   }

@@ -185,7 +185,8 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
   deliver(delivery: EventDelivery<E>): void {
     this.#counts.received++
     this.#changed()
-    if (this.redelivers) {
+    // The last time it stays, as what has no source that takes it back: nobody else would get it.
+    if (this.redelivers && delivery.isLast !== true) {
       const isWanted = this.#state === 'running' && !this.#isFinishing && this.#free > 0
       if (isWanted) this.#hold(delivery)
       else this.#handBack(delivery)
@@ -195,6 +196,7 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
     else if (this.#buffer.size >= this.settings.buffer && !this.#mayHold) this.#overflows(delivery)
     else {
       this.#buffer.push(delivery)
+      this.#keepAlive()
       this.#fill()
     }
   }
@@ -323,8 +325,17 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
     this.#stopKeeping = this.clock.at(this.clock.now() + everyMs, () => {
       this.#stopKeeping = undefined
       for (const held of this.#held) held.keepAlive()
-      if (this.#held.size > 0) this.#keepAlive()
+      for (let n = 0; n < this.#buffer.size; n++) this.#keptAlive(this.#buffer.at(n))
+      if (this.#held.size + this.#buffer.size > 0) this.#keepAlive()
     })
+  }
+
+  #keptAlive(delivery: EventDelivery<E> | undefined): void {
+    try {
+      delivery?.keepAlive?.()
+    } catch (error) {
+      this.report(error)
+    }
   }
 
   async #stop(): Promise<void> {
@@ -405,7 +416,11 @@ export class EventIntake<E> implements Intake, EventHost<E>, EventTaker<E> {
 
   async #letGo(): Promise<void> {
     await this.#tapStopped
-    await Promise.all([this.#said(() => this.#tap?.close()), this.#told()])
+    const told = this.#told()
+    // The source's own place for dead letters is gone with it.
+    if (this.#telling.size > 0 && this.#source.keepsDeadLetters === true)
+      await within(this.clock, farewellMs / 2, told)
+    await Promise.all([this.#said(() => this.#tap?.close()), told])
   }
 
   async #told(): Promise<void> {
