@@ -1,8 +1,15 @@
-import { AckPolicy, DeliverPolicy, type ConsumerConfig } from '@nats-io/jetstream'
+import {
+  AckPolicy,
+  DeliverPolicy,
+  JetStreamApiError,
+  type ConsumerConfig,
+  type ConsumerInfo,
+} from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import { JournalError } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts'
+import type { Progress } from './progress.ts'
 import type { ConsumerSettings, EventsSettings } from './options.ts'
 
 /** What a tap needs to know of its consumer. */
@@ -16,6 +23,8 @@ export interface ConsumerFacts {
   readonly maxExpiresMs: number
   /** Subjects that it takes; undefined where it takes all of its stream, or that is not known. */
   readonly filters: readonly string[] | undefined
+  /** When it was made, and up to which sequence all is acknowledged; undefined where that is not known. */
+  readonly since: { readonly createdAt: number; readonly acknowledged: number } | undefined
 }
 
 /** Three tries to prolong are made before it is too late. */
@@ -27,22 +36,29 @@ type Wanted = Pick<EventsSettings<unknown>, 'stream' | 'consumer' | 'create' | '
 /**
  * Finds the consumer, or makes it where it may be made.
  *
+ * @param progress - What was taken from it before it was gone.
  * @throws JournalError `NO_CONSUMER` where it is not there; `TRANSPORT_UNSUPPORTED` where it is none that can be taken from;
  * `TRANSPORT_UNAVAILABLE`
  */
-export async function findConsumer(connected: Connected, wanted: Wanted): Promise<ConsumerFacts> {
+export async function findConsumer(
+  connected: Connected,
+  wanted: Wanted,
+  progress: Progress,
+): Promise<ConsumerFacts> {
   const { stream, consumer, create } = wanted
   const what = `can't find the consumer ${consumer} of the stream ${stream}`
   try {
-    const config = await connected.patiently(what, async () => {
-      const found = await configOf(connected, stream, consumer)
+    const info = await connected.patiently(what, async () => {
+      const found = await infoOf(connected, stream, consumer)
       if (found !== undefined || create === undefined) return found
       await makeStream(connected, wanted, create)
-      await makeConsumer(connected, wanted, create)
-      return configOf(connected, stream, consumer)
+      const failure = await makeConsumer(connected, wanted, { create, progress })
+      const made = await infoOf(connected, stream, consumer)
+      if (made === undefined && failure !== undefined) throw failure
+      return made
     })
-    if (config === undefined) throw notThere(wanted, connected.where)
-    return config === 'unknown' ? factsOf({}) : factsOf(checked(config, wanted))
+    if (info === undefined) throw notThere(wanted, connected.where)
+    return info === 'unknown' ? factsOf({}, undefined) : factsOf(checked(info.config, wanted), info)
   } catch (error) {
     throw codeOf(error) === codes.streamNotFound
       ? notThere(wanted, connected.where, error)
@@ -50,13 +66,13 @@ export async function findConsumer(connected: Connected, wanted: Wanted): Promis
   }
 }
 
-async function configOf(
+async function infoOf(
   { jsm }: Connected,
   stream: string,
   consumer: string,
-): Promise<ConsumerConfig | 'unknown' | undefined> {
+): Promise<ConsumerInfo | 'unknown' | undefined> {
   try {
-    return (await jsm.consumers.info(stream, consumer)).config
+    return await jsm.consumers.info(stream, consumer)
   } catch (error) {
     // One who may take from it need not be one who may ask about it.
     if (isForbidden(error)) return 'unknown'
@@ -83,16 +99,56 @@ async function makeStream({ jsm }: Connected, wanted: Wanted, { subjects }: Cons
   }
 }
 
-async function makeConsumer({ jsm }: Connected, wanted: Wanted, create: ConsumerSettings): Promise<void> {
-  await jsm.consumers.add(wanted.stream, {
+/** @returns Why it could not be made; it is there all the same where another process was first. */
+async function makeConsumer(
+  { jsm }: Connected,
+  wanted: Wanted,
+  { create, progress }: { readonly create: ConsumerSettings; readonly progress: Progress },
+): Promise<JetStreamApiError | undefined> {
+  const beginning = create.deliver === 'all' ? {} : await beginningOf({ jsm }, wanted, progress)
+  const config = {
     durable_name: wanted.consumer,
     ack_policy: AckPolicy.Explicit,
-    deliver_policy: create.deliver === 'all' ? DeliverPolicy.All : DeliverPolicy.New,
+    deliver_policy: DeliverPolicy.All,
+    ...beginning,
     ack_wait: nanos(create.ackWaitMs),
     max_ack_pending: create.maxAckPending,
     max_deliver: create.maxDeliver,
     ...(create.filter === undefined ? undefined : { filter_subject: create.filter }),
-  })
+  }
+  try {
+    await jsm.consumers.add(wanted.stream, config)
+    return undefined
+  } catch (error) {
+    // Another process may have made it, which begins elsewhere.
+    if (error instanceof JetStreamApiError && error.status < 500) return error
+    throw error
+  }
+}
+
+/** Where a consumer of new messages begins: after what was taken from the one before, or with the next one that comes. */
+async function beginningOf(
+  { jsm }: Pick<Connected, 'jsm'>,
+  { stream }: Wanted,
+  progress: Progress,
+): Promise<Partial<ConsumerConfig>> {
+  const next = progress.next
+  if (next === undefined) return { deliver_policy: DeliverPolicy.New }
+  const createdAt = await streamCreatedAt({ jsm }, stream)
+  if (createdAt <= next.since) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: next.seq }
+  // The stream was made anew since: all that is in it has come in between.
+  progress.forget()
+  return { deliver_policy: DeliverPolicy.All }
+}
+
+/** Long ago where this user may not ask. */
+async function streamCreatedAt({ jsm }: Pick<Connected, 'jsm'>, stream: string): Promise<number> {
+  try {
+    return Date.parse((await jsm.streams.info(stream)).created)
+  } catch (error) {
+    if (isForbidden(error)) return 0
+    throw error
+  }
 }
 
 function checked(config: ConsumerConfig, { stream, consumer }: Wanted): ConsumerConfig {
@@ -110,7 +166,7 @@ function checked(config: ConsumerConfig, { stream, consumer }: Wanted): Consumer
   )
 }
 
-function factsOf(config: Partial<ConsumerConfig>): ConsumerFacts {
+function factsOf(config: Partial<ConsumerConfig>, info: ConsumerInfo | undefined): ConsumerFacts {
   const { ack_wait, backoff = [], max_deliver = -1, max_batch = 0, max_expires = 0 } = config
   const waits = [ack_wait ?? nanos(usualAckWaitMs), ...backoff].filter((wait) => wait > 0)
   const { filter_subject, filter_subjects } = config
@@ -121,7 +177,14 @@ function factsOf(config: Partial<ConsumerConfig>): ConsumerFacts {
     maxBatch: max_batch > 0 ? max_batch : Number.POSITIVE_INFINITY,
     maxExpiresMs: max_expires > 0 ? max_expires / 1e6 : Number.POSITIVE_INFINITY,
     filters,
+    since: info && { createdAt: Date.parse(info.created), acknowledged: acknowledgedOf(info) },
   }
+}
+
+/** All messages up to this sequence are none of the consumer's any more. */
+function acknowledgedOf({ ack_floor, delivered, num_ack_pending }: ConsumerInfo): number {
+  // Before the first acknowledgement servers before 2.10 don't say where the consumer began, but for what it would deliver next.
+  return num_ack_pending > 0 && ack_floor.stream_seq > 0 ? ack_floor.stream_seq : delivered.stream_seq
 }
 
 function notThere({ stream, consumer }: Wanted, where: string, cause?: unknown): JournalError {

@@ -1,8 +1,8 @@
 import { JournalError, TroupeError, type DeadLetter } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
-import { codeOf, codes, troubleWith } from '../connection/errors.ts'
+import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts'
 import { asciiOf } from '../connection/headers.ts'
-import { store } from '../connection/store.ts'
+import { store, type Stored, type ToStore } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
 import { tokenOf } from '../tokens.ts'
 import type { EventMessage } from './message.ts'
@@ -107,7 +107,7 @@ async function publish(
     const part = parts.length === 1 ? undefined : `${index + 1}/${parts.length}`
     // Each consumer of the stream may have a letter of the same message, and one stream may keep them all.
     const id = `${message.stream}/${consumer}/${message.sequence}:${message.storedAtNs}`
-    const stored = await store(connected, {
+    const stored = await storeOnce(connected, {
       stream,
       subject,
       payload,
@@ -120,6 +120,37 @@ async function publish(
     throw new JournalError('TRANSPORT_UNAVAILABLE', `the stream ${stream} took no dead letter: ${why}`, {
       details: { servers: connected.where, stream, reason: stored.kind },
     })
+  }
+}
+
+/** Stores a letter, unless it is there: a server may know the id of one that was deleted, or that it never stored. */
+async function storeOnce(connected: Connected, letter: ToStore): Promise<Stored> {
+  const { id } = letter
+  for (let name = id, phantoms = 0; ; name = `${id}~${++phantoms}`) {
+    const stored = await store(connected, { ...letter, id: name })
+    if (stored.kind !== 'stored' || !stored.duplicate) return stored
+    if (await isKept(connected, letter.stream, { seq: stored.seq, id: name })) return stored
+  }
+}
+
+async function isKept(
+  connected: Connected,
+  stream: string,
+  { seq, id }: { readonly seq: number; readonly id: string },
+): Promise<boolean> {
+  const what = `can't read message ${seq} of ${stream}`
+  try {
+    const found = await connected.patiently(
+      what,
+      () => connected.jsm.streams.getMessage(stream, { seq }),
+      tryForMs,
+    )
+    return found?.header.get('Nats-Msg-Id') === id
+  } catch (error) {
+    if (codeOf(error) === codes.messageNotFound) return false
+    // Who may write there need not be one who may read.
+    if (isForbidden(error)) return true
+    throw troubleWith(what, connected.where, error)
   }
 }
 

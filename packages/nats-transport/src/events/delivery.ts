@@ -10,6 +10,10 @@ export interface DeliveryHost<E> {
   say(reply: string, word: string): void
   /** The same, where it does not matter whether it arrives. */
   whisper(reply: string, word: string): void
+  /** It will not be delivered again. */
+  dealtWith(sequence: number): void
+  /** It will be delivered again, here or elsewhere, after `delayMs` milliseconds. */
+  handedBack(sequence: number, delayMs: number): void
   bury(message: EventMessage, letter: DeadLetter, place: string | undefined): Promise<void>
 }
 
@@ -36,12 +40,14 @@ export class NatsDelivery<E> implements EventDelivery<E> {
   }
 
   done(): void {
-    this.#end('+ACK')
+    const message = this.#end('+ACK')
+    if (message !== undefined) this.#host.dealtWith(message.sequence)
   }
 
   handBack(delayMs = 0): void {
     const delay = Math.round(delayMs * 1e6)
-    this.#end(delay > 0 ? `-NAK ${JSON.stringify({ delay })}` : '-NAK')
+    const message = this.#end(delay > 0 ? `-NAK ${JSON.stringify({ delay })}` : '-NAK')
+    if (message !== undefined) this.#host.handedBack(message.sequence, delayMs)
   }
 
   keepAlive(): void {
@@ -52,13 +58,16 @@ export class NatsDelivery<E> implements EventDelivery<E> {
     if (this.#message === undefined) return
     await this.#host.bury(this.#message, letter, place)
     // Bare: servers before 2.10 do not know it with a reason.
-    this.#end('+TERM')
+    const message = this.#end('+TERM')
+    if (message !== undefined) this.#host.dealtWith(message.sequence)
   }
 
-  #end(word: string): void {
-    if (this.#message === undefined) return
+  /** @returns The message, unless it was over before */
+  #end(word: string): EventMessage | undefined {
+    const message = this.#message
     this.#message = undefined
-    this.#host.say(this.#reply, word)
+    if (message !== undefined) this.#host.say(this.#reply, word)
+    return message
   }
 }
 

@@ -10,6 +10,7 @@ import { Graves } from './dead-letters.ts'
 import { NatsDelivery, type DeliveryHost } from './delivery.ts'
 import { GivenUpMessages } from './given-up.ts'
 import { EventMessage } from './message.ts'
+import { Progress } from './progress.ts'
 import type { EventsSettings } from './options.ts'
 import type { EventTimes } from './times.ts'
 
@@ -27,6 +28,7 @@ export class JetStreamTap<E> implements EventTap, DeliveryHost<E> {
   readonly #lane = new Lane()
   readonly #givenUp: GivenUpMessages<E>
   readonly #graves: Graves
+  readonly #progress = new Progress(() => this.#now())
   #connected: Connected | undefined
   #acks: Acks | undefined
   #facts: ConsumerFacts | undefined
@@ -101,6 +103,14 @@ export class JetStreamTap<E> implements EventTap, DeliveryHost<E> {
     if (this.#connected?.up === true) this.#connected.nc.publish(reply, word)
   }
 
+  dealtWith(sequence: number): void {
+    this.#progress.dealtWith(sequence)
+  }
+
+  handedBack(sequence: number, delayMs: number): void {
+    this.#progress.handedBack(sequence, delayMs)
+  }
+
   async bury(message: EventMessage, letter: DeadLetter, place: string | undefined): Promise<void> {
     const connected = await this.#link.control()
     await this.#graves.bury(connected, message, letter, { place, filters: this.#facts?.filters })
@@ -143,7 +153,7 @@ export class JetStreamTap<E> implements EventTap, DeliveryHost<E> {
     const connected = this.#connected
     if (connected === undefined || this.#isFinding || this.#stopped !== undefined) return
     this.#isFinding = true
-    findConsumer(connected, this.#settings)
+    findConsumer(connected, this.#settings, this.#progress)
       .then(
         (facts) => this.#found(connected, facts),
         (error: unknown) => this.#notFound(error),
@@ -155,6 +165,7 @@ export class JetStreamTap<E> implements EventTap, DeliveryHost<E> {
   #found(connected: Connected, facts: ConsumerFacts): void {
     if (this.#stopped !== undefined) return
     this.#facts = facts
+    if (facts.since !== undefined) this.#progress.found(facts.since)
     this.#isUsable = true
     this.#taker.trouble(undefined)
     if (facts.maxDeliver !== undefined) this.#givenUp.listen(connected)
@@ -254,12 +265,13 @@ export class JetStreamTap<E> implements EventTap, DeliveryHost<E> {
     }
     this.#answered()
     if (isCurrent) this.#lane.delivered(deliveryFacts(reply).pending, this.#now())
-    if (this.#stopped !== undefined) {
-      this.say(reply, '-NAK')
-      return
-    }
+    const event = EventMessage.of(message, reply, this.#settings.stream)
+    this.#progress.delivered(event)
+    const delivery = new NatsDelivery(this, event, reply)
+    // The last time there is nobody else to whom it could go.
+    if (this.#stopped !== undefined && !delivery.isLast) return delivery.handBack()
     this.#wanted = Math.max(0, this.#wanted - 1)
-    this.#taker.deliver(new NatsDelivery(this, EventMessage.of(message, reply, this.#settings.stream), reply))
+    this.#taker.deliver(delivery)
     this.#askSoon()
   }
 

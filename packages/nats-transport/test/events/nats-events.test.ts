@@ -1,5 +1,5 @@
 import { AckPolicy, jetstream } from '@nats-io/jetstream'
-import { flow, retryAfter, sleep, TroupeError } from '@troupe/core'
+import { flow, memoryJournal, retryAfter, sleep, TroupeError } from '@troupe/core'
 import { natsEvents } from '@troupe/nats-transport'
 import { afterEach, describe, expect, it } from 'vitest'
 import { natsEventsWith } from '../../src/events/nats-events.ts'
@@ -377,6 +377,125 @@ describe.each(versions)('events of a consumer on the %s server', { timeout: 60_0
       facts: { 'Troupe-Reason': 'MAX_DELIVERIES', 'Troupe-Key': 'order-13', 'Troupe-Sequence': '2' },
     })
     expect(place.seen).toEqual(['a'])
+  })
+
+  it('whose flow run is recorded are no dead letters, though their taker died before the last acknowledgement', async () => {
+    const place = await open()
+    await place.makeStream()
+    await place.makeConsumer({ max_deliver: 1, ack_wait: 300_000_000 })
+    const journal = memoryJournal()
+    const engine = place.engine({ journal })
+    const accept = place.accept()
+    // As the one that died left it.
+    await engine.run(accept.with({ idempotencyKey: 'accept/order-13' }), { id: 'kills' })
+    const consumer = await jetstream(place.nc).consumers.get(place.stream, 'service')
+    await place.publish({ id: 'kills' }, { id: 'order-13' })
+    await until('it is delivered', async () => (await consumer.next({ expires: 1_000 })) ?? undefined)
+    const intake = engine.on(natsEvents<Order>(place.from), accept)
+    // Only when it would be delivered once more the server notices.
+    await until('it is given up', () => intake.status.received === 1)
+    await until('it is dealt with', () => intake.status.duplicates + intake.status.dead === 1)
+    expect(intake.status).toMatchObject({ duplicates: 1, dead: 0, started: 0 })
+    expect(place.seen).toEqual(['kills'])
+    expect(place.errors).toEqual([])
+  })
+
+  it('are kept as dead letters where the server knows the letter, and does not have it', async () => {
+    const place = await open()
+    const engine = place.engine()
+    const source = natsEvents<Order>({ ...place.from, create: place.create })
+    const intake = engine.on(source, place.accept())
+    await until('it is there', () => place.jsm.streams.info(place.stream).catch(() => undefined))
+    await place.publish('garbage')
+    await place.untilKept(1)
+    await place.untilAcknowledged()
+    // Somebody deleted it; and the same message comes again, from another consumer of that name.
+    await place.jsm.streams.deleteMessage(`${place.namespace}_DEAD`, 1)
+    await intake.stop()
+    await place.jsm.consumers.delete(place.stream, 'service')
+    engine.on(source, place.accept())
+    const [letter] = await place.untilKept(1)
+    expect(letter).toMatchObject({ body: 'garbage', facts: { 'Troupe-Sequence': '1' } })
+    await place.untilAcknowledged()
+    await place.jsm.consumers.delete(place.stream, 'service')
+    await until('it has come once more', async () => {
+      const { num_ack_pending, delivered } = await place.jsm.consumers
+        .info(place.stream, 'service')
+        .catch(() => ({ num_ack_pending: 1, delivered: { stream_seq: 0 } }))
+      return num_ack_pending === 0 && delivered.stream_seq === 1
+    })
+    expect(await place.kept()).toHaveLength(1)
+  })
+
+  it('of a consumer that takes new ones are all taken when it is deleted: none is left out, none comes again', async () => {
+    const place = await open()
+    await place.makeStream()
+    await place.publish({ id: 'old' })
+    const engine = place.engine()
+    const source = natsEventsWith<Order>(
+      { ...place.from, create: { deliver: 'new' } },
+      { pullMs: 500, lateMs: 300 },
+    )
+    const intake = engine.on(source, place.accept(), { retryDelay: 50 })
+    const isThere = async (): Promise<unknown> =>
+      until('the consumer is there', () =>
+        place.jsm.consumers.info(place.stream, 'service').catch(() => undefined),
+      )
+    await isThere()
+    await until('it takes', () =>
+      place.jsm.consumers.info(place.stream, 'service').then((info) => info.num_waiting > 0),
+    )
+    // Before it was given any.
+    await place.jsm.consumers.delete(place.stream, 'service')
+    await place.publish({ id: 'a' })
+    await until('it has begun', () => place.seen.length === 1)
+    await place.untilAcknowledged()
+    for (const id of ['b', 'c']) {
+      await place.jsm.consumers.delete(place.stream, 'service')
+      await place.publish({ id })
+      await place.publish({ id: `${id}2` })
+      await until('all have begun', () => place.seen.includes(`${id}2`))
+      await place.untilAcknowledged()
+    }
+    expect(place.seen).toEqual(['a', 'b', 'b2', 'c', 'c2'])
+    expect(intake.status).toMatchObject({ started: 5, duplicates: 0 })
+    // All that is in a stream that was made anew came in between.
+    await place.jsm.streams.delete(place.stream)
+    await place.makeStream()
+    await place.publish({ id: 'd' })
+    await until('it has begun', () => place.seen.length === 6)
+    expect(place.seen.at(-1)).toBe('d')
+  })
+
+  it('of a consumer that takes new ones come again that were not recorded when it was deleted', async () => {
+    const place = await open()
+    await place.makeStream()
+    const engine = place.engine()
+    const source = natsEventsWith<Order>(
+      { ...place.from, create: { deliver: 'new' } },
+      { pullMs: 500, lateMs: 300 },
+    )
+    let isReady = false
+    const intake = engine.on(source, place.accept(), {
+      parameters: (order) => {
+        if (order.id === 'later' && !isReady) throw retryAfter('1s')
+        return [order]
+      },
+    })
+    await until('it takes', () =>
+      place.jsm.consumers
+        .info(place.stream, 'service')
+        .then((info) => info.num_waiting > 0)
+        .catch(() => false),
+    )
+    await place.publish({ id: 'later' })
+    await place.publish({ id: 'a' })
+    await until('one was handed back', () => intake.status.handedBack > 0 && place.seen.length === 1)
+    await place.jsm.consumers.delete(place.stream, 'service')
+    isReady = true
+    await until('both have begun', () => place.seen.length === 2)
+    expect(place.seen).toEqual(['a', 'later'])
+    await place.untilAcknowledged()
   })
 
   it('are all taken though the server is killed in between, and start nothing twice', async () => {

@@ -14,6 +14,7 @@ const takes = [
   '$JS.ACK.ORDERS.accept.>',
   'shop.dead.accept',
   '$JS.API.STREAM.INFO.shop_DEAD',
+  '$JS.API.STREAM.MSG.GET.shop_DEAD',
 ]
 const creates = [
   '$JS.API.STREAM.CREATE.shop_DEAD',
