@@ -3,11 +3,14 @@ import { commits } from './commits.ts'
 import { featureCosts } from './features.ts'
 import { latency } from './latency.ts'
 import { durable } from './durable.ts'
+import { flows } from './flows.ts'
 import type { Benchmark } from './lib/benchmark.ts'
 import { memory } from './memory.ts'
 import { nats } from './nats.ts'
 import { overhead } from './overhead.ts'
+import { ratios } from './ratios.ts'
 import { scale } from './scale.ts'
+import { sizes } from './sizes.ts'
 import { threads } from './threads.ts'
 import { web } from './web.ts'
 
@@ -15,6 +18,8 @@ import { web } from './web.ts'
 export const benchmarks: readonly Benchmark[] = [
   ceiling,
   overhead,
+  flows,
+  sizes,
   scale,
   memory,
   latency,
@@ -24,4 +29,5 @@ export const benchmarks: readonly Benchmark[] = [
   nats,
   web,
   commits,
+  ratios,
 ]

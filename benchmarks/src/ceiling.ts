@@ -21,6 +21,7 @@ const cases = ({ warmupMs, windowMs }: Options): readonly Case[] =>
 /** The bare loops by themselves. */
 export const ceiling: Benchmark = {
   name: 'bare',
+  durability: 'none',
   about: 'how many bare XState actors run per second, with no engine around them',
   groups: (options) => [
     { title: 'bare', cases: cases(options), shown: ['runs/s', 'cpu µs/run'], figures: [] },

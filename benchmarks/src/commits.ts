@@ -30,6 +30,8 @@ function group([title, measure, n]: (typeof shapes)[number], checkout: string, o
 /** Whether a change made the plain path slower. */
 export const commits: Benchmark = {
   name: 'commits',
+  durability: 'memory',
+  byNameOnly: true,
   about: 'time per task run of this checkout beside that of another commit',
   groups: (options) => {
     if (options.against === '') return []

@@ -9,13 +9,15 @@ const measured =
   (options: Options) =>
   (label: string, measure: MeasureName, n: number): Case => {
     const params = { n, subscribers: 0, warmupMs: options.warmupMs, windowMs: 2 * options.windowMs }
+    const [, less] = /-(process|memory)$/.exec(measure) ?? []
+    const durability = less === 'process' || less === 'memory' ? less : 'power'
     // Little but waiting: nothing to warm up, and much CPU time would take long.
     if (measure.startsWith('sqlite/')) {
-      return { label, measure, params: { ...params, warmupMs: 100, windowMs: options.windowMs / 2 } }
+      return { label, measure, params: { ...params, warmupMs: 100, windowMs: options.windowMs / 2 }, durability }
     }
     // More waiting than code: half of it is several seconds and thousands of steps.
     if (measure.startsWith('peers/')) params.warmupMs /= 2
-    return { label, measure, params, ...(measure.startsWith('peers/openworkflow') && { node24: true }) }
+    return { label, measure, params, durability, ...(measure.startsWith('peers/openworkflow') && { node24: true }) }
   }
 
 /** Task runs of a flow run in a sequence, and of 100 flow runs at once; openworkflow takes no more than 1,000 in one. */
@@ -25,6 +27,7 @@ const atOnce = 5_000
 /** Durable task runs beside DBOS, openworkflow and bare SQLite, all safe against power loss unless the label says less. */
 export const durable: Benchmark = {
   name: 'durable',
+  durability: 'power',
   about: 'durable task runs, beside DBOS on PostgreSQL, openworkflow on SQLite, and bare commits of SQLite',
   prepare: () => {
     installPeers()

@@ -5,10 +5,10 @@ import type { Options } from './lib/options.ts'
 const none = 'none'
 const limitOf2 = 'limit of 2'
 
-const measured = (label: string, measure: MeasureName, { warmupMs, windowMs, quick }: Options): Case => ({
+const measured = (label: string, measure: MeasureName, { warmupMs, windowMs }: Options): Case => ({
   label,
   measure,
-  params: { n: quick ? 1_000 : 10_000, subscribers: 0, warmupMs, windowMs },
+  params: { n: 10_000, subscribers: 0, warmupMs, windowMs },
 })
 
 const features: readonly (readonly [string, MeasureName])[] = [
@@ -32,6 +32,7 @@ const figures: readonly Figure[] = features.map(([label]) => ({
 /** What options cost where they are used: a fan-out of 10,000, whose bodies take a turn of the event loop each. */
 export const featureCosts: Benchmark = {
   name: 'features',
+  durability: 'memory',
   about: 'task runs per second with an option, beside the same without it',
   groups: (options) => [
     {

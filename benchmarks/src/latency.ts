@@ -1,6 +1,5 @@
 import type { Benchmark, Case, Figure } from './lib/benchmark.ts'
 import type { MeasureName } from './lib/catalogue.ts'
-import type { Options } from './lib/options.ts'
 
 const transitions = ['call → Pending', 'call → Running', 'return → Completed'] as const
 const percentiles = ['p50 µs', 'p99 µs'] as const
@@ -11,11 +10,11 @@ const measured = (label: string, measure: MeasureName, n: number): Case => ({
   params: { n, subscribers: 1, warmupMs: 0, windowMs: 0 },
 })
 
-const cases = ({ quick }: Options): readonly Case[] => [
+const cases: readonly Case[] = [
   measured('bare', 'bare/delivery', 20_000),
-  measured('chain', 'latency/chain', quick ? 2_000 : 20_000),
-  measured('paced', 'latency/paced', quick ? 100 : 1_000),
-  measured('hundreds', 'latency/hundreds', quick ? 2_000 : 20_000),
+  measured('chain', 'latency/chain', 20_000),
+  measured('paced', 'latency/paced', 1_000),
+  measured('hundreds', 'latency/hundreds', 20_000),
 ]
 
 /** The target holds where the loop is free: with a hundred calls in one turn the calls themselves take it. */
@@ -30,11 +29,12 @@ const figures: readonly Figure[] = ['chain', 'paced'].flatMap((shape) =>
 /** design.md, section 9: a transition to a subscriber in the same process. */
 export const latency: Benchmark = {
   name: 'latency',
+  durability: 'memory',
   about: 'time from the call that causes a transition to its delivery in the same process',
-  groups: (options) => [
+  groups: () => [
     {
       title: 'latency',
-      cases: cases(options),
+      cases,
       shown: ['delivery', ...transitions].flatMap((name) => percentiles.map((p) => `${name} ${p}`)),
       figures,
     },

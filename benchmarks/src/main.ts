@@ -1,20 +1,61 @@
 import { fileURLToPath } from 'node:url'
 import { benchmarks } from './benchmarks.ts'
+import type { Benchmark } from './lib/benchmark.ts'
+import { compareWithStored } from './lib/compare.ts'
 import { rerunOnNode24 } from './lib/node24.ts'
-import { readOptions } from './lib/options.ts'
+import { readOptions, type Options } from './lib/options.ts'
+import { estimate, inWords } from './lib/plan.ts'
 import { runBenchmark } from './lib/run.ts'
+import { runSmallest, smallestCases } from './lib/smallest.ts'
+import { ratios } from './ratios.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args)
-  const unknown = options.names.filter((name) => !benchmarks.some((benchmark) => benchmark.name === name))
-  if (unknown.length > 0) throw new RangeError(`no benchmark ${unknown.join(', ')}`)
-  if (options.node24) return rerunOnNode24(fileURLToPath(import.meta.url), args)
-  let complete = true
-  for (const benchmark of benchmarks) {
-    if (options.names.length > 0 && !options.names.includes(benchmark.name)) continue
-    complete = (await runBenchmark(benchmark, options)) && complete
+  const { names, node24, quick } = options
+  const unknown = names.filter((name) => !benchmarks.some((benchmark) => benchmark.name === name))
+  if (unknown.length > 0) {
+    const known = benchmarks.map(({ name }) => name).join(', ')
+    throw new RangeError(`no benchmark ${unknown.join(', ')}; there are ${known}`)
   }
-  return complete ? 0 : 1
+  if (node24) return rerunOnNode24(fileURLToPath(import.meta.url), args)
+  const chosen = benchmarks.filter(({ name, byNameOnly = false }) =>
+    names.length === 0 ? !byNameOnly : names.includes(name),
+  )
+  return (await (quick ? runQuick(chosen, options) : runWhole(chosen, options))) ? 0 : 1
+}
+
+async function runWhole(chosen: readonly Benchmark[], options: Options): Promise<boolean> {
+  announce(chosen, options)
+  let complete = true
+  for (const benchmark of chosen) complete = (await runBenchmark(benchmark, options)) && complete
+  return complete
+}
+
+/** Says how long it takes, before it does. */
+function announce(chosen: readonly Benchmark[], options: Options): void {
+  const each = chosen.map((benchmark) => [benchmark.name, estimate(benchmark, options)] as const)
+  const total = each.reduce((sum, [, seconds]) => sum + seconds, 0)
+  const list = each.map(([name, seconds]) => `${name} ${inWords(seconds)}`).join(', ')
+  process.stdout.write(`this takes about ${inWords(total)} on a machine that does nothing else: ${list}\n`)
+}
+
+/** The ratios of the repository, where no other benchmark is named, then each measurement once. */
+async function runQuick(chosen: readonly Benchmark[], options: Options): Promise<boolean> {
+  const startedAt = performance.now()
+  const isAsBefore =
+    options.names.length > 0 && !options.names.includes(ratios.name)
+      ? true
+      : await compareWithStored(ratios, options)
+  const others = chosen.filter((benchmark) => benchmark !== ratios)
+  const cases = smallestCases(others, options)
+  const worked = await runSmallest(cases)
+  const took = inWords((performance.now() - startedAt) / 1e3)
+  process.stdout.write(
+    `${cases.length} measurements done once each: ${worked ? 'all worked' : 'SOME FAILED, see above'}\n` +
+      `costs beside those stored: ${isAsBefore ? 'none is beyond its bound' : 'SOME GOT WORSE, see the table'}\n` +
+      `took ${took}\n`,
+  )
+  return isAsBefore && worked
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -1,11 +1,10 @@
 import type { Benchmark, Case } from './lib/benchmark.ts'
 import type { MeasureName } from './lib/catalogue.ts'
-import type { Options } from './lib/options.ts'
 
-const measured = (label: string, measure: MeasureName, { quick }: Options): Case => ({
+const measured = (label: string, measure: MeasureName): Case => ({
   label,
   measure,
-  params: { n: quick ? 10_000 : 100_000, subscribers: 0, warmupMs: 0, windowMs: 0 },
+  params: { n: 100_000, subscribers: 0, warmupMs: 0, windowMs: 0 },
 })
 
 const finished = 'finished task run'
@@ -14,14 +13,15 @@ const waiting = 'waiting task run'
 /** design.md, section 9: bytes per finished and per waiting run. */
 export const memory: Benchmark = {
   name: 'memory',
+  durability: 'memory',
   about: 'bytes per task run after garbage collection, history kept in memory',
-  groups: (options) => [
+  groups: () => [
     {
       title: 'memory',
       cases: [
-        measured('bare actor in Pending', 'bare/pending-bytes', options),
-        measured(finished, 'memory/finished', options),
-        measured(waiting, 'memory/waiting', options),
+        measured('bare actor in Pending', 'bare/pending-bytes'),
+        measured(finished, 'memory/finished'),
+        measured(waiting, 'memory/waiting'),
       ],
       shown: ['B/run', 'B/run, flow run alive'],
       figures: [

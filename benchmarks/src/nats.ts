@@ -8,13 +8,16 @@ import { fetchRedis, redisVersion } from './peers/redis.ts'
 
 /** Code of an engine is warm only after several seconds of CPU time, and again a second after a collection; the same for all. */
 const measured =
-  ({ warmupMs, windowMs, quick }: Options, where: Partial<Params> = {}) =>
+  ({ warmupMs, windowMs }: Options, where: Partial<Params> = {}) =>
   (label: string, measure: MeasureName, inFlight: number): Case => {
-    const n = Math.max(200, (quick ? 5 : 10) * inFlight)
+    const n = Math.max(200, 10 * inFlight)
     const params = { n, subscribers: 0, warmupMs: 1.5 * warmupMs, windowMs: 6 * windowMs, inFlight, ...where }
     // Little but waiting: as much CPU time would take minutes.
-    if (where.sync === true) return { label, measure, params: { ...params, warmupMs: 300, windowMs: 200 } }
-    return { label, measure, params }
+    if (where.sync === true) {
+      return { label, measure, params: { ...params, warmupMs: 300, windowMs: 200 }, durability: 'power' }
+    }
+    const durability = measure === 'peers/bullmq' ? 'memory' : 'process'
+    return { label, measure, params, durability }
   }
 
 const perRun = ['cpu µs/run', 'worker cpu µs/run', 'server cpu µs/run', 'messages/run', 'B/run'] as const
@@ -83,7 +86,7 @@ function elsewhere(options: Options, title: string, where: Partial<Params>): Gro
   }
 }
 
-function transitions({ quick }: Options): Group {
+function transitions(): Group {
   const names = ['call → Pending', 'return → Completed']
   return {
     title: 'transitions: to a subscriber on another process',
@@ -91,7 +94,7 @@ function transitions({ quick }: Options): Group {
       {
         label: 'troupe',
         measure: 'nats-transitions/paced',
-        params: { n: quick ? 100 : 1_000, subscribers: 1, warmupMs: 0, windowMs: 0 },
+        params: { n: 1_000, subscribers: 1, warmupMs: 0, windowMs: 0 },
       },
     ],
     shown: names.flatMap((name) => [`${name} p50 µs`, `${name} p99 µs`]),
@@ -103,12 +106,12 @@ function transitions({ quick }: Options): Group {
   }
 }
 
-function waiting({ quick }: Options): Group {
+function waiting(): Group {
   const params = {
-    n: quick ? 500 : 10_000,
+    n: 10_000,
     subscribers: 0,
     warmupMs: 0,
-    windowMs: quick ? 1_000 : 10_000,
+    windowMs: 10_000,
   }
   return {
     title: 'waiting flow runs',
@@ -133,6 +136,7 @@ function waiting({ quick }: Options): Group {
 /** Task runs and waiting flow runs on several processes that meet at nats-server, beside BullMQ on Redis. */
 export const nats: Benchmark = {
   name: 'nats',
+  durability: 'process',
   about:
     'task runs of one process on another by way of NATS, beside bare JetStream loops and BullMQ on Redis',
   prepare: async () => {
@@ -148,7 +152,7 @@ export const nats: Benchmark = {
     ...[1, 20, 200, 1_000].map((inFlight) => loops(options, inFlight)),
     elsewhere(options, 'three servers, three replicas: 200 in flight', { servers: 3 }),
     elsewhere(options, 'sync_interval: always: 200 in flight', { sync: true }),
-    transitions(options),
-    waiting(options),
+    transitions(),
+    waiting(),
   ],
 }

@@ -63,6 +63,7 @@ const group = (shape: Shape, options: Options): Group => ({
 /** design.md, section 9: task runs/s in process. */
 export const overhead: Benchmark = {
   name: 'overhead',
+  durability: 'memory',
   about: 'task runs per second in one process, beside bare actors with as many alive at once',
   groups: (options) => shapes.map((shape) => group(shape, options)),
 }

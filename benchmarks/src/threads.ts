@@ -12,6 +12,7 @@ const measured = (label: string, measure: MeasureName, n: number, options: Optio
 /** What the worker-threads runner gives and costs, beside a bare loop, piscina, and one event loop. */
 export const threads: Benchmark = {
   name: 'threads',
+  durability: 'memory',
   about:
     'tasks on worker threads, beside a bare loop of batched messages, piscina, one thread and the event loop',
   groups: (options) => [

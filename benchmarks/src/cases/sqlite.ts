@@ -29,27 +29,45 @@ async function loadDriver(): Promise<Open> {
 /** About what a task run takes in the journal. */
 const rowBytes = 200
 
-/** Rows into one append-ordered table, each group of them in a commit that is safe against power loss. */
-function bare(rowsPerCommit: number): Measure {
-  return async (params) => {
-    const Database = await loadDriver()
-    const database = new Database(join(temporaryFolder(), 'bare.db'))
-    database.exec('pragma journal_mode = wal; pragma synchronous = full')
-    database.exec('create table entry (run integer, position integer, body blob)')
-    database.exec('create unique index entry_position on entry (run, position)')
-    const insert = database.prepare('insert into entry values (1, ?, ?)')
-    const body = new Uint8Array(rowBytes)
-    let position = 0
-    const work = (n: number): void => {
-      for (let done = 0; done < n; done += rowsPerCommit) {
+/** A database that rows are appended to, in commits of so many. */
+export interface Appended {
+  insert(rows: number, rowsPerCommit: number): void
+  /** Fails unless it holds all of them. */
+  close(): void
+}
+
+/** @param synchronous - `full`: each commit is safe against power loss; `normal`: against the end of the process */
+export async function openDatabase(synchronous: 'full' | 'normal'): Promise<Appended> {
+  const Database = await loadDriver()
+  const database = new Database(join(temporaryFolder(), 'bare.db'))
+  database.exec(`pragma journal_mode = wal; pragma synchronous = ${synchronous}`)
+  database.exec('create table entry (run integer, position integer, body blob)')
+  database.exec('create unique index entry_position on entry (run, position)')
+  const insert = database.prepare('insert into entry values (1, ?, ?)')
+  const body = new Uint8Array(rowBytes)
+  let position = 0
+  return {
+    insert(rows, rowsPerCommit) {
+      for (let done = 0; done < rows; done += rowsPerCommit) {
         if (rowsPerCommit > 1) database.exec('begin immediate')
         for (let i = 0; i < rowsPerCommit; i++) insert.run(++position, body)
         if (rowsPerCommit > 1) database.exec('commit')
       }
-    }
+    },
+    close() {
+      const { rows } = database.prepare('select count(*) as rows from entry').get() as { rows: number }
+      expectEqual('rows', rows, position)
+      database.close()
+    },
+  }
+}
+
+/** Rows into one append-ordered table, each group of them in a commit that is safe against power loss. */
+function bare(rowsPerCommit: number): Measure {
+  return async (params) => {
+    const database = await openDatabase('full')
+    const work = (n: number): void => database.insert(n, rowsPerCommit)
     const readings = await throughput(() => ({ work }), params)
-    const { rows } = database.prepare('select count(*) as rows from entry').get() as { rows: number }
-    expectEqual('rows', rows, position)
     database.close()
     return readings
   }

@@ -2,6 +2,17 @@ import type { MeasureName } from './catalogue.ts'
 import type { Options } from './options.ts'
 import type { Params } from './measure.ts'
 
+/** What it takes to lose what was done. */
+export const durabilities = {
+  memory: 'lost with its process',
+  process: 'survives its process, and its server, but not the power of the machine',
+  power: 'survives the power of the machine: on the disk before it counts',
+  none: 'keeps nothing',
+} as const
+
+/** One of `durabilities`. */
+export type Durability = keyof typeof durabilities
+
 /** One thing that is measured, once in each round. */
 export interface Case {
   readonly label: string
@@ -11,6 +22,8 @@ export interface Case {
   readonly checkout?: string
   /** Measured on Node 24 (or this Node, where it is newer), whatever the others run on. */
   readonly node24?: boolean
+  /** Default: that of the benchmark. */
+  readonly durability?: Durability
 }
 
 /** Gives a reading of a case, named by its label; NaN when the case failed. */
@@ -41,6 +54,14 @@ export interface Benchmark {
   /** The question it answers, one sentence. */
   readonly about: string
   readonly groups: (options: Options) => readonly Group[]
+  /** Of the cases that say nothing else. */
+  readonly durability?: Durability
+  /** Where figures hardly change, or their spread is the question. Default: as the command line says, 5. */
+  readonly rounds?: number
+  /** Cores that are kept busy beside a round, which counts from 0. Default none. */
+  readonly load?: (round: number) => number
+  /** Run only where its name is given. */
+  readonly byNameOnly?: boolean
   /** What is done once before anything is measured. @returns What else the figures were made with, for the results */
   readonly prepare?: () => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>
 }

@@ -19,6 +19,8 @@ type ModuleName =
   | 'nats-transitions'
   | 'nats-waiting'
   | 'web'
+  | 'ratios'
+  | 'flow-runs'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -36,6 +38,8 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   'nats-transitions': () => import('../cases/nats-transitions.ts'),
   'nats-waiting': () => import('../cases/nats-waiting.ts'),
   web: () => import('../cases/web.ts'),
+  ratios: () => import('../cases/ratios.ts'),
+  'flow-runs': () => import('../cases/flow-runs.ts'),
 }
 
 /** `<module>/<measurement>`. */

@@ -1,4 +1,4 @@
-import type { Figure, Group, Read, Target } from './benchmark.ts'
+import type { Durability, Figure, Group, Read, Target } from './benchmark.ts'
 import type { CaseOutcomes } from './rounds.ts'
 import { summarise } from './stats.ts'
 import type { Summary } from './stats.ts'
@@ -19,6 +19,7 @@ export interface GroupResult {
   readonly cases: readonly {
     readonly label: string
     readonly params: object
+    readonly durability?: Durability
     readonly readings: Readonly<Record<string, Summary>>
     readonly rounds: CaseOutcomes['outcomes']
   }[]
@@ -46,6 +47,7 @@ export function evaluate(group: Group, all: readonly CaseOutcomes[]): GroupResul
     cases: all.map((one) => ({
       label: one.measured.label,
       params: one.measured.params,
+      ...(one.measured.durability && { durability: one.measured.durability }),
       readings: Object.fromEntries(
         readingNames(one).map((name) => [name, summarise(roundValues(one, name))]),
       ),

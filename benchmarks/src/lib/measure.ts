@@ -16,6 +16,10 @@ export interface Params {
   readonly servers?: number
   /** Servers have each message on the disk before they acknowledge it. Default: they sync later. */
   readonly sync?: boolean
+  /** Processes that share the work, where the measurement asks for it. Default 1. */
+  readonly processes?: number
+  /** A slowdown that is to be found: this share of the CPU time of ours is burned besides, where a ratio is measured. Default 0. */
+  readonly burn?: number
 }
 
 /** Figures by name, such as `runs/s` or `B/run`. */

@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import type { Benchmark } from './benchmark.ts'
+import { relative } from 'node:path'
+import { durabilities, type Benchmark, type Group } from './benchmark.ts'
 import { evaluate } from './evaluate.ts'
 import type { GroupResult } from './evaluate.ts'
 import type { Options } from './options.ts'
+import { groupsOf, inWords, isPartial, roundsOf } from './plan.ts'
+import { writeResults } from './results.ts'
 import { interleave } from './rounds.ts'
 import { load, readSurroundings } from './surroundings.ts'
 import { tables } from './table.ts'
@@ -12,39 +13,39 @@ const print = (text: string): boolean => process.stdout.write(`${text}\n`)
 
 /** Runs a benchmark, prints it, writes its results file and gives whether no child failed. */
 export async function runBenchmark(benchmark: Benchmark, options: Options): Promise<boolean> {
+  const { name, about } = benchmark
+  const startedAt = performance.now()
   const surroundings = { ...readSurroundings(), ...(await benchmark.prepare?.()) }
+  const rounds = roundsOf(benchmark, options)
+  const groups = groupsOf(benchmark, options)
   const loadBefore = load()
-  print(`\n# ${benchmark.name}: ${benchmark.about}\n`)
-  for (const [name, value] of Object.entries(surroundings)) {
-    print(`${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+  print(`\n# ${name}: ${about}\n`)
+  for (const [key, value] of Object.entries(surroundings)) {
+    print(`${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
   }
-  print(`rounds: ${options.rounds}`)
-  const groups: GroupResult[] = []
-  for (const group of benchmark.groups(options)) {
-    if (!group.title.includes(options.only)) continue
-    const result = evaluate(group, await interleave(group, options.rounds))
+  print(`rounds: ${rounds}, in turns\nload of the machine before: ${loadBefore}`)
+  printDurabilities(groups)
+  const results: GroupResult[] = []
+  for (const group of groups) {
+    const result = evaluate(group, await interleave(group, rounds, benchmark.load))
     print(tables(result))
-    groups.push(result)
+    results.push(result)
   }
   const loads = { before: loadBefore, after: load() }
-  print(`load before and after: ${loads.before}, ${loads.after}`)
-  const { name, about } = benchmark
-  save(fileName(name, options), { name, about, at: new Date(), options, surroundings, loads, groups })
-  return groups.every(({ cases }) => cases.every((one) => one.rounds.every((round) => !('failure' in round))))
+  const tookSeconds = Math.round((performance.now() - startedAt) / 1e3)
+  print(`load before and after: ${loads.before}, ${loads.after}; took ${inWords(tookSeconds)}`)
+  const file = writeResults(
+    { name, about, at: new Date(), tookSeconds, options: { ...options, rounds }, surroundings, loads, groups: results },
+    isPartial(benchmark, options),
+  )
+  print(`results: ${relative('', file)}`)
+  return results.every(({ cases }) => cases.every((one) => one.rounds.every((round) => !('failure' in round))))
 }
 
-/** A quick or partial run must not take the place of real results. */
-function fileName(name: string, { quick, only }: Options): string {
-  const [major] = process.versions.node.split('.')
-  return `${name}${quick || only !== '' ? '.draft' : ''}.node${major}.json`
-}
-
-function save(name: string, results: object): void {
-  const folder = new URL('../../results/', import.meta.url)
-  mkdirSync(folder, { recursive: true })
-  const file = fileURLToPath(new URL(name, folder))
-  // Where another commit was built is nobody's business.
-  const shown = (key: string, value: unknown): unknown => (key === 'checkout' ? undefined : value)
-  writeFileSync(file, `${JSON.stringify(results, shown, 2)}\n`)
-  print(`results: ${file}`)
+/** What the words in the column `kept` mean, as far as they are there. */
+function printDurabilities(groups: readonly Group[]): void {
+  const used = new Set(groups.flatMap(({ cases }) => cases.map(({ durability }) => durability)))
+  for (const durability of used) {
+    if (durability) print(`kept: ${durability} = ${durabilities[durability]}`)
+  }
 }

@@ -5,7 +5,8 @@ import type { Summary } from './stats.ts'
 
 const plain = { head: [], border: [], compact: true }
 
-const number = (value: number): string =>
+/** A figure for people. */
+export const number = (value: number): string =>
   Number.isNaN(value)
     ? '–'
     : value.toLocaleString(
@@ -23,13 +24,14 @@ const targetText = (target: Target): string =>
 
 /** Tables of a group: the medians of its readings, then its figures beside their targets. */
 export function tables(group: GroupResult): string {
-  const readings = new Table({ head: ['case', 'reading', 'median', 'mad', 'min … max'], style: plain })
-  for (const { label, readings: found, rounds } of group.cases) {
+  const head = ['case', 'kept', 'reading', 'median', 'mad', 'min … max']
+  const readings = new Table({ head, style: plain })
+  for (const { label, durability = '', readings: found, rounds } of group.cases) {
     const absent = rounds.find((round) => 'absent' in round)
-    if (absent) readings.push([label, `not measured: ${absent.absent}`, '', '', ''])
+    if (absent) readings.push([label, durability, `not measured: ${absent.absent}`, '', '', ''])
     for (const name of group.shown) {
       const summary = found[name]
-      if (summary) readings.push([label, name, number(summary.median), ...spread(summary)])
+      if (summary) readings.push([label, durability, name, number(summary.median), ...spread(summary)])
     }
   }
   return `\n## ${group.title}\n\n${readings.toString()}\n${figuresTable(group.figures)}`

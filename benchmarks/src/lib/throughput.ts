@@ -10,14 +10,15 @@ export interface Subject {
   readonly close?: () => Promise<void>
 }
 
-interface Spent {
+/** What repetitions took. */
+export interface Spent {
   readonly runs: number
   readonly ms: number
   readonly cpuMs: number
 }
 
 /** Goes on for so much CPU time: on a busy machine as much is warmed and measured as on an idle one. */
-async function repeat({ work }: Subject, n: number, atLeastCpuMs: number): Promise<Spent> {
+export async function repeat({ work }: Subject, n: number, atLeastCpuMs: number): Promise<Spent> {
   const cpuBefore = process.cpuUsage()
   let runs = 0
   let ms = 0

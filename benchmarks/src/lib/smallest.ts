@@ -1,0 +1,46 @@
+import type { Benchmark, Case } from './benchmark.ts'
+import { measureInChild } from './in-child.ts'
+import type { Options } from './options.ts'
+import { groupsOf } from './plan.ts'
+import { progress } from './rounds.ts'
+
+/** So many children at the same time: nothing is compared. */
+const atOnce = 2
+
+/** A case as small as it gets: nothing is warmed up, and the work is done once. */
+function smallest({ servers: _servers, sync: _sync, warmupN: _warmupN, ...params }: Case['params']): Case['params'] {
+  const { n, subscribers } = params
+  return { ...params, n: Math.min(n, 100), subscribers: Math.min(subscribers, 1), warmupMs: 0, windowMs: 0 }
+}
+
+/**
+ * Each measurement of the benchmarks once, as small as it gets, in the fewest cases. Not those of peers, which only their
+ * benchmarks install.
+ */
+export function smallestCases(benchmarks: readonly Benchmark[], options: Options): readonly Case[] {
+  const cases = new Map<string, Case>()
+  for (const benchmark of benchmarks) {
+    for (const one of groupsOf(benchmark, options).flatMap((group) => group.cases)) {
+      if (one.measure.startsWith('peers/') || cases.has(one.measure)) continue
+      cases.set(one.measure, { ...one, params: smallest(one.params) })
+    }
+  }
+  return [...cases.values()]
+}
+
+/** Runs them, to see that they work; gives whether all did. */
+export async function runSmallest(cases: readonly Case[]): Promise<boolean> {
+  const left = [...cases]
+  let worked = true
+  const lane = async (): Promise<void> => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) {
+      const startedAt = performance.now()
+      const outcome = await measureInChild(one)
+      worked = worked && !('failure' in outcome)
+      const ms = Math.round(performance.now() - startedAt)
+      progress(`${one.measure}, once, in ${ms} ms`, outcome)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, lane))
+  return worked
+}
