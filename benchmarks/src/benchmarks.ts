@@ -4,6 +4,7 @@ import { featureCosts } from './features.ts'
 import { latency } from './latency.ts'
 import { durable } from './durable.ts'
 import { flows } from './flows.ts'
+import { install } from './install.ts'
 import type { Benchmark } from './lib/benchmark.ts'
 import { memory } from './memory.ts'
 import { nats } from './nats.ts'
@@ -11,6 +12,7 @@ import { overhead } from './overhead.ts'
 import { ratios } from './ratios.ts'
 import { scale } from './scale.ts'
 import { sizes } from './sizes.ts'
+import { startUp } from './start-up.ts'
 import { threads } from './threads.ts'
 import { web } from './web.ts'
 
@@ -28,6 +30,8 @@ export const benchmarks: readonly Benchmark[] = [
   durable,
   nats,
   web,
+  startUp,
+  install,
   commits,
   ratios,
 ]

@@ -128,6 +128,17 @@ export const durable: Benchmark = {
         ],
       },
       {
+        title: 'restart: 10,000 finished flow runs, 1,000 that wait',
+        cases: [one('troupe', 'durable/restart-power', 10_000), one('troupe, memory', 'durable/restart-memory', 10_000)],
+        shown: [
+          'ms until all are back',
+          'ms until all are found',
+          'ms until all are back, first',
+          'µs per live run',
+        ],
+        figures: [],
+      },
+      {
         title: 'flatness: a task run at entry 10,000 beside one at entry 10',
         cases: [
           one('troupe', 'durable/flatness-power', 10_000),

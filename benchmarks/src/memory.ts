@@ -14,7 +14,7 @@ const waiting = 'waiting task run'
 export const memory: Benchmark = {
   name: 'memory',
   durability: 'memory',
-  about: 'bytes per task run after garbage collection, history kept in memory',
+  about: 'bytes per task run and per flow run after garbage collection, history kept in memory',
   groups: () => [
     {
       title: 'memory',
@@ -22,11 +22,18 @@ export const memory: Benchmark = {
         measured('bare actor in Pending', 'bare/pending-bytes'),
         measured(finished, 'memory/finished'),
         measured(waiting, 'memory/waiting'),
+        measured('running task run', 'memory/running'),
+        measured('finished flow run', 'memory/finished-flows'),
+        measured('live flow run', 'memory/live-flows'),
       ],
       shown: ['B/run', 'B/run, flow run alive'],
       figures: [
         { label: finished, formula: (read) => read(finished, 'B/run'), target: { atMost: 600 } },
         { label: waiting, formula: (read) => read(waiting, 'B/run'), target: { atMost: 800 } },
+        {
+          label: `${waiting} / bare actor`,
+          formula: (read) => read(waiting, 'B/run') / read('bare actor in Pending', 'B/run'),
+        },
       ],
     },
   ],

@@ -1,4 +1,4 @@
-import { createEngine, flow, memoryJournal, task, type Journal } from '@troupe/core'
+import { createEngine, flow, memoryJournal, receive, task, type Journal } from '@troupe/core'
 import { sqliteJournal } from '@troupe/sqlite-journal'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -149,6 +149,77 @@ async function readBack(place: Place, n: number): Promise<readonly [number, numb
   return [(readAt - startedAt) / 1e3, (replayedAt - startedAt) / 1e3]
 }
 
+const ended = flow('ended', async (i: number) => step(i))
+
+/** Told when a flow run has come to where it was. */
+let back = (): void => undefined
+
+const live = flow({ name: 'live', maxRecoveries: 1_000 }, async (i: number) => {
+  await step(i)
+  back()
+  await receive('go')
+  return i
+})
+
+/** Finished flow runs to one that is live. */
+const endedPerLive = 10
+
+/**
+ * A folder with `n` finished flow runs and a tenth as many live ones, each of which has done a task run and waits: opened
+ * by a new engine. Measured is the time until all live ones wait again, and the part of it until `recover()` has found them.
+ */
+function restart(kept: Kept): Measure {
+  return async ({ n }) => {
+    const place = new Place(kept)
+    const count = Math.ceil(n / endedPerLive)
+    const arrivals = (): Promise<void> => {
+      let arrivedSoFar = 0
+      return new Promise((resolve) => {
+        back = () => {
+          if (++arrivedSoFar === count) resolve()
+        }
+      })
+    }
+    const engine = createEngine({ journal: place.open(), suspendAfter: false })
+    for (let i = 0; i < n; i += flowsAtOnce) {
+      const some = Array.from({ length: Math.min(flowsAtOnce, n - i) }, (_, k) => ended.with({ engine })(i + k))
+      await Promise.all(some)
+    }
+    const waiting = arrivals()
+    for (let i = 0; i < count; i++) live.with({ engine })(i)
+    await waiting
+    await engine.close()
+    await place.close()
+    const first = await restarted(place, arrivals, count)
+    const second = await restarted(place, arrivals, count)
+    return {
+      'ms until all are back': second.ms,
+      'ms until all are found': second.foundMs,
+      'ms until all are back, first': first.ms,
+      'µs per live run': (second.ms / count) * 1e3,
+    }
+  }
+}
+
+async function restarted(
+  place: Place,
+  arrivals: () => Promise<void>,
+  count: number,
+): Promise<{ readonly ms: number; readonly foundMs: number }> {
+  const there = arrivals()
+  globalThis.gc?.()
+  const startedAt = performance.now()
+  const engine = createEngine({ journal: place.open(), suspendAfter: false })
+  const runs = await engine.recover()
+  const foundMs = performance.now() - startedAt
+  await there
+  const ms = performance.now() - startedAt
+  expectEqual('flow runs recovered', runs.length, count)
+  await engine.close()
+  await place.close()
+  return { ms, foundMs }
+}
+
 /** Task runs in each of the windows that are compared, and how often both are. */
 const windowed = 333
 const turns = 4
@@ -194,6 +265,7 @@ const ours = (kept: Kept): Readonly<Record<string, Measure>> => ({
   [`chains-${kept}`]: taskRuns(kept, chain, flowsAtOnce),
   [`fan-outs-${kept}`]: taskRuns(kept, fanOut, flowsAtOnce),
   [`recovery-${kept}`]: recovery(kept),
+  [`restart-${kept}`]: restart(kept),
   [`flatness-${kept}`]: flatness(kept),
 })
 

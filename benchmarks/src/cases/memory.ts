@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
-import { createEngine, flow, task } from '@troupe/core'
+import { createEngine, flow, memoryJournal, task } from '@troupe/core'
 import { bytesInUse } from '../lib/heap.ts'
 import { expectEqual } from '../lib/measure.ts'
 import type { Measure } from '../lib/measure.ts'
@@ -84,4 +84,107 @@ const waiting: Measure = async ({ n }) => {
   return { 'B/run': (after - before) / n }
 }
 
-export const measures: Readonly<Record<string, Measure>> = { finished, waiting }
+/** What bodies that have begun wait for: one promise, so that it weighs nothing. */
+let opened = Promise.resolve()
+
+const held = task({ name: 'held' }, async () => {
+  await opened
+  return 1
+})
+const open = flow({ name: 'open' }, async (i: number) => {
+  await opened
+  return i
+})
+const short = flow({ name: 'short' }, (i: number) => i)
+
+/** Task runs whose bodies have begun and wait, of one flow run. */
+const running: Measure = async ({ n }) => {
+  const engine = createEngine()
+  const start = flow({ name: 'run-many' }, async (count: number) => {
+    const futures = Array.from({ length: count }, () => held())
+    return (await Promise.all(futures)).length
+  }).with({ engine })
+  const one = (count: number): Promise<number> =>
+    whileOpen(engine, { name: 'held', count, start: () => [start(count)], value: count })
+  await one(warmup)
+  const before = await bytesInUse()
+  const after = await one(n)
+  await engine.close()
+  return { 'B/run': (after - before) / n }
+}
+
+/** Flow runs without task runs whose bodies have begun and wait. */
+const liveFlows: Measure = async ({ n }) => {
+  const engine = createEngine()
+  const start = open.with({ engine })
+  const one = (count: number): Promise<number> =>
+    whileOpen(engine, {
+      name: 'open',
+      count,
+      start: () => Array.from({ length: count }, () => start(1)),
+      value: 1,
+    })
+  await one(warmup)
+  const before = await bytesInUse()
+  const after = await one(n)
+  await engine.close()
+  return { 'B/run': (after - before) / n }
+}
+
+/** Bodies that begin and wait. */
+interface Waiting {
+  /** Of the task or flow whose bodies they are. */
+  readonly name: string
+  readonly count: number
+  /** Starts the flow runs. */
+  readonly start: () => readonly PromiseLike<number>[]
+  /** That each of them gives. */
+  readonly value: number
+}
+
+/** Weighs while so many bodies wait; then they end, and each flow run gives its value. */
+async function whileOpen(
+  engine: ReturnType<typeof createEngine>,
+  { name, count, start, value }: Waiting,
+): Promise<number> {
+  let begun = 0
+  const subscription = engine.transitions.subscribe(({ task: ofTask, flow: ofFlow, to }) => {
+    if ((ofTask ?? ofFlow) === name && to.name === 'Running') begun += 1
+  })
+  let end = (): void => undefined
+  opened = new Promise((resolve) => (end = resolve))
+  const runs = start()
+  while (begun < count) await setImmediate()
+  subscription.unsubscribe()
+  const bytes = await bytesInUse()
+  end()
+  for (const run of runs) expectEqual('as value', await run, value)
+  return bytes
+}
+
+/** Flow runs that have ended and are kept, without task runs. */
+const finishedFlows: Measure = async ({ n }) => {
+  const engine = createEngine({ journal: memoryJournal({ keep: 2 * n + warmup }) })
+  const start = short.with({ engine })
+  const one = async (count: number): Promise<number> => {
+    for (let left = count; left > 0; left -= wave) {
+      await Promise.all(Array.from({ length: Math.min(left, wave) }, (_, i) => start(i)))
+    }
+    return bytesInUse()
+  }
+  const first = start(0)
+  await first
+  const before = await one(warmup)
+  const after = await one(n)
+  expectEqual('first flow run kept', (await engine.get(first.id)) === undefined ? 0 : 1, 1)
+  await engine.close()
+  return { 'B/run': (after - before) / n }
+}
+
+export const measures: Readonly<Record<string, Measure>> = {
+  finished,
+  waiting,
+  running,
+  'live-flows': liveFlows,
+  'finished-flows': finishedFlows,
+}

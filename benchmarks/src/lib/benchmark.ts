@@ -60,6 +60,8 @@ export interface Benchmark {
   readonly rounds?: number
   /** Cores that are kept busy beside a round, which counts from 0. Default none. */
   readonly load?: (round: number) => number
+  /** Takes packages from a registry: too slow for `bench:quick`. */
+  readonly needsRegistry?: boolean
   /** Run only where its name is given. */
   readonly byNameOnly?: boolean
   /** What is done once before anything is measured. @returns What else the figures were made with, for the results */

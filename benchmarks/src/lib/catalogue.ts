@@ -21,6 +21,8 @@ type ModuleName =
   | 'web'
   | 'ratios'
   | 'flow-runs'
+  | 'start-up'
+  | 'install'
 
 /** Loaded by name inside a child process: a bare child never loads the engine. */
 const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
@@ -40,6 +42,8 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   web: () => import('../cases/web.ts'),
   ratios: () => import('../cases/ratios.ts'),
   'flow-runs': () => import('../cases/flow-runs.ts'),
+  'start-up': () => import('../cases/start-up.ts'),
+  install: () => import('../cases/install.ts'),
 }
 
 /** `<module>/<measurement>`. */

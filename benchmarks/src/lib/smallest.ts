@@ -20,6 +20,7 @@ function smallest({ servers: _servers, sync: _sync, warmupN: _warmupN, ...params
 export function smallestCases(benchmarks: readonly Benchmark[], options: Options): readonly Case[] {
   const cases = new Map<string, Case>()
   for (const benchmark of benchmarks) {
+    if (benchmark.needsRegistry === true) continue
     for (const one of groupsOf(benchmark, options).flatMap((group) => group.cases)) {
       if (one.measure.startsWith('peers/') || cases.has(one.measure)) continue
       cases.set(one.measure, { ...one, params: smallest(one.params) })

@@ -1,0 +1,191 @@
+/** Something that stands beside ours in a row. */
+export interface Beside {
+  /** For people. */
+  readonly name: string
+  /** Label of its case; where there are several, the figure says which counts, and they are shown in this order. */
+  readonly cases: readonly string[]
+  /** Label of the figure that is the ratio. */
+  readonly figure: string
+}
+
+/** A row of the README's table: where in the results it is found. */
+export interface Row {
+  readonly what: string
+  readonly benchmark: string
+  readonly group: string
+  readonly ours: string
+  readonly reading: string
+  readonly unit: string
+  readonly beside: readonly Beside[]
+  /** Label of a figure of ours alone that has a target. */
+  readonly figure?: string
+}
+
+const troupe1 = 'troupe, async body, subscribers: 1'
+
+const bareActors = (ours: string): Beside => ({
+  name: 'bare XState actors',
+  cases: ['bare'],
+  figure: `${ours} / bare`,
+})
+
+const empty = 'empty flow / bare, an actor each'
+const p50 = 'submit → value p50 µs'
+
+/** What people ask first, in the order in which they ask. */
+export const rows: readonly Row[] = [
+  {
+    what: 'task runs in one process, one after the other, one subscriber',
+    benchmark: 'overhead',
+    group: 'chain of 10000',
+    ours: troupe1,
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [bareActors(troupe1)],
+  },
+  {
+    what: 'the same, 10,000 at once',
+    benchmark: 'overhead',
+    group: 'fan-out of 10000',
+    ours: troupe1,
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [bareActors(troupe1)],
+  },
+  {
+    what: 'flow runs in one process, 1,000 at once',
+    benchmark: 'flows',
+    group: 'flow runs, 1000 at once',
+    ours: 'empty flow',
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [{ name: 'bare XState actors', cases: ['bare'], figure: empty }],
+  },
+  {
+    what: 'tasks that compute for 50 ms, on two threads',
+    benchmark: 'threads',
+    group: 'long bodies that compute, 50 ms',
+    ours: '2 threads',
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [
+      {
+        name: 'a bare loop over two threads',
+        cases: ['bare loop, 2 threads'],
+        figure: 'speed-up over one bare thread / that of the bare loop',
+      },
+    ],
+  },
+  {
+    what: 'small tasks on two threads, 10,000 at once',
+    benchmark: 'threads',
+    group: 'small bodies, 10000 at once',
+    ours: '2 threads',
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [
+      { name: 'piscina', cases: ['piscina, 2 threads'], figure: '2 threads / piscina, 2 threads' },
+      {
+        name: 'piscina, 32 jobs a thread',
+        cases: ['piscina, 32 jobs a thread'],
+        figure: '2 threads / piscina, 32 jobs a thread',
+      },
+    ],
+  },
+  {
+    what: 'durable task runs, one after the other',
+    benchmark: 'durable',
+    group: 'sequential: one flow run, one task run after the other',
+    ours: 'troupe',
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [
+      { name: 'DBOS on PostgreSQL', cases: ['DBOS'], figure: 'troupe / DBOS' },
+      { name: 'openworkflow on SQLite', cases: ['openworkflow'], figure: 'troupe / openworkflow' },
+      {
+        name: 'bare SQLite commits',
+        cases: ['bare SQLite, 1 row a commit'],
+        figure: 'troupe / bare SQLite',
+      },
+    ],
+  },
+  {
+    what: 'durable task runs, 100 flow runs at once',
+    benchmark: 'durable',
+    group: 'parallel: 100 flow runs at once, 50 task runs each',
+    ours: 'troupe',
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [
+      {
+        name: 'DBOS on PostgreSQL, the better of two shapes',
+        cases: ['DBOS', 'DBOS, one after the other in each'],
+        figure: 'troupe / the better of DBOS',
+      },
+      {
+        name: 'openworkflow on SQLite',
+        cases: ['openworkflow, one after the other in each'],
+        figure: 'troupe / openworkflow',
+      },
+    ],
+  },
+  {
+    what: 'awaited task runs over NATS, 200 in flight, one worker',
+    benchmark: 'nats',
+    group: 'loop: 200 in flight',
+    ours: 'troupe',
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [
+      { name: 'BullMQ on Redis', cases: ['BullMQ'], figure: 'troupe / BullMQ, runs/s' },
+      { name: 'a bare JetStream loop', cases: ['bare loop'], figure: 'troupe / bare loop, runs/s' },
+    ],
+  },
+  {
+    what: 'the same, one in flight: from the call to the value',
+    benchmark: 'nats',
+    group: 'loop: 1 in flight',
+    ours: 'troupe',
+    reading: p50,
+    unit: ' µs',
+    beside: [
+      { name: 'BullMQ on Redis', cases: ['BullMQ'], figure: `troupe / BullMQ, ${p50}` },
+      { name: 'a bare JetStream loop', cases: ['bare loop'], figure: `troupe / bare loop, ${p50}` },
+    ],
+  },
+  {
+    what: 'memory of a finished task run, history kept',
+    benchmark: 'memory',
+    group: 'memory',
+    ours: 'finished task run',
+    reading: 'B/run',
+    unit: ' B',
+    beside: [],
+    figure: 'finished task run',
+  },
+  {
+    what: 'memory of a waiting task run',
+    benchmark: 'memory',
+    group: 'memory',
+    ours: 'waiting task run',
+    reading: 'B/run',
+    unit: ' B',
+    beside: [
+      {
+        name: 'a bare XState actor',
+        cases: ['bare actor in Pending'],
+        figure: 'waiting task run / bare actor',
+      },
+    ],
+    figure: 'waiting task run',
+  },
+  {
+    what: 'from `node` to the value of the first flow run',
+    benchmark: 'start-up',
+    group: 'start-up',
+    ours: 'troupe: first flow run',
+    reading: 'ms',
+    unit: ' ms',
+    beside: [{ name: 'node alone', cases: ['node alone'], figure: 'troupe: first flow run / node alone' }],
+  },
+]
