@@ -8,6 +8,7 @@ import { install } from './install.ts'
 import type { Benchmark } from './lib/benchmark.ts'
 import { memory } from './memory.ts'
 import { nats } from './nats.ts'
+import { nodes } from './nodes.ts'
 import { overhead } from './overhead.ts'
 import { ratios } from './ratios.ts'
 import { scale } from './scale.ts'
@@ -29,6 +30,7 @@ export const benchmarks: readonly Benchmark[] = [
   threads,
   durable,
   nats,
+  nodes,
   web,
   startUp,
   install,

@@ -32,6 +32,7 @@ export const commits: Benchmark = {
   name: 'commits',
   durability: 'memory',
   byNameOnly: true,
+  rounds: 10,
   about: 'time per task run of this checkout beside that of another commit',
   groups: (options) => {
     if (options.against === '') return []

@@ -13,11 +13,22 @@ const measured =
     const durability = less === 'process' || less === 'memory' ? less : 'power'
     // Little but waiting: nothing to warm up, and much CPU time would take long.
     if (measure.startsWith('sqlite/')) {
-      return { label, measure, params: { ...params, warmupMs: 100, windowMs: options.windowMs / 2 }, durability }
+      return {
+        label,
+        measure,
+        params: { ...params, warmupMs: 100, windowMs: options.windowMs / 2 },
+        durability,
+      }
     }
     // More waiting than code: half of it is several seconds and thousands of steps.
     if (measure.startsWith('peers/')) params.warmupMs /= 2
-    return { label, measure, params, durability, ...(measure.startsWith('peers/openworkflow') && { node24: true }) }
+    return {
+      label,
+      measure,
+      params,
+      durability,
+      ...(measure.startsWith('peers/openworkflow') && { node24: true }),
+    }
   }
 
 /** Task runs of a flow run in a sequence, and of 100 flow runs at once; openworkflow takes no more than 1,000 in one. */
@@ -129,7 +140,10 @@ export const durable: Benchmark = {
       },
       {
         title: 'restart: 10,000 finished flow runs, 1,000 that wait',
-        cases: [one('troupe', 'durable/restart-power', 10_000), one('troupe, memory', 'durable/restart-memory', 10_000)],
+        cases: [
+          one('troupe', 'durable/restart-power', 10_000),
+          one('troupe, memory', 'durable/restart-memory', 10_000),
+        ],
         shown: [
           'ms until all are back',
           'ms until all are found',

@@ -29,7 +29,8 @@ const shown = ['runs/s', 'all runs/s', 'cpu µs/run', 'cpu µs/any run']
 /** Flow runs per second, and flow runs that start others. */
 export const flows: Benchmark = {
   name: 'flows',
-  about: 'flow runs per second in one process with one subscriber: empty, of one task, nested; beside bare actors',
+  about:
+    'flow runs per second in one process with one subscriber: empty, of one task, nested; beside bare actors',
   durability: 'memory',
   groups: (options): readonly Group[] => {
     const one = measured(options)

@@ -5,24 +5,30 @@ import type { Options } from './lib/options.ts'
 const task = 'CPU time of a task run / of a bare'
 
 /** Cases, and the figures that are computed of each: a label and the reading that it is. */
-const compared: readonly (readonly [string, MeasureName, number, readonly (readonly [string, string])[]])[] = [
-  ['chain', 'ratios/chain', 250, [[`chain: ${task} actor`, 'cost']]],
-  ['fan-out', 'ratios/fan-out', 1_000, [[`fan-out of 1,000: ${task} actor`, 'cost']]],
-  ['flow runs', 'ratios/flow-runs', 250, [['250 at once: CPU time of a flow run / of a bare actor', 'cost']]],
-  ['threads', 'ratios/threads', 1_000, [[`1,000 small tasks on two threads: ${task} actor`, 'cost']]],
+const compared: readonly (readonly [string, MeasureName, number, readonly (readonly [string, string])[]])[] =
   [
-    'sequence',
-    'ratios/sequence',
-    50,
+    ['chain', 'ratios/chain', 250, [[`chain: ${task} actor`, 'cost']]],
+    ['fan-out', 'ratios/fan-out', 1_000, [[`fan-out of 1,000: ${task} actor`, 'cost']]],
     [
-      [`sequence in SQLite: ${task} commit`, 'cost'],
-      ['sequence in SQLite: commits per task run', 'commits/run'],
+      'flow runs',
+      'ratios/flow-runs',
+      250,
+      [['250 at once: CPU time of a flow run / of a bare actor', 'cost']],
     ],
-  ],
-  ['finished', 'ratios/finished-bytes', 20_000, [['bytes per finished task run', 'cost']]],
-  ['waiting', 'ratios/waiting-bytes', 20_000, [['bytes per waiting task run', 'cost']]],
-  ['messages', 'ratios/messages', 1_000, [['over NATS, 200 in flight: messages per task run', 'cost']]],
-]
+    ['threads', 'ratios/threads', 1_000, [[`1,000 small tasks on two threads: ${task} actor`, 'cost']]],
+    [
+      'sequence',
+      'ratios/sequence',
+      50,
+      [
+        [`sequence in SQLite: ${task} commit`, 'cost'],
+        ['sequence in SQLite: commits per task run', 'commits/run'],
+      ],
+    ],
+    ['finished', 'ratios/finished-bytes', 20_000, [['bytes per finished task run', 'cost']]],
+    ['waiting', 'ratios/waiting-bytes', 20_000, [['bytes per waiting task run', 'cost']]],
+    ['messages', 'ratios/messages', 1_000, [['over NATS, 200 in flight: messages per task run', 'cost']]],
+  ]
 
 /** Short, for the minute that all may take: what is compared need not be as fast as it gets, only as fast as before. */
 const cases = ({ burn }: Options): readonly Case[] =>

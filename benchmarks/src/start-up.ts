@@ -18,7 +18,8 @@ const own = ['runners', 'sqlite-journal', 'nats-transport', 'web', 'opentelemetr
 /** How long a program takes that does next to nothing. */
 export const startUp: Benchmark = {
   name: 'start-up',
-  about: 'from the start of node to its end: imports of the packages, the value of the first flow run; beside imports of the peers',
+  about:
+    'from the start of node to its end: imports of the packages, the value of the first flow run; beside imports of the peers',
   durability: 'none',
   prepare: () => {
     installPeers()
@@ -39,7 +40,10 @@ export const startUp: Benchmark = {
       shown: ['ms', 'cpu ms', 'rss MB'],
       figures: [
         { label: `${first} / ${alone}`, formula: (read) => read(first, 'ms') / read(alone, 'ms') },
-        { label: `${first}, ms more than ${alone}`, formula: (read) => read(first, 'ms') - read(alone, 'ms') },
+        {
+          label: `${first}, ms more than ${alone}`,
+          formula: (read) => read(first, 'ms') - read(alone, 'ms'),
+        },
         {
           label: `${first}, ms more than ${libraries}`,
           formula: (read) => read(first, 'ms') - read(libraries, 'ms'),

@@ -182,7 +182,9 @@ function restart(kept: Kept): Measure {
     }
     const engine = createEngine({ journal: place.open(), suspendAfter: false })
     for (let i = 0; i < n; i += flowsAtOnce) {
-      const some = Array.from({ length: Math.min(flowsAtOnce, n - i) }, (_, k) => ended.with({ engine })(i + k))
+      const some = Array.from({ length: Math.min(flowsAtOnce, n - i) }, (_, k) =>
+        ended.with({ engine })(i + k),
+      )
       await Promise.all(some)
     }
     const waiting = arrivals()

@@ -62,7 +62,10 @@ const shapes = {
   'empty-at-once': { start: atOnce(startEmpty), runs: (n) => n },
   'one-task-in-turn': { start: inTurn(startOfOneTask), runs: (n) => 2 * n },
   'one-task-at-once': { start: atOnce(startOfOneTask), runs: (n) => 2 * n },
-  'subflows-in-turn': { start: async (engine, n) => subflowsInTurn.with({ engine })(n), runs: (n) => 2 * n + 1 },
+  'subflows-in-turn': {
+    start: async (engine, n) => subflowsInTurn.with({ engine })(n),
+    runs: (n) => 2 * n + 1,
+  },
   'subflows-at-once': { start: async (engine, n) => subflows.with({ engine })(n), runs: (n) => 2 * n + 1 },
   nested: { start: inTurn((engine, i) => nest.with({ engine })(depth, i)), runs: (n) => (depth + 1) * n },
 } satisfies Readonly<Record<string, Shape>>

@@ -95,9 +95,20 @@ const own =
       if (each === folder) packed = statSync(filename).size
     }
     // They ask for each other by version, which no registry has.
-    const manifest = { private: true, dependencies: { ...tarballs, ...peerDependencies }, overrides: tarballs }
+    const manifest = {
+      private: true,
+      dependencies: { ...tarballs, ...peerDependencies },
+      overrides: tarballs,
+    }
     writeFileSync(join(project, 'package.json'), JSON.stringify(manifest))
-    const args = ['install', '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts', '--loglevel=error']
+    const args = [
+      'install',
+      '--no-audit',
+      '--no-fund',
+      '--prefer-offline',
+      '--ignore-scripts',
+      '--loglevel=error',
+    ]
     await run('npm', args, { cwd: project }).catch((error: unknown) => {
       throw new Absent(`npm could not install ${name}: ${String(error).slice(0, 200)}`)
     })

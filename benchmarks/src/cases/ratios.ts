@@ -29,7 +29,9 @@ const empty = flow('empty', (i: number) => i)
 const bare = (run: (n: number) => void): Subject => ({ work: (n) => run(n) })
 
 /** An engine in memory with one subscriber and little history: a heap that grows would be most of what is measured. */
-function inMemory(start: (engine: ReturnType<typeof createEngine>, n: number) => PromiseLike<number>): Subject {
+function inMemory(
+  start: (engine: ReturnType<typeof createEngine>, n: number) => PromiseLike<number>,
+): Subject {
   const engine = createEngine({ journal: memoryJournal({ keep: 2 }) })
   let delivered = 0
   engine.transitions.subscribe(() => {

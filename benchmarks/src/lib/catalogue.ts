@@ -18,6 +18,7 @@ type ModuleName =
   | 'nats'
   | 'nats-transitions'
   | 'nats-waiting'
+  | 'nats-nodes'
   | 'web'
   | 'ratios'
   | 'flow-runs'
@@ -39,6 +40,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   nats: () => import('../cases/nats.ts'),
   'nats-transitions': () => import('../cases/nats-transitions.ts'),
   'nats-waiting': () => import('../cases/nats-waiting.ts'),
+  'nats-nodes': () => import('../cases/nats-nodes.ts'),
   web: () => import('../cases/web.ts'),
   ratios: () => import('../cases/ratios.ts'),
   'flow-runs': () => import('../cases/flow-runs.ts'),

@@ -47,14 +47,21 @@ export function storedBound(figure: Figure, one: Case, stored: Results | undefin
 }
 
 /** Judges a cost, the less the better. */
-export function judge(cost: number, bound: Bound | undefined): 'as before' | 'better' | 'worse' | 'nothing stored' {
+export function judge(
+  cost: number,
+  bound: Bound | undefined,
+): 'as before' | 'better' | 'worse' | 'nothing stored' {
   if (bound === undefined) return 'nothing stored'
   if (cost > bound.stored * bound.factor) return 'worse'
   return cost < bound.stored / bound.factor ? 'better' : 'as before'
 }
 
 /** Measures a case until none of its figures is beyond its bound, three times at most. */
-export async function compare(one: Case, group: Group, stored: Results | undefined): Promise<readonly Compared[]> {
+export async function compare(
+  one: Case,
+  group: Group,
+  stored: Results | undefined,
+): Promise<readonly Compared[]> {
   const figures = figuresOf(group, one).map((figure) => ({ figure, bound: storedBound(figure, one, stored) }))
   const best = figures.map(() => NaN)
   for (let round = 1; round <= tries; round++) {

@@ -9,14 +9,15 @@ export interface Sides {
 }
 
 /** How often the two sides take turns. */
-const turns = 11
+const turns = 15
 
 /**
  * What a run costs in CPU time, as a multiple of what the same costs on the floor.
  *
  * Both sides take turns in one process, a few hundredths of a second each, and the side that goes first changes: what
  * else happens on the machine touches both alike. The time is that of the whole process, with the threads that
- * compile and collect garbage. `cost` is the median over the turns.
+ * compile and collect garbage. `cost` is the median over the turns. Nothing is collected in between by force: code is slow for
+ * a while afterwards.
  */
 export async function costOver(create: () => Sides, params: Params): Promise<Readings> {
   const { n, warmupMs, windowMs, burn = 0 } = params
@@ -28,10 +29,7 @@ export async function costOver(create: () => Sides, params: Params): Promise<Rea
   const costs: number[] = []
   const perRun: Readonly<Record<'ours' | 'floor', number[]>> = { ours: [], floor: [] }
   for (let turn = 0; turn < turns; turn++) {
-    const spent = await inOrder(both, turn % 2 === 0, (side) => {
-      globalThis.gc?.()
-      return repeat(side, n, windowMs)
-    })
+    const spent = await inOrder(both, turn % 2 === 0, (side) => repeat(side, n, windowMs))
     const [own, least] = spent.map(({ cpuMs, runs }) => (cpuMs / runs) * 1e3) as [number, number]
     perRun.ours.push(own)
     perRun.floor.push(least)

@@ -7,7 +7,8 @@ import type { Beside, Row } from './readme-rows.ts'
 import type { Results } from './results.ts'
 import { number } from './table.ts'
 
-const begin = '<!-- made by `pnpm --filter @troupe/benchmarks readme` from benchmarks/results: do not edit -->'
+const begin =
+  '<!-- made by `pnpm --filter @troupe/benchmarks readme` from benchmarks/results: do not edit -->'
 const end = '<!-- end of what is made -->'
 
 /** Puts a table where the README has its markers. */
@@ -26,17 +27,29 @@ export interface Sources {
 
 /** The table, and with what it was measured. What was not measured says so. */
 export function speedTable(rows: readonly Row[], sources: Sources): string {
-  const lines = rows.map((row) => line(row, sources))
   const names = [...new Set(rows.map(({ benchmark }) => benchmark))]
   return [
-    '| | Troupe | beside it | ratio | kept |',
-    '|---|---|---|---|---|',
-    ...lines,
-    '',
-    ...notes(rows, sources),
-    '',
-    ...measuredWith(names, sources),
-  ].join('\n')
+    [
+      '| | Troupe | beside it | ratio | kept |',
+      '|---|---|---|---|---|',
+      ...rows.map((row) => line(row, sources)),
+    ].join('\n'),
+    wrapped(notes(rows, sources)),
+    ...measuredWith(names, sources).map(wrapped),
+  ].join('\n\n')
+}
+
+const width = 125
+
+/** Prose in lines as the rest of the page has them. */
+function wrapped(text: string): string {
+  const lines: string[] = ['']
+  for (const word of text.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`.trimStart()
+    if (longer.length <= width) lines[lines.length - 1] = longer
+    else lines.push(word)
+  }
+  return lines.join('\n')
 }
 
 function line(row: Row, sources: Sources): string {
@@ -68,7 +81,7 @@ function ratio(figure: FigureResult | undefined): string {
   if (figure === undefined || Number.isNaN(figure.value)) return '–'
   const { min, max } = figure.rounds
   const aim = verdict(figure)
-  return `${number(figure.value)} (${number(min)} – ${number(max)})${aim === '' ? '' : `, ${aim}`}`
+  return `${number(figure.value)} (${number(min)} to ${number(max)})${aim === '' ? '' : `, ${aim}`}`
 }
 
 function verdict(figure: FigureResult | undefined): string {
@@ -83,7 +96,8 @@ const targetText = (target: Target): string =>
 /** As the benchmark says now; a row that names what no benchmark has is an error. */
 function keptOf({ benchmark, group }: Row, label: string, { benchmarks }: Sources): Durability | '' {
   const found = benchmarks.find(({ name }) => name === benchmark)
-  if (found === undefined) throw new Error(`the README's table names a benchmark "${benchmark}" that is not there`)
+  if (found === undefined)
+    throw new Error(`the README's table names a benchmark "${benchmark}" that is not there`)
   const groups = groupsOf(found, readOptions([]))
   const one = groups.find(({ title }) => title === group)?.cases.find((each) => each.label === label)
   if (one === undefined) {
@@ -92,17 +106,19 @@ function keptOf({ benchmark, group }: Row, label: string, { benchmarks }: Source
   return one.durability ?? ''
 }
 
-function notes(rows: readonly Row[], sources: Sources): readonly string[] {
+function notes(rows: readonly Row[], sources: Sources): string {
   const used = new Set(
     rows.flatMap((row) =>
-      [row.ours, ...row.beside.map(({ cases }) => cases[0] ?? '')].map((label) => keptOf(row, label, sources)),
+      [row.ours, ...row.beside.map(({ cases }) => cases[0] ?? '')].map((label) =>
+        keptOf(row, label, sources),
+      ),
     ),
   )
   const words = [...used].flatMap((word) => (word === '' ? [] : [`*${word}*: ${durabilities[word]}`]))
-  return [
-    'A ratio is of medians, Troupe over the other: of runs a second the more the better, of times and memory the less. In brackets',
-    `is what the rounds gave; aims are those of the design. Kept: ${words.join('; ')}.`,
-  ]
+  return (
+    'A ratio is of medians, Troupe over the other: of runs a second the more the better, of times the less. In brackets is what ' +
+    `the rounds gave; an aim is that of the design. Kept: ${words.join('; ')}.`
+  )
 }
 
 /** Date, machine and versions, once for all benchmarks that have them in common. */
@@ -123,7 +139,7 @@ function measuredWith(names: readonly string[], { read }: Sources): readonly str
   }
   const machines = [...by].map(([where, each]) => `Measured on ${where}. ${each.join('; ')}.`)
   const list = [...versions].map(([name, version]) => `${name} ${bare(version)}`)
-  return [...machines, `Beside: ${list.join(', ')}.`]
+  return list.length > 0 ? [...machines, `Versions: ${list.join(', ')}.`] : machines
 }
 
 /** What is said of a machine, and no version of something beside. */

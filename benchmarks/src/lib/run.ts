@@ -35,11 +35,22 @@ export async function runBenchmark(benchmark: Benchmark, options: Options): Prom
   const tookSeconds = Math.round((performance.now() - startedAt) / 1e3)
   print(`load before and after: ${loads.before}, ${loads.after}; took ${inWords(tookSeconds)}`)
   const file = writeResults(
-    { name, about, at: new Date(), tookSeconds, options: { ...options, rounds }, surroundings, loads, groups: results },
+    {
+      name,
+      about,
+      at: new Date(),
+      tookSeconds,
+      options: { ...options, rounds },
+      surroundings,
+      loads,
+      groups: results,
+    },
     isPartial(benchmark, options),
   )
   print(`results: ${relative('', file)}`)
-  return results.every(({ cases }) => cases.every((one) => one.rounds.every((round) => !('failure' in round))))
+  return results.every(({ cases }) =>
+    cases.every((one) => one.rounds.every((round) => !('failure' in round))),
+  )
 }
 
 /** What the words in the column `kept` mean, as far as they are there. */

@@ -8,7 +8,12 @@ import { progress } from './rounds.ts'
 const atOnce = 2
 
 /** A case as small as it gets: nothing is warmed up, and the work is done once. */
-function smallest({ servers: _servers, sync: _sync, warmupN: _warmupN, ...params }: Case['params']): Case['params'] {
+function smallest({
+  servers: _servers,
+  sync: _sync,
+  warmupN: _warmupN,
+  ...params
+}: Case['params']): Case['params'] {
   const { n, subscribers } = params
   return { ...params, n: Math.min(n, 100), subscribers: Math.min(subscribers, 1), warmupMs: 0, windowMs: 0 }
 }

@@ -14,10 +14,13 @@ export function toleranceFactor(n: number): number {
   const c = probit(confidence)
   const a = 1 - c ** 2 / (2 * (n - 1))
   const b = z ** 2 - c ** 2 / n
-  // Too few to say anything: no bound.
+  // Too few to say anything of their spread.
   if (a <= 0) return Infinity
   return (z + Math.sqrt(z ** 2 - a * b)) / a
 }
+
+/** Counts hardly vary at all. Nobody is to be stopped by a change that nobody would notice. */
+const leastFactor = 1.05
 
 /** What a measured cost is compared with. */
 export interface Bound {
@@ -33,10 +36,8 @@ export interface Bound {
  */
 export function boundOf(costs: readonly number[]): Bound {
   const logarithms = costs.map(Math.log)
-  if (logarithms.length < 2) return { stored: Math.exp(mean(logarithms)), factor: Infinity }
-  const spread = sampleStandardDeviation(logarithms)
-  return {
-    stored: Math.exp(mean(logarithms)),
-    factor: Math.exp(toleranceFactor(costs.length) * spread),
-  }
+  const stored = Math.exp(mean(logarithms))
+  const deviations = costs.length > 1 ? toleranceFactor(costs.length) : Infinity
+  if (deviations === Infinity) return { stored, factor: Infinity }
+  return { stored, factor: Math.max(leastFactor, Math.exp(deviations * sampleStandardDeviation(logarithms))) }
 }

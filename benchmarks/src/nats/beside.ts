@@ -12,7 +12,7 @@ export interface Beside {
 
 /** Starts one; resolves when it is ready. Node's options are handed on. */
 export async function startBeside(
-  entry: 'worker' | 'watcher',
+  entry: 'worker' | 'watcher' | 'node',
   { urls, replicas }: Place,
   ...args: readonly string[]
 ): Promise<Beside> {
