@@ -247,7 +247,7 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
    */
   move(event: RunEvent, message?: string, ending?: Outcome, waitMs?: number): boolean {
     if (this.ended) return false
-    const actor = (this.#actor ??= startActor(this.definition.kind, this.stateName, this.#context))
+    const actor = (this.#actor ??= this.#startActor())
     const before = actor.getSnapshot()
     actor.send(event)
     const after = actor.getSnapshot()
@@ -283,6 +283,12 @@ export class Run extends SteeredRun<Run> implements CommitSubject, HandedOver {
     if (terminal && this.caller?.run.ledger === this.ledger) this.caller.childEnded(this)
     this.#tellListeners()
     return true
+  }
+
+  #startActor(): RunActor {
+    const { kind, stateName, caller } = this
+    const parent = caller?.run.ledger === this.ledger ? caller.run.#actor : undefined
+    return startActor({ kind, stateName, context: this.#context, parent })
   }
 
   /** What few entries have; all others are spared the room for it. */
