@@ -3,9 +3,12 @@ import { currentTaskRun, exponentialBackoff, flow, task } from '@troupe/core'
 import { z } from 'zod'
 import { NoUse, type World } from './world.ts'
 
-/** What comes in from outside, so it is checked. The id is chosen by whoever orders: it makes one order of all repetitions. */
+/** The id is chosen by whoever orders: it makes one order of all repetitions. It goes into headers and keys, so it is a plain word. */
+export const orderId = /^[\w-]{1,40}$/
+
+/** What comes in from outside, so it is checked. */
 const orderShape = z.object({
-  id: z.string().regex(/^[\w-]{1,40}$/),
+  id: z.string().regex(orderId),
   item: z.enum(['kite', 'lamp', 'globe']),
   quantity: z.int().min(1).max(9),
   customer: z.email(),

@@ -59,7 +59,9 @@ async function keepUp(name: string, start: () => Promise<Life>): Promise<void> {
 async function startNode(name: string, env: Readonly<Record<string, string>>): Promise<Life> {
   const worker: Worker = cluster.fork({ ...env, NODE: name })
   worker.on('message', ({ kill, start }: KillMessage) => {
-    if (starts.get(kill) === start) lives.get(kill)?.kill('SIGKILL')
+    const meant = kill === 'all' ? names : [kill]
+    if (start === meant.reduce((sum, each) => sum + (starts.get(each) ?? 0), 0))
+      for (const each of meant) lives.get(each)?.kill('SIGKILL')
   })
   const ended = once(worker, 'exit')
   const isUp = await Promise.race([once(worker, 'listening').then(() => true), ended.then(() => false)])

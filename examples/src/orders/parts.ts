@@ -15,8 +15,9 @@ export interface PartsMessage {
 
 /** What a node asks of the supervisor. */
 export interface KillMessage {
+  /** A part, or `all` of them in one moment. */
   readonly kill: string
-  /** Which of its lives is meant: what is asked twice, for the answer was lost, kills once. */
+  /** Which of its lives is meant, of all of them the sum: what is asked twice, for the answer was lost, kills once. */
   readonly start: number
 }
 

@@ -10,7 +10,7 @@ import { type Transition, closeOnSignals, createEngine } from '@troupe/core'
 import { natsEvents, natsTransport } from '@troupe/nats-transport'
 import { transitionResponse } from '@troupe/web'
 import { Hono } from 'hono'
-import { orderFlows, type Order } from './flows.ts'
+import { orderFlows, orderId, type Order } from './flows.ts'
 import { partsOf } from './parts.ts'
 import { followRefused } from './refused.ts'
 import { openWorld } from './world.ts'
@@ -52,11 +52,12 @@ const refused = followRefused(orders)
 
 const app = new Hono()
 
-// It only takes the order. What is in it, the schema of `accept` checks: orders may come from other services, too.
+// It only takes the order. What else is in it, the schema of `accept` checks: orders may come from other services, too.
 app.post('/orders', async (c) => {
   const order: unknown = await c.req.json().catch(() => undefined)
   const id = idOf(order)
-  if (id === undefined) return c.json({ error: 'an order is an object with an id' }, 400)
+  if (id === undefined)
+    return c.json({ error: 'an order is an object with an id, of up to 40 of A-Z a-z 0-9 _ -' }, 400)
   try {
     await orders.publish('orders.placed', JSON.stringify(order), { msgID: id })
   } catch (error) {
@@ -94,5 +95,5 @@ serve({ fetch: app.fetch, port: Number(port), hostname: '127.0.0.1' })
 
 function idOf(order: unknown): string | undefined {
   if (typeof order !== 'object' || order === null || !('id' in order)) return undefined
-  return typeof order.id === 'string' && order.id !== '' ? order.id : undefined
+  return typeof order.id === 'string' && orderId.test(order.id) ? order.id : undefined
 }

@@ -18,7 +18,7 @@ const supply: Readonly<Record<string, number>> = { kite: 500, lamp: 500, globe: 
 
 export interface Shelf {
   readonly left: number
-  /** How many are held for which order. */
+  /** How many are held for which order; 0 where they were given back, and never will be held again. */
   readonly held: Readonly<Record<string, number>>
 }
 
@@ -40,6 +40,8 @@ export async function openWorld(nc: NatsConnection) {
   const stock = {
     reserve: (order: string, item: string, quantity: number) =>
       change<Shelf>(kv, `stock.${item}`, ({ left, held } = { left: supply[item] ?? 0, held: {} }) => {
+        // Whoever reserves may be late: a node that was taken for dead, say.
+        if (held[order] === 0) throw new NoUse('this order was given up')
         if (order in held) return { left, held }
         if (left < quantity) throw new NoUse(`${item}: sold out`)
         return { left: left - quantity, held: { ...held, [order]: quantity } }
@@ -47,8 +49,8 @@ export async function openWorld(nc: NatsConnection) {
 
     release: (order: string, item: string) =>
       change<Shelf>(kv, `stock.${item}`, ({ left, held } = { left: supply[item] ?? 0, held: {} }) => {
-        const { [order]: quantity = 0, ...others } = held
-        return { left: left + quantity, held: others }
+        const quantity = held[order] ?? 0
+        return { left: left + quantity, held: { ...held, [order]: 0 } }
       }),
   }
 

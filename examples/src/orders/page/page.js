@@ -164,11 +164,18 @@ $('#invalid').addEventListener('click', () => {
 
 // --- The parts of the service -------------------------------------------------------------------------------------
 
+/** What the last button kills. */
+const allOf = (parts) => ({
+  name: 'all',
+  isUp: parts.every(({ isUp }) => isUp),
+  starts: parts.reduce((sum, { starts }) => sum + starts, 0),
+})
+
 function drawStatus({ node, parts, refused }) {
   $('#connection').textContent = `served by node ${node}`
   document.body.classList.remove('lost')
   const byName = new Map([...$('#parts').children].map((part) => [part.dataset.part, part]))
-  for (const { name, isUp, starts } of parts) {
+  for (const { name, isUp, starts } of parts.length === 0 ? [] : [...parts, allOf(parts)]) {
     const part = byName.get(name) ?? partOf(name)
     part.dataset.starts = starts
     part.classList.toggle('down', !isUp)
