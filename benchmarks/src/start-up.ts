@@ -5,7 +5,7 @@ import { installPeers, peerVersions } from './peers/install.ts'
 const measured = (label: string, measure: MeasureName): Case => ({
   label,
   measure,
-  params: { n: 1, subscribers: 0, warmupMs: 0, windowMs: 0 },
+  params: { n: 7, subscribers: 0, warmupMs: 0, windowMs: 0 },
 })
 
 const alone = 'node alone'

@@ -55,7 +55,8 @@ const isModuleName = (name: string): name is ModuleName => Object.hasOwn(modules
 
 /** Loads a measurement. */
 export async function loadMeasure(name: string): Promise<Measure> {
-  const [moduleName = '', key = ''] = name.split('/')
+  const at = name.indexOf('/')
+  const [moduleName, key] = [name.slice(0, at), name.slice(at + 1)]
   if (!isModuleName(moduleName)) throw new Error(`no module of measurements "${moduleName}"`)
   const { measures } = await modules[moduleName]()
   const measure = measures[key]

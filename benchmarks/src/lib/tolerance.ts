@@ -1,13 +1,19 @@
 import { mean, probit, sampleStandardDeviation } from 'simple-statistics'
 
-/** Part of all fair measurements that may lie beyond a bound, and how sure it is that no more do. */
-const beyond = 1e-4
+/**
+ * Part of all fair measurements that may lie beyond a bound, and how sure it is that no more do.
+ *
+ * An alarm is three measurements beyond it, one after the other, each in a process of its own. If they had nothing to do with
+ * each other, one comparison in a million would be a false alarm. What disturbs one may last, though: even if it disturbed the
+ * second and the third with a chance of one in ten each, it would be one in ten thousand.
+ */
+const beyond = 0.01
 const confidence = 0.95
 
 /**
  * How many standard deviations beyond the mean a bound has to be, where both are known from `n` measurements only: the
- * one-sided tolerance factor for a normal distribution, by the approximation of Natrella. 4.8 for 30 measurements, 3.7 for
- * very many.
+ * one-sided tolerance factor for a normal distribution, by the approximation of Natrella. 3.9 for 10 measurements, 3.1 for
+ * 30, 2.3 for very many.
  */
 export function toleranceFactor(n: number): number {
   const z = probit(1 - beyond)
