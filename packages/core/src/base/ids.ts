@@ -30,9 +30,16 @@ export function newRootId(random: Random): string {
 /**
  * A new task run's id: the id of its flow run, a dot, 12 characters (60 random bits; among a million task runs of one
  * flow run two are equal with a chance below 10^-6). The journal that holds the run can be told from the id.
+ *
+ * @param prefix - See {@link taskRunPrefix}.
  */
-export function newTaskRunId(flowRunId: string, random: Random): string {
-  return `${flowRunId}.${words(random, 2)}`
+export function newTaskRunId(prefix: string, random: Random): string {
+  return prefix + words(random, 2)
+}
+
+/** What the ids of a flow run's task runs begin with. They share one text: put together in each id it would be kept by each. */
+export function taskRunPrefix(flowRunId: string): string {
+  return `${flowRunId}.`
 }
 
 /**

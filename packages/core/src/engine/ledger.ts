@@ -1,4 +1,5 @@
 import { TroupeError } from '../base/errors.ts'
+import { taskRunPrefix } from '../base/ids.ts'
 import type { ClaimedEntry, Entry, SubmittedEntry, TransitionEntry } from '../journal/entries.ts'
 import type { Append, Journal } from '../ports/journal.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -61,6 +62,8 @@ const never = (): boolean => false
  */
 export class Ledger<Host extends LedgerHost = LedgerHost> {
   readonly flowRunId: string
+  /** What the ids of task runs in this journal begin with. */
+  readonly idPrefix: string
   readonly host: Host
   epoch: number
   /** Position of the newest entry that is safe. Moves only by this ledger's own appends. */
@@ -108,6 +111,7 @@ export class Ledger<Host extends LedgerHost = LedgerHost> {
   ) {
     this.host = host
     this.flowRunId = flowRunId
+    this.idPrefix = taskRunPrefix(flowRunId)
     this.#held = held
     this.epoch = from?.epoch ?? 0
     this.position = from?.position ?? 0

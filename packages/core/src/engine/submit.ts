@@ -93,8 +93,8 @@ function newTask(caller: Attempt, definition: Definition, prepared: Prepared): R
   const run = new Run({
     id:
       prepared.derivedId === undefined
-        ? newTaskRunId(ledger.flowRunId, host.random)
-        : `${ledger.flowRunId}.${prepared.derivedId}`,
+        ? newTaskRunId(ledger.idPrefix, host.random)
+        : ledger.idPrefix + prepared.derivedId,
     index: ledger.runs++,
     definition,
     ledger,

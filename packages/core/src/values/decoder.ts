@@ -31,10 +31,12 @@ export function decodeTree(bytes: Uint8Array, options: DecodeOptions): unknown {
 
 type TaggedReader = (reader: Reader, node: unknown[]) => unknown
 
+const noBytes: Uint8Array = new Uint8Array()
+
 /** One reading; used once. */
 class Reader {
   readonly #revive: DecodeOptions['revive']
-  #tail: Uint8Array = new Uint8Array()
+  #tail = noBytes
   #taken = 0
 
   constructor(options: DecodeOptions) {
@@ -46,7 +48,7 @@ class Reader {
     const { at, tailLength } = readHead(bytes)
     const treeEnd = bytes.length - tailLength
     if (treeEnd <= at) throw malformed('they are cut off')
-    this.#tail = bytes.subarray(treeEnd)
+    if (tailLength > 0) this.#tail = bytes.subarray(treeEnd)
     const value = this.value(unpack(bytes, at, treeEnd))
     if (this.#taken !== tailLength) throw malformed('more bytes follow than they tell of')
     return value

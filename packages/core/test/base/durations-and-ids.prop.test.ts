@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { seededRandom } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
 import { toMilliseconds, type Duration } from '../../src/base/duration.ts'
-import { flowRunIdOf, newRootId, newTaskRunId, uuidV4 } from '../../src/base/ids.ts'
+import { flowRunIdOf, newRootId, newTaskRunId, taskRunPrefix, uuidV4 } from '../../src/base/ids.ts'
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
@@ -72,7 +72,7 @@ describe('ids', () => {
     const given = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
     fc.assert(
       fc.property(given, fc.integer(), (flowRunId, seed) => {
-        const id = newTaskRunId(flowRunId, seededRandom(seed))
+        const id = newTaskRunId(taskRunPrefix(flowRunId), seededRandom(seed))
         expect(id).toMatch(/^[A-Za-z0-9_-]+\.[0-9a-hjkmnp-tv-z]{12}$/)
         expect([flowRunIdOf(id), flowRunIdOf(flowRunId)]).toEqual([flowRunId, flowRunId])
       }),
