@@ -99,7 +99,7 @@ export interface FlowOptions extends RunOptions {
 
 /** Options of one call of a task. @public */
 export interface TaskCallOptions extends TaskOptions {
-  /** Futures to wait for besides those in the arguments; lists of them, too. */
+  /** Futures or handles to wait for besides the futures in the arguments; lists of them, too. */
   readonly waitFor?: unknown
   /** Identity of the call in place of its arguments, where identical calls are not interchangeable. */
   readonly key?: string
@@ -120,7 +120,7 @@ export interface FlowCallOptions extends FlowOptions {
   readonly on?: 'here' | 'any'
   /** The engine to run on; default that of the current run, else the one that is open. */
   readonly engine?: EngineReference
-  /** Futures to wait for besides those in the arguments. */
+  /** Futures or handles to wait for besides the futures in the arguments; lists of them, too. */
   readonly waitFor?: unknown
   /** Identity of the call in place of its arguments. */
   readonly key?: string

@@ -1,7 +1,8 @@
+import { UsageError } from '../base/errors.ts'
 import { inWords } from '../base/words.ts'
 import type { Run } from './run.ts'
 import { nativePromise, twoCopies, unmappedOutside } from '../runs/refused-arguments.ts'
-import { isForeignFuture } from '../runs/future.ts'
+import { Handle, isForeignFuture } from '../runs/future.ts'
 import { runOfFuture, runOfHandle } from './handles.ts'
 import { AllowFailure, Moved, Opaque, Unmapped } from '../runs/markers.ts'
 
@@ -64,18 +65,20 @@ class Search {
 const nothing: readonly Dependency[] = []
 
 /**
- * The futures in a value, in the order in which they stand there. Everything found is looked at.
+ * The futures in a value, in the order in which they stand there. Everything found is looked at. In `waitFor`, where there is nothing else
+ * to be, handles are runs, too.
  *
  * @param path - What the value is called in messages.
- * @throws {@link UsageError} `NATIVE_PROMISE`, `TWO_COPIES`, `INVALID_OPTION` (an `unmapped` outside `map`)
+ * @throws {@link UsageError} `NATIVE_PROMISE`, `TWO_COPIES`, `INVALID_OPTION` (an `unmapped` outside `map`, a run of another node in
+ * `waitFor`)
  */
-export function findDependencies(value: unknown, path: string): readonly Dependency[] {
+export function findDependencies(value: unknown, path: 'args' | 'waitFor'): readonly Dependency[] {
   if (!mayHoldFutures(value)) return nothing
   let found: Dependency[] | undefined
   const visit: Visit = (leaf, where) => {
     const mayFail = leaf instanceof AllowFailure
     const target = mayFail ? leaf.future : leaf
-    const run = runOfFuture(target)
+    const run = path === 'args' ? runOfFuture(target) : (runOfFuture(target) ?? runOfHandle(target))
     if (run !== undefined) {
       run.looked = true
       // A list that begins with its first item takes a tenth of the room of one that it is pushed to.
@@ -83,11 +86,17 @@ export function findDependencies(value: unknown, path: string): readonly Depende
       else found.push({ run, mayFail })
       return
     }
+    if (path === 'waitFor' && target instanceof Handle) throw elsewhere(where)
     if (mayFail) new Search((inner, at) => visit(new AllowFailure(inner), at)).in(target, where, 0)
     else refuse(leaf, where)
   }
   new Search(visit).in(value, path, 0)
   return found ?? nothing
+}
+
+function elsewhere(where: string): UsageError {
+  const message = `\`${where}\` is a run that this engine does not have, and can't be waited for by an option; await its \`wait()\` before the call`
+  return new UsageError('INVALID_OPTION', message, { details: { option: 'waitFor' } })
 }
 
 /** What stands in what a body returned. */

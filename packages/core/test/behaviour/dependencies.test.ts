@@ -1,4 +1,4 @@
-import { allowFailure, flow, opaque, sleep, task, type TaskFuture } from '@troupe/core'
+import { allowFailure, flow, memoryJournal, opaque, sleep, task, type TaskFuture } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { code, errorOf, outcomeOf, statesOf, testEngine } from './support.ts'
 
@@ -152,6 +152,37 @@ describe('an argument without futures', () => {
 })
 
 describe('`waitFor`', () => {
+  it('takes handles, for there is nothing else that one could mean', async () => {
+    await using engine = testEngine()
+    const order: string[] = []
+    const first = task('first', async () => {
+      await sleep(10)
+      order.push('first')
+    })
+    const second = task('second', () => void order.push('second'))
+    const handles = flow('handles', async () => {
+      const { handle } = first()
+      await second.with({ waitFor: [handle] })()
+    })
+    await engine.settle(handles())
+    expect(order).toEqual(['first', 'second'])
+    const started = handles()
+    const found = await engine.get(started.id)
+    await engine.settle(flow('found', () => second.with({ waitFor: found })())())
+    expect(order).toEqual(['first', 'second', 'first', 'second', 'second'])
+  })
+
+  it('refuses a run that this engine does not have: it would not be waited for', async () => {
+    const journal = memoryJournal()
+    await using owner = testEngine({ journal, node: 'owner' })
+    const run = owner.run(flow('elsewhere', () => sleep(10)))
+    await owner.settle(run)
+    await using engine = testEngine({ journal, node: 'other' })
+    const found = await engine.get(run.id)
+    const late = engine.run(flow('late', () => one.with({ waitFor: [found] })()))
+    expect(await errorOf(engine.settle(late))).toEqual(code('INVALID_OPTION', /`waitFor\[0\]`.*wait\(\)/))
+  })
+
   it('orders runs that pass no value', async () => {
     await using engine = testEngine()
     const order: string[] = []
