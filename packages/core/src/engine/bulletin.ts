@@ -8,6 +8,9 @@ import type { Ledger } from './ledger.ts'
 import { progressOf, type Progress } from './progress.ts'
 import type { Run } from './run.ts'
 
+/** For how long a loss of the servers is one. */
+const oneLossMs = 1_000
+
 /** What an engine tells people besides transitions: errors that no caller hears of, log lines, progress, and how it is. */
 export class Bulletin {
   readonly errors: Hub<EngineError>
@@ -18,6 +21,7 @@ export class Bulletin {
   instruments: { failed(error: unknown): void } | undefined
   readonly #leftovers = new Map<string, number>()
   readonly #stalled = new Set<string>()
+  #lost: { readonly words: string; readonly at: number } | undefined
 
   constructor(logger: Logger, clock: Clock) {
     this.#logger = logger
@@ -28,10 +32,20 @@ export class Bulletin {
   }
 
   report(error: unknown, run: Run | undefined, what = 'an error that no caller hears of'): void {
+    if (run === undefined && this.#isToldOf(error)) return
     this.instruments?.failed(error)
     if (this.errors.observed) this.#emit(error, run)
     else if (run === undefined) this.#log('error', { err: error }, what)
     else this.log('error', run, { err: error }, what)
+  }
+
+  /** The transport and each intake have connections of their own, which are lost at once. */
+  #isToldOf(error: unknown): boolean {
+    if (!TroupeError.is(error, 'TRANSPORT_UNAVAILABLE')) return false
+    const at = this.#clock.monotonic()
+    const isSame = this.#lost?.words === error.message && at - this.#lost.at < oneLossMs
+    if (!isSame) this.#lost = { words: error.message, at }
+    return isSame
   }
 
   #emit(error: unknown, run: Run | undefined): void {

@@ -224,6 +224,32 @@ describe('trouble that may pass', () => {
     await engine.close()
   })
 
+  it('of a server is told once, also where several connections to it are lost in one moment', async () => {
+    const engine = testEngine()
+    const errors = errorsOf(engine)
+    const sources = ['a', 'b'].map((name) => {
+      const source = new MemorySource<Order>({ clock: engine.clock })
+      engine.on(source, takes<Order>(), { name })
+      return source
+    })
+    const lose = (words: string): void => {
+      for (const source of sources) {
+        source.trouble(undefined)
+        source.trouble(new JournalError('TRANSPORT_UNAVAILABLE', words))
+      }
+    }
+    lose('one was lost')
+    lose('the other was lost')
+    await engine.settle(waitOn(engine.clock, 1_000))
+    lose('the other was lost')
+    expect(errors.map(({ error }) => (error as Error).message)).toEqual([
+      'one was lost',
+      'the other was lost',
+      'the other was lost',
+    ])
+    await engine.close()
+  })
+
   it('waits as long as it is told before the next try', async () => {
     const memory = keptJournal()
     const asked: number[] = []
