@@ -83,12 +83,17 @@ const server = servers[name]
 assert(server !== undefined, `name one of these servers: ${Object.keys(servers).join(', ')}`)
 const folder = mkdtempSync(join(tmpdir(), 'try-web-'))
 const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
-const run = (command, args, cwd) => execFileSync(command, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] })
+const run = (command, args, cwd) =>
+  execFileSync(command, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] })
 let child
 try {
   for (const each of ['core', 'web'])
     run('npx', ['-y', 'pnpm@12', 'pack', '--out', join(folder, `${each}.tgz`)], join(root, 'packages', each))
-  for (const [path, text] of [...server.files, ['shared.js', shared], ['package.json', '{ "type": "module" }\n']]) {
+  for (const [path, text] of [
+    ...server.files,
+    ['shared.js', shared],
+    ['package.json', '{ "type": "module" }\n'],
+  ]) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
     writeFileSync(join(folder, path), text)
   }
@@ -143,7 +148,10 @@ async function tryIt(base) {
   await ask('/go/run-1')
   const rest = [...(await again.text()).matchAll(/^id: (.*)$/gm)].map(([, id]) => id)
   assert.equal(rest.at(-1), 'end')
-  assert.deepEqual(rest.filter((id) => seen.includes(id)), [])
+  assert.deepEqual(
+    rest.filter((id) => seen.includes(id)),
+    [],
+  )
   assert.equal((await ask('/events/run-1', { headers: { 'last-event-id': 'end' } })).status, 204)
   assert.equal((await ask('/events/none')).status, 404)
   console.log(`goes on after Last-Event-ID: ${rest.length} more`)

@@ -24,6 +24,26 @@ describe('a signal', () => {
     expect(await engine.settle(run)).toEqual({ amount: 3n })
   })
 
+  it('goes to the wait that began first, also where that has lost a race: whoever keeps its promise gets it', async () => {
+    await using engine = testEngine()
+    const later = flow('later', async () => {
+      const order = receive<string>('order')
+      const first = await Promise.race([order, sleep('1h').then(() => 'nothing yet')])
+      return [first, await order]
+    })()
+    const lost = flow('lost', async () => {
+      await Promise.race([receive('order'), sleep('1h')])
+      return receive<string>('order')
+    })()
+    await engine.settle(
+      new Promise<void>((resolve) => engine.clock.at(engine.clock.now() + 7_200_000, resolve)),
+    )
+    for (const run of [later, lost]) await run.signal('order', 'one')
+    await lost.signal('order', 'two')
+    expect(await engine.settle(later)).toEqual(['nothing yet', 'one'])
+    expect(await engine.settle(lost)).toBe('two')
+  })
+
   it('is kept until it is asked for, and given once, in the order in which signals of its name came', async () => {
     await using engine = testEngine()
     const run = flow('late', async () => {

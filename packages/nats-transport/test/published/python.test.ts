@@ -43,7 +43,10 @@ describe('the guide', () => {
     const [, block = ''] = /^```python\n(.*?)^```$/ms.exec(guide) ?? []
     expect(block).toContain('nats://127.0.0.1:4222')
     const program = block.replace('nats://127.0.0.1:4222', server().url)
-    const child = spawn(await python(), ['-u', '-c', program], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PYTHONUTF8: '1' } })
+    const child = spawn(await python(), ['-u', '-c', program], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PYTHONUTF8: '1' },
+    })
     let said = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (said += String(data)))
     const ended = once(child, 'exit')
