@@ -177,7 +177,7 @@ describe('the client', () => {
       res.write(`retry: 1\n\n${event('a', places.length)}`)
       if (places.length === 3) res.end(end)
     })
-    expect(await all(follow(address, { quiet: 50 }))).toHaveLength(3)
+    expect(await all(follow(address, { quiet: 1_000 }))).toHaveLength(3)
     expect(places).toEqual([undefined, 'a:1', 'a:2'])
   })
 
