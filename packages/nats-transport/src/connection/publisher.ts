@@ -44,6 +44,8 @@ export interface PublisherOptions {
 
 const decoder = new TextDecoder()
 const sweepEveryMs = 100
+/** How long what goes along with the next message waits for it. */
+const alongMs = 10
 
 /**
  * Publishes to streams, at about half of what the client's own `js.publish` costs: one subscription for all answers, one timer for
@@ -59,6 +61,9 @@ export class Publisher {
   readonly #queued: (() => void)[] = []
   #sent = 0
   #sweep: NodeJS.Timeout | undefined
+  /** What goes along with the next message. */
+  #along: (() => void)[] = []
+  #alongTimer: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(connection: NatsConnection, options: PublisherOptions) {
@@ -102,6 +107,24 @@ export class Publisher {
     })
   }
 
+  /** Calls `send` right before the next message goes, so that both go by one write; after 10 ms where none does. */
+  along(send: () => void): void {
+    this.#along.push(send)
+    // Not taken back where a message comes before: the next that waits finds it running, and waits for less.
+    this.#alongTimer ??= setTimeout(() => {
+      this.#alongTimer = undefined
+      this.sendAlong()
+    }, alongMs).unref()
+  }
+
+  /** Sends what waits for the next message. */
+  sendAlong(): void {
+    if (this.#along.length === 0) return
+    const along = this.#along
+    this.#along = []
+    for (const send of along) send()
+  }
+
   /** The server lets this user publish nothing to a subject: no answer comes. @returns Whether somebody waited for one */
   forbidden(subject: string): boolean {
     let found = false
@@ -126,6 +149,7 @@ export class Publisher {
     if (this.#closed) return
     this.#closed = true
     clearInterval(this.#sweep)
+    clearTimeout(this.#alongTimer)
     this.disconnected()
     if (!this.#connection.isClosed()) this.#subscription.unsubscribe()
   }
@@ -142,6 +166,7 @@ export class Publisher {
     readonly resolve: (outcome: Outcome) => void
   }): void {
     if (this.#closed) throw new JournalError('ENGINE_CLOSED', 'the transport was closed')
+    this.sendAlong()
     const token = (++this.#sent).toString(36)
     const reply = this.#prefix + token
     const headers = lines === '' ? undefined : headersOf(lines)

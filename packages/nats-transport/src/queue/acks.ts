@@ -21,6 +21,8 @@ interface Sent {
 export class Acks {
   readonly #connected: Connected
   readonly #end: () => void
+  /** What goes with the next message of this node, by one write. */
+  #unsent: Sent[] = []
   #recent: Sent[] = []
   #older: Sent[] = []
   /** Those that are repeated once more. */
@@ -33,9 +35,12 @@ export class Acks {
     this.#end = connected.onReconnect(() => this.repeat())
   }
 
-  send(subject: string, payload: Uint8Array): void {
-    this.#publish({ subject, payload })
-    this.#recent.push({ subject, payload })
+  /** Where it is not urgent, it goes along with what this node sends next, or 10 ms later. */
+  send(subject: string, payload: Uint8Array, isUrgent = false): void {
+    const sent = { subject, payload }
+    if (this.#unsent.push(sent) === 1 && !isUrgent) this.#connected.publisher.along(this.#sendUnsent)
+    if (isUrgent) this.#sendUnsent()
+    this.#recent.push(sent)
     if (this.#recent.length >= mostKept / 2) this.#forget()
     const { info } = this.#connected.nc
     this.#timer ??= setInterval(
@@ -57,12 +62,20 @@ export class Acks {
     }, electedMs).unref()
   }
 
+  readonly #sendUnsent = (): void => {
+    const unsent = this.#unsent
+    this.#unsent = []
+    for (const sent of unsent) this.#publish(sent)
+  }
+
   /** Resolves when the server has got all. */
   async flush(): Promise<void> {
+    this.#sendUnsent()
     await this.#connected.flush()
   }
 
   close(): void {
+    this.#sendUnsent()
     this.#end()
     clearInterval(this.#timer)
     clearTimeout(this.#repeating)

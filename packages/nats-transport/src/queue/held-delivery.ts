@@ -45,6 +45,8 @@ export class HeldDelivery implements Delivery {
     this.#parts.acks.send(
       this.#subject,
       delay > 0 ? encoder.encode(`-NAK ${JSON.stringify({ delay })}`) : handedBack,
+      // Others wait for it.
+      true,
     )
   }
 

@@ -173,7 +173,7 @@ export class QueueTaking implements Taking {
     from?.delivered(pending, now)
     this.#answered(from)
     if (this.#open <= 0 || this.#stopping !== undefined || away()) {
-      this.#acks?.send(reply, handedBack)
+      this.#acks?.send(reply, handedBack, true)
       return
     }
     this.#open--
@@ -238,7 +238,9 @@ export class QueueTaking implements Taking {
     if (connected === undefined || !connected.up || this.#stopping !== undefined || away()) return
     const now = monotonic()
     const waitMs = this.#isIdle(now) ? times.idlePullMs : times.pullMs
-    for (const { lane, batch, look } of this.#sharer.share({ open: this.#open, now, pullMs: times.pullMs })) {
+    const asks = this.#sharer.share({ open: this.#open, now, pullMs: times.pullMs })
+    if (asks.length > 0) connected.publisher.sendAlong()
+    for (const { lane, batch, look } of asks) {
       const consumer = names.consumer[priorities[lane] ?? 'normal']
       const request = look
         ? { batch, no_wait: true }
