@@ -50,8 +50,10 @@ export interface Assignment {
   readonly runsOn: string | undefined
   /** The offer that it was part of, where it was handed out together with others. */
   readonly offer: string | undefined
-  /** Calls `go` when all is safe that the journal must have before another node may begin the body. */
+  /** Calls `go` when all is safe that the journal must have before another node may begin the body where it may have begun before. */
   whenSafe(go: () => void): void
+  /** Calls `go` when what was sent to its flow run before this engine had that has been read; at once where that is done. */
+  whenHeard(go: () => void): void
   /**
    * Calls `go` right before what the journal must have is written, together with what `go` records; in a later turn where it has
    * all. Meanwhile more may gather.

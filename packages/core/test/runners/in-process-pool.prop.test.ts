@@ -59,6 +59,7 @@ class Job implements Assignment {
   readonly runsOn = undefined
   readonly offer = undefined
   readonly whenSafe = (go: () => void): void => go()
+  readonly whenHeard = (go: () => void): void => go()
   readonly whenWriting = (go: () => void): void => go()
   readonly ended: Promise<void>
   readonly #office: Office

@@ -29,12 +29,17 @@ export class Bodies {
   }
 
   /** @param message - Names the message among all those of the flow run. */
-  async write(flowRunId: string, message: string, body: Uint8Array): Promise<Stored> {
+  write(flowRunId: string, message: string, body: Uint8Array): Stored | Promise<Stored> {
     const { codecs, largeValue } = this.#link.settings
     const sealed = codecs.length === 0 ? body : seal([body], codecs)
-    // Nearly all are far below: they need not wait for the connection.
+    // Nearly all are far below: they wait for nothing.
     const isSmall = sealed.length < headBytes && sealed.length <= largeValue
     if (isSmall && !isMarked(sealed)) return { bytes: sealed, blob: undefined }
+    return this.#writeLarge(flowRunId, message, sealed)
+  }
+
+  async #writeLarge(flowRunId: string, message: string, sealed: Uint8Array): Promise<Stored> {
+    const { largeValue } = this.#link.settings
     const { server } = await this.#link.control()
     const most = Math.min(largeValue, server.maxPayload - headBytes)
     if (sealed.length <= most && !isMarked(sealed)) return { bytes: sealed, blob: undefined }

@@ -17,7 +17,8 @@ export class BodiesMailbox implements Required<Mailbox> {
 
   async send(message: MailMessage): Promise<void> {
     const { flowRunId, id } = message
-    const { bytes } = await this.#bodies.write(flowRunId, `mail ${id}`, message.body)
+    const writing = this.#bodies.write(flowRunId, `mail ${id}`, message.body)
+    const { bytes } = writing instanceof Promise ? await writing : writing
     await this.#mailbox.send({ ...message, body: bytes })
   }
 

@@ -24,7 +24,8 @@ export class BodiesQueue implements Queue {
   async offer(offer: Offer): Promise<boolean> {
     const { queue, id } = offer
     const flowRunId = flowRunOfOffer(id)
-    const { bytes } = await this.#bodies.write(flowRunId, nameOf(queue, id), offer.body)
+    const writing = this.#bodies.write(flowRunId, nameOf(queue, id), offer.body)
+    const { bytes } = writing instanceof Promise ? await writing : writing
     return this.#queue.offer({ ...offer, body: bytes })
   }
 

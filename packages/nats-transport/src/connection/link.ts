@@ -27,6 +27,11 @@ export class Link {
     return this.#closing !== undefined
   }
 
+  /** The connection for what others wait for, where that is made: for those who would not wait for it. */
+  get made(): Connected | undefined {
+    return this.closed ? undefined : this.#made
+  }
+
   /** What is wrong with the connection just now; undefined where it is there, or nobody has asked for it. */
   get trouble(): string | undefined {
     const made = this.#made

@@ -70,8 +70,9 @@ export class NatsJournal implements Journal {
     }
   }
 
+  /** Sends before it returns, where it can: what is sent next goes behind it. */
   async append(append: Append): Promise<AppendRefused | undefined> {
-    await this.#listening()
+    if (!this.#isListening) await this.#listening()
     return this.stream.noticing(this.#writer.append(append))
   }
 
@@ -146,6 +147,13 @@ export class NatsJournal implements Journal {
       const { beginning } = feed
       if (beginning !== undefined) await beginning
     }
+  }
+
+  /** Whether nobody has to be waited for. */
+  get #isListening(): boolean {
+    if (this.#closed || this.#link.closed) return false
+    for (const feed of this.#feeds.values()) if (feed.beginning !== undefined) return false
+    return true
   }
 
   #assertOpen(): void {

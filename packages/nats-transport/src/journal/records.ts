@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import type { MsgHdrs } from '@nats-io/transport-node'
 import { CodecError, JournalError, TroupeError, type Append } from '@troupe/core'
-import { packEntries, unpackEntries } from '@troupe/core/internal'
+import { packEntries, unpackEntries, type PackedEntries } from '@troupe/core/internal'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import type { Settings } from '../options.ts'
-import { blobsOf, bodyOf, linesOf, namesOf, placeOf, type CarriedSummary } from './wire.ts'
+import { blobsOf, bodyOf, linesOf, namesOf, placeOf, type CarriedSummary, type RecordHead } from './wire.ts'
 
 export type Entry = Append['entries'][number]
 
@@ -23,6 +23,9 @@ export interface RecordRead {
   readonly headers: MsgHdrs
   readonly data: Uint8Array
 }
+
+/** What of the headers is known before anything is stored. */
+type Head = Pick<RecordHead, 'first' | 'count' | 'epoch' | 'summary'>
 
 const none: ReadonlyMap<string, Uint8Array> = new Map()
 
@@ -46,35 +49,45 @@ export class Records {
   }
 
   /**
-   * Makes a record, and stores what belongs beside it.
+   * Makes a record: at once, or when what belongs beside it is stored.
    *
    * @throws JournalError `TRANSPORT_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; CodecError `PAYLOAD_TOO_LARGE` where not even the headers
    *   fit into a message
    */
-  async write(
+  write(
     { flowRunId, expected, epoch, entries }: Append,
     summary: CarriedSummary | undefined,
     maxPayload: number,
-  ): Promise<RecordToSend> {
+  ): RecordToSend | Promise<RecordToSend> {
     const { codecs, largeValue } = this.#settings
     const { bytes, blobs } = packEntries(entries, { codecs, largeValue })
     const head = { first: expected + 1, count: entries.length, epoch, summary }
-    const bare = linesOf({ ...head, blobs: [], body: undefined }).length
+    const lines = linesOf({ ...head, blobs: [], body: undefined })
     const room = Math.min(maxPayload, mostHeaderBytes) - protocolBytes
     const limit = room - (expected === 0 ? growthBytes : 0)
-    if (bare > limit) throw tooLarge(flowRunId, bare, limit)
+    if (lines.length > limit) throw tooLarge(flowRunId, lines.length, limit)
+    if (blobs.length === 0 && bytes.byteLength + lines.length + protocolBytes <= maxPayload)
+      return { payload: bytes, lines, blobs: [] }
+    return this.#writeBeside({ flowRunId, head, maxPayload }, { bytes, blobs, bare: lines.length, room })
+  }
+
+  async #writeBeside(
+    { flowRunId, head, maxPayload }: { flowRunId: string; head: Head; maxPayload: number },
+    { bytes, blobs, bare, room }: PackedEntries & { readonly bare: number; readonly room: number },
+  ): Promise<RecordToSend> {
+    const { first, epoch } = head
     const listed = blobs.map(({ name }) => name)
     for (const { name, bytes: value } of blobs) await this.#blobs.put(flowRunId, name, value)
     const list = listed.join()
     const isLong = list.length > mostNamesBytes || bare + list.length > room
     const names = isLong
-      ? await this.#putBeside(flowRunId, `names-${head.first}-${epoch}`, Buffer.from(list))
+      ? await this.#putBeside(flowRunId, `names-${first}-${epoch}`, Buffer.from(list))
       : undefined
     const own = names === undefined ? listed : [...listed, names]
     const lines = linesOf({ ...head, blobs: listed, body: undefined, names })
     if (bytes.byteLength + lines.length + protocolBytes <= maxPayload)
       return { payload: bytes, lines, blobs: own }
-    const body = await this.#putBeside(flowRunId, `record-${head.first}-${epoch}`, bytes)
+    const body = await this.#putBeside(flowRunId, `record-${first}-${epoch}`, bytes)
     return {
       payload: new Uint8Array(0),
       lines: linesOf({ ...head, blobs: listed, body, names }),

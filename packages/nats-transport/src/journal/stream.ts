@@ -24,6 +24,7 @@ export class JournalStream {
   readonly #link: Link
   readonly #names: ReturnType<typeof namesOf>['journal']
   #made: Promise<void> | undefined
+  #isMade = false
   /** When the server made it; another time is another stream. */
   #created: string | undefined
   /** The greatest sequence that a server told of. */
@@ -57,6 +58,11 @@ export class JournalStream {
   /** For appends. @throws JournalError `TRANSPORT_UNAVAILABLE`, `TRANSPORT_UNSUPPORTED`, `JOURNAL_DAMAGED`, `ENGINE_CLOSED` */
   async control(): Promise<Connected> {
     return this.#ready(await this.#link.control())
+  }
+
+  /** The same, where nothing has to be waited for. */
+  get now(): Connected | undefined {
+    return this.#isMade && this.#broken === undefined ? this.#link.made : undefined
   }
 
   /** For what is read. @throws as `control` */
@@ -158,6 +164,7 @@ export class JournalStream {
       throw error
     })
     await this.#made
+    this.#isMade = true
     if (this.#broken !== undefined) throw this.#broken
     return connected
   }

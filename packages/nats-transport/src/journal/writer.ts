@@ -68,7 +68,7 @@ export class JournalWriter {
 
   async #append(append: Append): Promise<AppendRefused | undefined> {
     const { flowRunId, expected, epoch, entries } = append
-    const connected = await this.#stream.control()
+    const connected = this.#stream.now ?? (await this.#stream.control())
     const id = this.#idOf(entries)
     let tail = this.#tails.get(flowRunId)
     if (tail?.entries === entries) return undefined
@@ -108,7 +108,8 @@ export class JournalWriter {
   ): Promise<{ readonly kind: 'stored' | 'moved'; readonly tail: Tail }> {
     const { flowRunId, expected, epoch, entries } = append
     const summary = summaryAfter(append, tail.summary)
-    const record = await this.#records.write(append, summary, connected.server.maxPayload)
+    const writing = this.#records.write(append, summary, connected.server.maxPayload)
+    const record = writing instanceof Promise ? await writing : writing
     const { name: stream } = this.#stream
     const subject = this.#stream.subjectOf(flowRunId)
     const { payload, lines } = record

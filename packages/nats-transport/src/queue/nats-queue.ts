@@ -46,6 +46,8 @@ export class NatsQueue implements Queue {
   readonly #presence: Presence
   readonly #times: Times
   readonly #streams = new Map<string, Promise<unknown>>()
+  /** Those that are made. */
+  readonly #made = new Set<string>()
   readonly #takings = new Set<QueueTaking>()
   readonly #loop: LoopWatch
   #acks: Acks | undefined
@@ -65,8 +67,9 @@ export class NatsQueue implements Queue {
     const names = this.#names(queue)
     // The caller may change the bytes from now on.
     const payload = body.slice()
-    const connected = await this.#link.control()
-    await this.#stream(connected, queue.of)
+    // What is offered goes right behind what was sent before, where nothing has to be waited for.
+    const connected = this.#link.made ?? (await this.#link.control())
+    if (!this.#made.has(queue.of)) await this.#stream(connected, queue.of)
     const message = {
       stream: names.stream,
       subject: subjectOf(names, priority, id),
@@ -184,10 +187,18 @@ export class NatsQueue implements Queue {
     if (made === undefined) {
       made = ensureStream(connected, this.#wantedStream(of))
       this.#streams.set(of, made)
-      // The next call tries again.
-      made.catch(() => this.#streams.delete(of))
+      made.then(
+        () => this.#made.add(of),
+        // The next call tries again.
+        () => this.#streams.delete(of),
+      )
     }
     return made
+  }
+
+  #forget(of: QueueName['of']): void {
+    this.#streams.delete(of)
+    this.#made.delete(of)
   }
 
   /** Somebody may have deleted the stream. It held nothing that can't be offered again. */
@@ -196,7 +207,7 @@ export class NatsQueue implements Queue {
       return await ask()
     } catch (error) {
       if (!isStreamGone(error)) throw error
-      this.#streams.delete(of)
+      this.#forget(of)
       await this.#stream(connected, of)
       return ask()
     }
@@ -220,7 +231,7 @@ export class NatsQueue implements Queue {
 
   /** Makes what a taker needs, also where somebody deleted it. */
   async #ensure(connected: Connected, of: QueueName['of'], names: QueueNames): Promise<void> {
-    this.#streams.delete(of)
+    this.#forget(of)
     await this.#stream(connected, of)
     await Promise.all(
       priorities.map((priority) => {
