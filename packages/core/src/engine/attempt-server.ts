@@ -14,6 +14,7 @@ import type {
   Parcel,
   Tell,
 } from '../remote/protocol.ts'
+import { packFlow } from '../remote/offers.ts'
 import { unwrap, unwrapResult, wrap, wrapError, type Leaves } from '../remote/wire.ts'
 import type { BodyContext, CurrentBody, Target } from '../runs/current-body.ts'
 import { Future, Handle } from '../runs/future.ts'
@@ -24,7 +25,7 @@ import type { BodyDraws } from './body-draws.ts'
 import { Refused } from './elsewhere.ts'
 import { asError } from './outcome.ts'
 import type { Replay } from './replay.ts'
-import { Run } from './run.ts'
+import { Run, type Body } from './run.ts'
 
 /** The attempt whose body is executed elsewhere. */
 interface Served extends CurrentBody {
@@ -43,7 +44,7 @@ interface Served extends CurrentBody {
 /** The engine's side of a body that is executed in another thread: does what the body asks, as if the body did it here. */
 export class AttemptServer implements BodyServer, Leaves {
   readonly #attempt: Served
-  readonly #send: (event: BodyEvent) => void
+  readonly #sendEvent: (event: BodyEvent) => void
   /** The runs that the body submitted, by the numbers that it knows them by. */
   #targets: Map<number, Target> | undefined
   #refs = 0
@@ -53,44 +54,45 @@ export class AttemptServer implements BodyServer, Leaves {
 
   constructor(attempt: Served, send: (event: BodyEvent) => void) {
     this.#attempt = attempt
-    this.#send = (event) => {
-      this.#sent++
-      send(event)
-    }
+    this.#sendEvent = send
+  }
+
+  #send(event: BodyEvent): void {
+    this.#sent++
+    this.#sendEvent(event)
   }
 
   get #context(): BodyContext {
     return this.#attempt.context
   }
 
+  get size(): number {
+    return this.#attempt.parcel.bytes.length
+  }
+
   start(): BodyStart {
     const { run, number, parcel } = this.#attempt
     const { name, runName, tags } = run
     const trace = run.host.instruments?.traceOf(run, number)
-    return {
-      runId: run.id,
-      flowRunId: run.ledger.flowRunId,
-      name,
-      runName,
-      attempt: number,
-      tags,
-      args: parcel,
-      ...(trace === undefined ? undefined : { trace }),
-    }
+    const { id: runId, ledger } = run
+    const start = { runId, flowRunId: ledger.flowRunId, name, runName, attempt: number, tags, args: parcel }
+    return trace === undefined ? start : { ...start, trace }
   }
 
   facts(): BodyFacts {
     const { tryFrom, replay, run } = this.#attempt
-    return {
-      tryFrom,
-      cleanup: run.definition.settings.cleanup,
-      draws: replay?.draws.map(({ draw, value }) => [draw, value] as const) ?? [],
-      ids: replay?.ids ?? [],
-    }
+    const { cleanup } = run.definition.settings
+    if (replay === undefined) return { tryFrom, cleanup, draws: none, ids: none }
+    const draws = replay.draws.map(({ draw, value }) => [draw, value] as const)
+    return { tryFrom, cleanup, draws, ids: replay.ids }
   }
 
-  flow(): FlowFacts | undefined {
-    return factsOf(this.#context.describeFlow())
+  flow(): Uint8Array | undefined {
+    const body = bodyOfFlow(this.#attempt.run)
+    if (body === undefined) return undefined
+    let packed = packedFlows.get(body)
+    if (packed === undefined) packedFlows.set(body, (packed = packFlow(factsOf(body.context.describe()))))
+    return packed
   }
 
   /** The body is to stop. */
@@ -148,7 +150,7 @@ export class AttemptServer implements BodyServer, Leaves {
         context.checkActing()
         return context[ask.draw]()
       case 'flow':
-        return factsOf(context.describeFlow())
+        return flowFactsOf(context.describeFlow())
       case 'state':
         return this.#target(ask.ref).state
       case 'sleep':
@@ -306,8 +308,23 @@ export class AttemptServer implements BodyServer, Leaves {
   }
 }
 
-function factsOf(flow: CurrentRun | undefined): FlowFacts | undefined {
-  if (flow === undefined) return undefined
+const none: readonly never[] = []
+
+/** The body of the flow run that a task run is part of. */
+function bodyOfFlow({ caller }: Run): Body | undefined {
+  let body = caller
+  while (body !== undefined && body.run.kind === 'task') body = body.run.caller
+  return body
+}
+
+/** What bodies may know of a flow run stays the same for as long as its body runs. */
+const packedFlows = new WeakMap<Body, Uint8Array>()
+
+function flowFactsOf(flow: CurrentRun | undefined): FlowFacts | undefined {
+  return flow === undefined ? undefined : factsOf(flow)
+}
+
+function factsOf(flow: CurrentRun): FlowFacts {
   const { id, name, runName, flowRunId, attempt, tags } = flow
   const facts = { id, name, runName, flowRunId, attempt, tags }
   try {

@@ -141,7 +141,8 @@ function unmarked(args: readonly unknown[]): readonly unknown[] {
 export function submittedEntry(run: Run, { identity, inputs, args, dependencies }: Prepared): SubmittedEntry {
   const { definition, caller, tags } = run
   const trace = run.host.instruments?.submitted(run)
-  if (isNamedByCall(definition, dependencies)) nameRun(run, unmarked(args), true)
+  if (definition.settings.runName !== undefined && isNamedByCall(definition, dependencies))
+    nameRun(run, unmarked(args), true)
   const entry = {
     kind: 'submitted',
     at: run.host.clock.now(),

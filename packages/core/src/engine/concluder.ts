@@ -18,12 +18,15 @@ export interface Concluder<Attempt> {
   endUncalled(attempt: Attempt): boolean
 }
 
+/** Arguments of a body, or what makes them where they are read. */
+export type BodyArguments = readonly unknown[] | (() => readonly unknown[])
+
 /** What an attempt is made of. */
 export interface AttemptInit<Attempt> {
   readonly host: RunHost
   readonly run: Run
   readonly number: number
-  readonly args: readonly unknown[]
+  readonly args: BodyArguments
   readonly order: number
   readonly tryFrom: number
   /** Whether the body waits until its Running entry is safe: it may have run before. */

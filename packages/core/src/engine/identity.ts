@@ -37,15 +37,12 @@ export function wrapArguments(args: readonly unknown[]): Parcel {
  * @throws CodecError `NOT_ENCODABLE`; RunError `RUN_CRASHED` where a buffer that was moved is needed once more
  */
 export function parcelFor(
-  {
-    run,
-    number,
-    arguments: args,
-  }: { readonly run: Run; readonly number: number; readonly arguments: readonly unknown[] },
+  attempt: { readonly run: Run; readonly number: number; readonly arguments: readonly unknown[] },
   sent: Parcel | undefined,
 ): Parcel {
-  const parcel = sent ?? wrapArguments(args)
+  const parcel = sent ?? wrapArguments(attempt.arguments)
   if (parcel.buffers === undefined) return parcel
+  const { run, number } = attempt
   if (number > 1 && parcel.buffers.some(isDetached)) throw movedError(run)
   return { ...parcel, keeps: run.definition.settings.retries > run.context.tries }
 }

@@ -3,12 +3,13 @@ import { InternalError, RunError, type TroupeError } from '../base/errors.ts'
 import type { Steer } from '../definitions/retrying.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
+import type { BodyResult } from '../ports/task-runner.ts'
 import type { Parcel } from '../remote/protocol.ts'
 import { replaceFutures, type Dependency } from './dependencies.ts'
 import { runOutside } from '../runs/run-context.ts'
 import { Admission, mayGoOn, needsAdmission, RetryWait, type Admitting } from './admission.ts'
 import { Attempt } from './attempt.ts'
-import type { Concluder, Cut } from './concluder.ts'
+import type { BodyArguments, Concluder, Cut } from './concluder.ts'
 import { isNamedByCall, nameRun, type Prepared, type Recorded } from './calls.ts'
 import { endedShort } from './divergence.ts'
 import { endChildren, endUncalled } from './ending.ts'
@@ -88,8 +89,18 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   /** What the body gets: futures replaced by values, and made into what the schema makes of it. Each attempt has its own. */
-  #withArguments(use: (args: readonly unknown[]) => void): void {
-    const schema = this.#run.definition.settings.parameters
+  #withArguments(use: (args: BodyArguments) => void): void {
+    const { parameters: schema, hooks } = this.#run.definition.settings
+    // They are read where the body runs; nobody asks for them here.
+    if (
+      this.#parcel !== undefined &&
+      schema === undefined &&
+      hooks === undefined &&
+      !needsAdmission(this.#run)
+    ) {
+      use(() => this.#resolveArguments())
+      return
+    }
     try {
       const args = this.#resolveArguments()
       const checked =
@@ -161,11 +172,11 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     run.move({ type: run.definition.kind === 'task' ? 'upstreamFailed' : 'refuse' }, message, outcome)
   }
 
-  #begin(args: readonly unknown[]): void {
+  #begin(args: BodyArguments): void {
     const run = this.#run
     const recorded = this.#recorded
     if (run.givenName === undefined && !isNamedByCall(run.definition, this.upstreams))
-      nameRun(run, args, false)
+      nameRun(run, typeof args === 'function' ? args() : args, false)
     if (run.stateName === 'AwaitingRetry') {
       const last = recorded?.run.last
       const until = last?.kind === 'transition' ? last.until : undefined
@@ -175,7 +186,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   /** The first attempt, or one that goes on where a lost one was. */
-  #beginOrRecover(args: readonly unknown[]): void {
+  #beginOrRecover(args: BodyArguments): void {
     const run = this.#run
     const recorded = this.#recorded
     const isRecovery = run.stateName === 'Recovering'
@@ -195,7 +206,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   /** The first attempt of another try, in a run that was recovered while it waited for that. */
-  #beginAnew(args: readonly unknown[]): void {
+  #beginAnew(args: BodyArguments): void {
     const run = this.#run
     const number = run.context.attempt + 1
     const attempt = this.#attempt(args, number, { tryFrom: number, gated: mustNotRunTwice(run) })
@@ -205,7 +216,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   #attempt(
-    args: readonly unknown[],
+    args: BodyArguments,
     number: number,
     { tryFrom, gated }: { tryFrom: number; gated: boolean },
   ): Attempt {
@@ -319,7 +330,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     })
   }
 
-  #again(last: Attempt, use: (args: readonly unknown[]) => void): void {
+  #again(last: Attempt, use: (args: BodyArguments) => void): void {
     if (this.#inputs === undefined) use(last.arguments)
     else this.#withArguments(use)
   }
@@ -361,7 +372,7 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
     const steer = steerIn(found)
     const result = steer === undefined ? found : { error: steer.error }
     const ended = 'error' in result ? { error: asError(result.error) } : result
-    const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }))
+    const verdict = this.#encodable(judge({ run, result: ended, submitted, failures }), found)
     if (verdict.kind === 'wait') {
       for (const other of verdict.runs) other.whenSettled({ runEnded: () => attempt.tryEnd() })
       return
@@ -386,8 +397,10 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   /** A value that the journal can't take fails the run, with the place that it can't take. */
-  #encodable(verdict: Verdict): Verdict {
+  #encodable(verdict: Verdict, found: BodyResult): Verdict {
     if (verdict.kind !== 'complete' || !this.#run.host.values.encodes) return verdict
+    if ('encoded' in found && found.encoded !== undefined && found.value === verdict.value)
+      return { ...verdict, value: found.encoded }
     try {
       return { ...verdict, value: this.#run.host.values.save(verdict.value, 'result') }
     } catch (error) {

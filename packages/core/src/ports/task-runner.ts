@@ -7,7 +7,13 @@ import type { Queue } from './queue.ts'
 import type { Random } from './random.ts'
 
 /** What a body came to: a value, or what it threw. */
-export type BodyResult = { readonly value: unknown } | { readonly error: unknown }
+export type BodyResult =
+  | {
+      readonly value: unknown
+      /** The same as `encodeValue` gives it, where the body ran elsewhere: it is not encoded again for the journal. */
+      readonly encoded?: Uint8Array
+    }
+  | { readonly error: unknown }
 
 /**
  * One attempt of a task run, handed to a task runner.

@@ -21,7 +21,8 @@ export interface RemoteOffer {
   readonly owner: Owner
   /** Whether a worker is to ask the owner before it begins a body: it may have begun elsewhere. */
   readonly strict: boolean
-  readonly flow: FlowFacts | undefined
+  /** What bodies may know of the flow run, as `packFlow` makes it: few ask. */
+  readonly flow: Uint8Array | undefined
   readonly bodies: readonly OfferedBody[]
 }
 
@@ -73,7 +74,7 @@ export function packOffer({ flowRunId, owner, strict, flow, bodies }: RemoteOffe
     const known = tasks.findIndex(([a, b]) => a === name && b === version)
     return known === -1 ? tasks.push([name, version]) - 1 : known
   }
-  const flowLength = flow === undefined ? null : add(packFlow(flow))
+  const flowLength = flow === undefined ? null : add(flow)
   const rows = bodies.map(({ task, start, facts, timeoutMs }): Row => {
     const { runId, attempt, name, runName, tags, args, trace } = start
     const { cleanup, draws, ids, tryFrom } = facts
@@ -115,14 +116,19 @@ export function packOffer({ flowRunId, owner, strict, flow, bodies }: RemoteOffe
   return bytes
 }
 
-/** Parameters that are too large to go with every offer, or can't be encoded, are left out, with the reason. */
-function packFlow(flow: FlowFacts): Uint8Array {
+/** Parameters that are too large to go with every offer are left out, with the reason. */
+export function packFlow(flow: FlowFacts): Uint8Array {
   const bytes = encodeValue(flow)
   if (bytes.length <= mostFlowBytes) return bytes
   const message =
     `the parameters of flow run ${flow.runName} (${flow.id}) are too large (${bytes.length} bytes) to be known to ` +
     'task runs on other nodes; give the task what it needs of them as an argument'
   return encodeValue({ ...flow, parameters: { error: new CodecError('PAYLOAD_TOO_LARGE', message) } })
+}
+
+/** @throws CodecError `MALFORMED_PAYLOAD` */
+export function unpackFlow(bytes: Uint8Array): FlowFacts {
+  return decodeValue(bytes) as FlowFacts
 }
 
 /** @throws CodecError `MALFORMED_PAYLOAD`, `UNSUPPORTED_FORMAT` */
@@ -139,7 +145,7 @@ export function unpackOffer(bytes: Uint8Array): RemoteOffer {
     // A copy: what was received may be part of something larger.
     return bytes.slice(from, at)
   }
-  const flow = flowLength === null ? undefined : (decodeValue(take(flowLength)) as RemoteOffer['flow'])
+  const flow = flowLength === null ? undefined : take(flowLength)
   const bodies = rows.map((row): OfferedBody => {
     const [number, id, attempt, bits, argsLength, [name, runName], rest, belongs] = row
     const task = tasks[number]

@@ -159,8 +159,10 @@ export type BodyEvent =
 export interface BodyServer {
   /** What a body needs to know besides where it can't wait for answers. */
   facts(): BodyFacts
-  /** The flow run that it is part of; undefined where there is none. */
-  flow(): FlowFacts | undefined
+  /** What it may know of the flow run that it is part of, as `packFlow` makes it; undefined where there is none. */
+  flow(): Uint8Array | undefined
+  /** How large its arguments are, in bytes. */
+  readonly size: number
   /** @throws CodecError `NOT_ENCODABLE` */
   start(): BodyStart
   answer(ask: Ask): Answer

@@ -124,6 +124,12 @@ export function wrapResult(result: BodyResult, leaves: Leaves): Parcel {
 }
 
 export function unwrapResult(parcel: Parcel, leaves: Leaves): BodyResult {
-  const found = unwrap(parcel, leaves)
-  return parcel.thrown === true ? { error: found } : { value: found }
+  // What stands for something of this engine is not what a journal takes.
+  let isPlain = parcel.buffers === undefined
+  const found = read(parcel, (tag, data) => {
+    isPlain = false
+    return reviveMarker(tag, data) ?? leaves.revive(tag, data)
+  })
+  if (parcel.thrown === true) return { error: found }
+  return isPlain ? { value: found, encoded: parcel.bytes } : { value: found }
 }

@@ -9,7 +9,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import type { RemoteEvent, RemoteTell } from '../remote/node-talk.ts'
 import type { ForeignBody, Link } from '../remote/link.ts'
-import type { OfferedBody, RemoteOffer } from '../remote/offers.ts'
+import { unpackFlow, type OfferedBody, type RemoteOffer } from '../remote/offers.ts'
 import type { Answer, Ask, BodyEvent, Drew, Parcel, Submitted, Tell } from '../remote/protocol.ts'
 import { inline, unwrap, wrap, wrapError } from '../remote/wire.ts'
 import { derivedIdOf, identityOfCall, keyOfCall, requestedId } from '../runs/call-identity.ts'
@@ -124,7 +124,7 @@ export class RunningBody implements Link {
         this.#checkOpen(this.#offered.facts.cleanup)
         return this.#draw(ask.draw)
       case 'flow':
-        return this.#flow
+        return this.#flow === undefined ? undefined : unpackFlow(this.#flow)
       case 'state':
         return this.#stateOf(ask.ref)
       case 'sleep':

@@ -1,7 +1,14 @@
 import { CodecError } from '@troupe/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { packOffer, unpackOffer, type OfferedBody, type RemoteOffer } from '../../src/remote/offers.ts'
+import {
+  packFlow,
+  packOffer,
+  unpackFlow,
+  unpackOffer,
+  type OfferedBody,
+  type RemoteOffer,
+} from '../../src/remote/offers.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
@@ -44,19 +51,21 @@ const rare: OfferedBody = {
   timeoutMs: 1_500,
 }
 
+const flow = {
+  id: 'flow',
+  name: 'f',
+  runName: 'f',
+  flowRunId: 'flow',
+  attempt: 1,
+  parameters: { value: ['file', new Date(0)] },
+  tags: ['t'],
+}
+
 const offer: RemoteOffer = {
   flowRunId: 'flow',
   owner: { node: 'owner', topic: 'tasks x', epoch: 7 },
   strict: true,
-  flow: {
-    id: 'flow',
-    name: 'f',
-    runName: 'f',
-    flowRunId: 'flow',
-    attempt: 1,
-    parameters: { value: ['file', new Date(0)] },
-    tags: ['t'],
-  },
+  flow: packFlow(flow),
   bodies: [plain, rare, { ...plain, start: { ...plain.start, runId: 'flow.three' } }],
 }
 
@@ -68,10 +77,10 @@ describe('an offer', () => {
   })
 
   it('says why the parameters of its flow run are not there where they are large', () => {
-    const flow = { ...offer.flow, parameters: { value: ['x'.repeat(20_000)] } } as RemoteOffer['flow']
-    const packed = packOffer({ ...offer, flow })
+    expect(unpackFlow(packFlow(flow))).toEqual(flow)
+    const packed = packFlow({ ...flow, parameters: { value: ['x'.repeat(20_000)] } })
     expect(packed.length).toBeLessThan(2_000)
-    expect(unpackOffer(packed).flow?.parameters).toMatchObject({ error: { code: 'PAYLOAD_TOO_LARGE' } })
+    expect(unpackFlow(packed).parameters).toMatchObject({ error: { code: 'PAYLOAD_TOO_LARGE' } })
   })
 
   it('of sixteen small task runs takes less than 60 bytes for each', () => {
