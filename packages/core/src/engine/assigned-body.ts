@@ -99,6 +99,11 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
     this.run.host.whenMailIsRead(ledger.flowRunId, () => ledger.whenSafe(go))
   }
 
+  whenHeard(go: () => void): void {
+    const { ledger, host } = this.run
+    host.whenMailIsRead(ledger.flowRunId, go)
+  }
+
   whenWriting(go: () => void): void {
     this.run.ledger.whenWriting(go)
   }

@@ -120,7 +120,7 @@ export class NatsPool implements TaskPool {
       hasCalled: false,
       heardAt: this.remote.clock.monotonic(),
       begunAt: this.remote.clock.monotonic(),
-      awaited: new Map(),
+      awaited: undefined,
       stopReports: () => undefined,
     }
     this.placed.set(key, placed)
@@ -200,7 +200,10 @@ export class NatsPool implements TaskPool {
   /** It is over; what still comes of it is told to stop. */
   #end(placed: Placed): void {
     if (placed.state === 'over') return
-    if (isUnbegun(placed)) this.#backlog--
+    if (isUnbegun(placed)) {
+      this.#backlog--
+      if (placed.sent.length > 0) this.#offering.withdrawn(placed.assignment)
+    }
     placed.state = 'over'
     if (this.placed.get(placed.key) === placed) this.placed.delete(placed.key)
     this.#gone.add(placed)
@@ -412,15 +415,15 @@ export class NatsPool implements TaskPool {
       else this.pool.report(server.result({ ...answer.error, thrown: true }))
       return
     }
-    if (tell.tell === 'await') placed.awaited.set(tell.ticket, tell.ref)
+    if (tell.tell === 'await') (placed.awaited ??= new Map()).set(tell.ticket, tell.ref)
     server.told(tell)
   }
 
   /** An event for a body. */
   #send(placed: Placed, event: BodyEvent): void {
-    const ref = 'ticket' in event ? placed.awaited.get(event.ticket) : undefined
+    const ref = 'ticket' in event ? placed.awaited?.get(event.ticket) : undefined
     if (ref !== undefined && 'ticket' in event) {
-      placed.awaited.delete(event.ticket)
+      placed.awaited?.delete(event.ticket)
       // The state first: the body may ask for it as soon as it goes on.
       const state = placed.server.answer({ ask: 'state', ref })
       if ('value' in state) this.#sendTo(placed, { ref, state: state.value })

@@ -42,13 +42,18 @@ interface OfferingHost {
 /** Hands assignments out to the queue: those of one turn together, as many with one message as suits the workers. */
 export class Offering {
   readonly #host: OfferingHost
-  /** What was offered before, also where it was withdrawn: its id is used up. */
-  readonly #offered = new WeakSet<Assignment>()
+  /** What was offered, and withdrawn: its id is used up. */
+  readonly #withdrawn = new WeakSet<Assignment>()
   /** By flow run. */
   readonly #gathered = new Map<string, Placed[]>()
 
   constructor(host: OfferingHost) {
     this.#host = host
+  }
+
+  /** It was offered, and has not begun. */
+  withdrawn(assignment: Assignment): void {
+    this.#withdrawn.add(assignment)
   }
 
   add(placed: Placed): void {
@@ -77,7 +82,7 @@ export class Offering {
   }
 
   #isAgain(placed: Placed): boolean {
-    if (!this.#offered.has(placed.assignment)) return false
+    if (!this.#withdrawn.has(placed.assignment)) return false
     placed.assignment.whenSafe(() => {
       if (placed.state !== 'gathered') return
       placed.state = 'offered'
@@ -86,15 +91,15 @@ export class Offering {
     return true
   }
 
-  /** Those of one group may go together. */
+  /** Those of one flow run and of one group may go together. */
   #groupOf({ assignment, key }: Placed, k: number): string {
-    const { flowRunId, offer, attempt, timeoutMs = 0, gated, task } = assignment
+    const { offer, attempt, timeoutMs = 0, gated, task } = assignment
     const priority = priorityOf(assignment)
     if (offer !== undefined) return `offer ${offer} ${priority}`
     const isLong = timeoutMs > longLimitMs || this.#host.durations.of(task.name) > longMeanMs
     // Only first attempts are recorded together.
     const isAlone = k === 1 || isLong || attempt > 1 || gated
-    return isAlone ? `alone ${key}` : `flow run ${flowRunId} ${priority}`
+    return isAlone ? `alone ${key}` : priority
   }
 
   #hand(group: readonly Placed[], k: number): void {
@@ -113,21 +118,26 @@ export class Offering {
     const [first] = chunk
     if (first === undefined) return
     const { runId, attempt, gated } = first.assignment
-    const id =
-      chunk.length === 1
-        ? `${runId}.${attempt}`
-        : this.#host.remote.offered(chunk.map(({ assignment }) => assignment))
-    this.#whenSafe(chunk, id, gated)
+    if (chunk.length > 1) {
+      this.#whenSafe(chunk, this.#host.remote.offered(chunk.map(({ assignment }) => assignment)), false)
+      return
+    }
+    const id = `${runId}.${attempt}`
+    if (attempt > 1 || gated) this.#whenSafe(chunk, id, gated)
+    // As in this process, a first start does not wait for the journal; its submission goes to it by the same write, before.
+    else queueMicrotask(() => first.assignment.whenHeard(() => this.#offerGathered(chunk, id, false)))
   }
 
-  /** An offer must not be taken before the journal has what it says. */
+  /** What the next owner is to repeat as it was must not be taken before the journal has it. */
   #whenSafe(placed: readonly Placed[], id: string, strict: boolean): void {
     const last = placed.at(-1)
-    last?.assignment.whenSafe(() => {
-      const wanted = placed.filter(({ state }) => state === 'gathered')
-      for (const one of wanted) one.state = 'offered'
-      this.#offer(wanted, id, { strict, isAgain: false })
-    })
+    last?.assignment.whenSafe(() => this.#offerGathered(placed, id, strict))
+  }
+
+  #offerGathered(placed: readonly Placed[], id: string, strict: boolean): void {
+    const wanted = placed.filter(({ state }) => state === 'gathered')
+    for (const one of wanted) one.state = 'offered'
+    this.#offer(wanted, id, { strict, isAgain: false })
   }
 
   /** Offers once more what may have been taken by somebody who is gone, or was lost on its way. */
@@ -146,10 +156,7 @@ export class Offering {
     const [first] = placed
     if (first === undefined || this.#host.isClosed) return
     const sent: Sent = { id, placed, at: this.#host.remote.clock.monotonic(), isForeign: false }
-    for (const one of placed) {
-      this.#offered.add(one.assignment)
-      one.sent.push(sent)
-    }
+    for (const one of placed) one.sent.push(sent)
     void this.#send(sent, first.assignment, { strict, isAgain })
   }
 
@@ -228,14 +235,14 @@ function* chunks(group: readonly Placed[], most: number): Generator<readonly Pla
   let chunk: Placed[] = []
   let bytes = 0
   for (const placed of group) {
-    const { length } = placed.server.start().args.bytes
-    if (chunk.length > 0 && (chunk.length >= most || bytes + length > mostBytes)) {
+    const { size } = placed.server
+    if (chunk.length > 0 && (chunk.length >= most || bytes + size > mostBytes)) {
       yield chunk
       chunk = []
       bytes = 0
     }
     chunk.push(placed)
-    bytes += length
+    bytes += size
   }
   if (chunk.length > 0) yield chunk
 }

@@ -33,8 +33,8 @@ export interface Placed {
   /** When anything was heard of it last, by the monotonic clock. */
   heardAt: number
   begunAt: number
-  /** What the body awaits, by its tickets. */
-  readonly awaited: Map<number, number>
+  /** What the body awaits, by its tickets; undefined where it never has. */
+  awaited: Map<number, number> | undefined
   stopReports: () => void
 }
 
