@@ -1,3 +1,4 @@
+import { copyOf } from '../base/bytes.ts'
 import { CodecError } from '../base/errors.ts'
 import { pack, unpack } from '../values/msgpack.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
@@ -143,7 +144,7 @@ export function unpackOffer(bytes: Uint8Array): RemoteOffer {
     at += count
     if (at > bytes.length) throw malformed('it is cut off')
     // A copy: what was received may be part of something larger.
-    return bytes.slice(from, at)
+    return copyOf(bytes, from, at)
   }
   const flow = flowLength === null ? undefined : take(flowLength)
   const bodies = rows.map((row): OfferedBody => {

@@ -1,3 +1,4 @@
+import { copyOf } from '../base/bytes.ts'
 import { CodecError } from '../base/errors.ts'
 import { pack, unpack } from '../values/msgpack.ts'
 import type { Parcel } from './protocol.ts'
@@ -67,13 +68,14 @@ export function unpackReports(bytes: Uint8Array): WorkerReport[] {
   const reports = rows.map(([runId, attempt, bits, length, refused]): WorkerReport => {
     const from = at
     at += length ?? 0
+    if (at > bytes.length) throw malformedReport('it is cut off')
     return {
       runId,
       attempt,
       node,
       asked: (bits & 1) === 1,
       // A copy: what was received may be part of something larger.
-      result: length === null ? undefined : { bytes: bytes.slice(from, at), thrown: (bits & 2) === 2 },
+      result: length === null ? undefined : { bytes: copyOf(bytes, from, at), thrown: (bits & 2) === 2 },
       refused: refused === null ? undefined : { code: refused[0], message: refused[1] },
     }
   })

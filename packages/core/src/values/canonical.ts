@@ -6,9 +6,9 @@
  * forms and hashes are frozen by test/values/golden: the identity of recorded calls depends on them.
  */
 import { hash } from 'node:crypto'
-import { isSafeText } from './format.ts'
+import { isPlain, isSafeText } from './format.ts'
 import type { BytesKind } from './format.ts'
-import { readSafely } from './kinds.ts'
+import { isPlainList, readSafely } from './kinds.ts'
 import type { Sink } from './sink.ts'
 import { Walker } from './walker.ts'
 import type { WalkOptions } from './walk-options.ts'
@@ -31,7 +31,18 @@ import type { WalkOptions } from './walk-options.ts'
  * @public
  */
 export function canonicalHash(value: unknown, options: WalkOptions = {}): string {
-  return hash('sha256', new Walker(canonicalSink, options).run(value)).slice(0, 32)
+  return hash('sha256', plainForm(value) ?? new Walker(canonicalSink, options).run(value)).slice(0, 32)
+}
+
+/** The form of what most calls are given; undefined for all else, which takes a walk. */
+function plainForm(list: unknown): string | undefined {
+  if (!isPlainList(list)) return undefined
+  let forms = ''
+  for (const item of list) {
+    if (!isPlain(item)) return undefined
+    forms += canonicalSink.primitive(item)
+  }
+  return `a${list.length}:${forms}`
 }
 
 const undefinedForm = 'u'

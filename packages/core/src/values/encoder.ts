@@ -1,7 +1,8 @@
 /** Values to bytes, in the form of format.ts. */
 import { CodecError } from '../base/errors.ts'
 import { errorClassOf, partsOf } from './error-classes.ts'
-import { bytesKinds, formatNumber, isSafeText, Tag } from './format.ts'
+import { bytesKinds, formatNumber, isPlain, isSafeText, Tag } from './format.ts'
+import { isPlainList } from './kinds.ts'
 import type { BytesKind, Node } from './format.ts'
 import { pack } from './msgpack.ts'
 import type { LenientWalker, Sink } from './sink.ts'
@@ -18,10 +19,11 @@ export function encodeTree(
   value: unknown,
   options: WalkOptions & { ignoreRegistered?: boolean },
 ): Uint8Array {
-  const sink = new TreeSink()
-  const tree = new Walker(sink, options).run(value)
+  const plain = plainNode(value)
+  const sink = plain === undefined ? new TreeSink() : undefined
+  const tree = sink === undefined ? plain : new Walker(sink, options).run(value)
   try {
-    return seal(tree, sink.tail)
+    return seal(tree as Node, sink?.tail ?? noTail)
   } catch (cause) {
     const path = options.at ?? 'value'
     const message = `can't encode \`${path}\`: it is too large or too deep; pass a reference to where it is kept`
@@ -29,8 +31,23 @@ export function encodeTree(
   }
 }
 
+/** The tree of what most calls are given and most bodies return; undefined for all else, which takes a walk. */
+function plainNode(value: unknown): Node | undefined {
+  if (!isPlainList(value)) return isPlain(value) ? value : undefined
+  const nodes: Node[] = []
+  for (const item of value) {
+    if (!isPlain(item)) return undefined
+    nodes.push(item)
+  }
+  nodes.push(Tag.list)
+  return nodes
+}
+
+const noTail: readonly Uint8Array[] = []
+
 function seal(tree: Node, tail: readonly Uint8Array[]): Uint8Array {
-  const tailLength = tail.reduce((sum, part) => sum + part.length, 0)
+  let tailLength = 0
+  for (const part of tail) tailLength += part.length
   const head = headOf(tailLength)
   const packed = pack(tree)
   const bytes = new Uint8Array(head.length + packed.length + tailLength)

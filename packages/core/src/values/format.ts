@@ -86,6 +86,20 @@ export const bytesKinds = [
 /** The name of a class of binary values. */
 export type BytesKind = (typeof bytesKinds)[number]
 
+/** Whether a value stands for itself in a tree. */
+export function isPlain(value: unknown): value is string | number | boolean | null {
+  switch (typeof value) {
+    case 'number':
+      return !Object.is(value, -0)
+    case 'string':
+      return isSafeText(value)
+    case 'boolean':
+      return true
+    default:
+      return value === null
+  }
+}
+
 /**
  * Whether a string comes back unchanged from UTF-8: it holds no half of a surrogate pair, and starts with no
  * byte-order mark, which decoders drop.

@@ -95,6 +95,15 @@ export function mayHaveExtras(list: readonly unknown[]): boolean {
   )
 }
 
+/** So long is a list at most that is looked at item by item before anything else. */
+const shortList = 16
+
+/** Whether a value is a short list of our realm with nothing but its items, and no hole. */
+export function isPlainList(value: unknown): value is readonly unknown[] {
+  if (!Array.isArray(value) || value.length > shortList) return false
+  return Object.getPrototypeOf(value) === Array.prototype && !mayHaveExtras(value)
+}
+
 /** Whether a key is one of the items of a list. */
 export function isIndexOf(list: readonly unknown[], key: string | symbol): boolean {
   return typeof key === 'string' && /^(0|[1-9]\d*)$/.test(key) && Number(key) < list.length

@@ -33,11 +33,24 @@ export function packPlain(value: Plain): Uint8Array {
 }
 
 /**
+ * What is small is copied to here and read from here: the view of its own that msgpackr would make of it costs more than the
+ * reading, as does the buffer that a small array of bytes has only when it is asked for it.
+ */
+const scratch = Buffer.allocUnsafeSlow(16_384)
+const range = { start: 0, end: 0 }
+
+/**
  * Reads a tree. What comes of bytes that {@link pack} did not write may be anything.
  *
  * @throws Error of no certain class, for damaged bytes.
  */
 export function unpack(bytes: Uint8Array, start: number, end: number): unknown {
+  if (bytes.length <= scratch.length && end > start) {
+    scratch.set(bytes)
+    range.start = start
+    range.end = end
+    return packr.unpack(scratch, range)
+  }
   // A view of its own: msgpackr leaves a property on what it reads.
   return packr.unpack(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start))
 }
