@@ -104,11 +104,11 @@ export class BlobStore {
         // A replica may not have them yet; the leader has what there is.
         const message = await messageOf(connected, this.#stream, { seq, next_by_subj: subject })
         if (message === undefined) return undefined
-        parts.push(message.data.slice())
+        parts.push(new Uint8Array(message.data))
         seq = message.seq + 1
       }
       for (const chunk of found) {
-        parts.push(chunk.data.slice())
+        parts.push(new Uint8Array(chunk.data))
         seq = chunk.seq + 1
       }
     }

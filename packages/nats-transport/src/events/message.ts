@@ -28,7 +28,7 @@ export class EventMessage implements NatsEventMessage {
     this.deliveries = init.deliveries
     this.storedAtNs = init.storedAtNs
     // The client's bytes are part of a larger buffer, which would live on with them.
-    this.data = init.data.slice()
+    this.data = new Uint8Array(init.data)
     this.#headers = init.headers
   }
 

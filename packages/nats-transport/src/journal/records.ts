@@ -114,8 +114,8 @@ export class Records {
     const body = bodyOf(headers)
     // The client's bytes are a view of all that came with them, and entries keep views of theirs.
     if (names.length === 0 && body === undefined)
-      return this.#unpack(data.slice(), { flowRunId, first, count, values: none })
-    const bytes = body === undefined ? data.slice() : await this.#blobs.get(flowRunId, body)
+      return this.#unpack(new Uint8Array(data), { flowRunId, first, count, values: none })
+    const bytes = body === undefined ? new Uint8Array(data) : await this.#blobs.get(flowRunId, body)
     if (bytes === undefined) throw damaged(flowRunId, first, `its large record ${body} is missing`)
     const values = new Map<string, Uint8Array>()
     for (const name of names) {
@@ -148,7 +148,7 @@ export class Records {
   readNow({ flowRunId, headers, data }: RecordRead): Entry[] | undefined {
     const { first, count } = placeOf(headers, `the journal of ${flowRunId}`)
     if (['Tr-Blobs', 'Tr-Names', 'Tr-Body'].some((name) => headers.has(name))) return undefined
-    return this.#unpack(data.slice(), { flowRunId, first, count, values: none })
+    return this.#unpack(new Uint8Array(data), { flowRunId, first, count, values: none })
   }
 
   #unpack(

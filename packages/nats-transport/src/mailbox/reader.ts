@@ -61,6 +61,6 @@ const unknownPrevious = Number.MAX_SAFE_INTEGER
 export function mailOf(names: MailNames, subject: string, messageId: string, data: Uint8Array): MailMessage {
   const owner = ownerOf(names, subject)
   // The client's bytes are part of a larger buffer, which would live on with them.
-  const message = { ...addressOf(messageId), body: data.slice() }
+  const message = { ...addressOf(messageId), body: new Uint8Array(data) }
   return owner === undefined ? message : { ...message, owner }
 }

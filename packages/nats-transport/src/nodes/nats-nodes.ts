@@ -91,7 +91,7 @@ export class NatsNodes implements ClusterNodes {
     if (!connected.up) return undefined
     try {
       const answer = await connected.nc.request(this.#subjectOf(node), bytes, { timeout: withinMs })
-      return answer.data.slice()
+      return new Uint8Array(answer.data)
     } catch (error) {
       this.#link.assertOpen()
       // Nobody listens, nobody answers in time, or the connection was lost meanwhile.
@@ -109,7 +109,7 @@ export class NatsNodes implements ClusterNodes {
       callback: (error, message) => {
         if (error !== null) return
         // What it throws goes to nobody: whoever asked hears nothing.
-        Promise.resolve(message.data.slice())
+        Promise.resolve(new Uint8Array(message.data))
           .then(listener)
           .then((answer) => message.respond(answer))
           .catch(() => undefined)

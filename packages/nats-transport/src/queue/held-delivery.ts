@@ -31,7 +31,7 @@ export class HeldDelivery implements Delivery {
     this.#subject = message.reply ?? ''
     this.id = textOf(parts.token) ?? idOf(message)
     // The client's bytes are part of a larger buffer, which would live on with them.
-    this.body = message.data.slice()
+    this.body = new Uint8Array(message.data)
     this.repeated = parts.repeated
   }
 

@@ -44,7 +44,7 @@ export class NatsRegister implements Register {
     const connected = await this.#ready()
     const { message } = await this.#newest(connected, key)
     if (message === undefined || isDeletion(message)) return undefined
-    return { value: message.data.slice(), revision: message.seq, writtenAt: message.time.getTime() }
+    return { value: new Uint8Array(message.data), revision: message.seq, writtenAt: message.time.getTime() }
   }
 
   async put(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {

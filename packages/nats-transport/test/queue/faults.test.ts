@@ -5,7 +5,6 @@ import { onEach, useServer } from '../servers/index.ts'
 import {
   outside,
   queueNodeAt,
-  unacknowledged,
   untilNothingHeld,
   type NodeOptions,
   type Outside,
@@ -257,7 +256,7 @@ describe.concurrent('a consumer that does not deliver what its stream has', () =
       await offer(one, ['b'])
       await taker.atLeast(2)
       expect(taker.got.map(({ repeated }) => repeated)).toEqual([false, true])
-      expect(await unacknowledged(from, `${one.namespace}_TQ`)).toBe(0)
+      await untilNothingHeld(from, `${one.namespace}_TQ`)
     } finally {
       await one.close()
       await from.close()
