@@ -207,7 +207,9 @@ export class Worker implements ItemHost {
       held.settle()
       return
     }
-    const strict = offer.strict || held.delivery.repeated || this.#doubtful.has(part)
+    // Its owner may have been superseded when it offered this, and not have noticed: its journal may not have it.
+    const isOutdated = this.owners.heard(offer.flowRunId, offer.owner).epoch > offer.owner.epoch
+    const strict = offer.strict || isOutdated || held.delivery.repeated || this.#doubtful.has(part)
     if (known !== undefined) {
       // It was delivered once more, and is here: one report is enough for both.
       known.alsoIn(held, strict)

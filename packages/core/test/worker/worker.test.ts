@@ -250,6 +250,16 @@ describe('a worker', () => {
     expect(await stage.pending()).toEqual([])
   })
 
+  it('asks the latest owner before it begins what one offers that was superseded', async () => {
+    await stage.presence(['flow.a', 1], { topic: 'tasks', epoch: 2 })
+    stage.verdict = 'drop'
+    // In the name of epoch 1.
+    await stage.offer('one', [bodyOf('a')])
+    expect(stage.asked).toEqual([['flow.a', 1]])
+    expect(ran).toEqual([])
+    expect(await stage.pending()).toEqual([])
+  })
+
   it('asks before it begins what is delivered again', async () => {
     const [mailbox, delivered] = [stage.owner.mailbox, stage.owner.queue]
     expect(await stage.settle(mailbox.pending('flow'))).toEqual([])
