@@ -5,6 +5,7 @@ import { Future } from '../runs/future.ts'
 import { runContext } from '../runs/run-context.ts'
 import { AttemptContext } from './attempt-context.ts'
 import { AttemptServer } from './attempt-server.ts'
+import type { BodyArguments } from './concluder.ts'
 import { RecordedBody } from './recorded-body.ts'
 import type { HandedOver } from './handed-over.ts'
 import type { Body, Run } from './run.ts'
@@ -13,7 +14,6 @@ import type { Traced } from './traced-run.ts'
 /** A body as its task runner sees it, in this thread or in another one. */
 export abstract class AssignedBody extends RecordedBody implements Body, Assignment, CurrentBody {
   readonly copy = copy
-  abstract readonly arguments: readonly unknown[]
   abstract readonly lease: number
   abstract readonly order: number
   /** Where the body runs, and where the tasks that it calls do. */
@@ -34,6 +34,8 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   parcel: Parcel = noParcel
   /** There from its beginning to its end, where there is instrumentation. */
   traced: Traced | undefined
+  /** Its arguments, or what makes them. */
+  protected given: BodyArguments = []
   /** What to call when it is decided what comes of what the body found. */
   #undecided: (() => void)[] | undefined
   #context: AttemptContext | undefined
@@ -56,6 +58,11 @@ export abstract class AssignedBody extends RecordedBody implements Body, Assignm
   abstract goOn(): void
   abstract override handOver(item: HandedOver): void
   abstract checkOpen(cleanup: boolean): void
+
+  get arguments(): readonly unknown[] {
+    if (typeof this.given === 'function') this.given = this.given()
+    return this.given
+  }
 
   get flowRunId(): string {
     return this.run.ledger.flowRunId

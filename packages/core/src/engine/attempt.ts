@@ -6,7 +6,7 @@ import type { Dependency } from './dependencies.ts'
 import { stalled } from './divergence.ts'
 import { Handover } from './handover.ts'
 import { LiveRuns } from './live-runs.ts'
-import type { AttemptInit, BodyArguments, Concluder, Cut } from './concluder.ts'
+import type { AttemptInit, Concluder, Cut } from './concluder.ts'
 import { liveBelow, pausedAbove } from './run-tree.ts'
 import { recordNote } from './notes.ts'
 import { LentSlot } from './lent-slot.ts'
@@ -63,7 +63,6 @@ export class Attempt extends AssignedBody {
   countsFrom: number | undefined
   readonly #life: Concluder<Attempt>
   readonly gated: boolean
-  #arguments: BodyArguments
   #live = noRuns
   #handover: Handover | undefined
   #isLeftover = false
@@ -83,7 +82,7 @@ export class Attempt extends AssignedBody {
     this.run = init.run
     this.number = init.number
     this.tryFrom = init.tryFrom
-    this.#arguments = init.args
+    this.given = init.args
     this.order = init.order
     this.lease = init.host.next()
     this.gated = init.gated
@@ -98,11 +97,6 @@ export class Attempt extends AssignedBody {
       const own = definition.settings.taskRunner
       this.childPool = own === undefined && inherited !== undefined ? inherited : init.host.pool(own)
     }
-  }
-
-  get arguments(): readonly unknown[] {
-    if (typeof this.#arguments === 'function') this.#arguments = this.#arguments()
-    return this.#arguments
   }
 
   get deadline(): number | undefined {

@@ -1,6 +1,7 @@
 import type { Definition } from '../definitions/definition.ts'
 import { hashOfCall, identityOfCall, leavesOfCall } from '../runs/call-identity.ts'
 import { AllowFailure, isDetached, Opaque } from '../runs/markers.ts'
+import { needsAdmission } from './admission.ts'
 import { Reference, RunName, runOfFuture } from './handles.ts'
 import { movedError } from './run-errors.ts'
 import type { Run } from './run.ts'
@@ -45,6 +46,12 @@ export function parcelFor(
   const { run, number } = attempt
   if (number > 1 && parcel.buffers.some(isDetached)) throw movedError(run)
   return { ...parcel, keeps: run.definition.settings.retries > run.context.tries }
+}
+
+/** Whether nobody here asks for the arguments of a body: it runs elsewhere. */
+export function areReadElsewhere(run: Run, parcel: Parcel | undefined): boolean {
+  const { parameters, hooks } = run.definition.settings
+  return parcel !== undefined && parameters === undefined && hooks === undefined && !needsAdmission(run)
 }
 
 /** A fresh copy of encoded arguments, with the futures that stood in them. */

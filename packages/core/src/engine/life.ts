@@ -3,7 +3,6 @@ import { InternalError, RunError, type TroupeError } from '../base/errors.ts'
 import type { Steer } from '../definitions/retrying.ts'
 import { inWords } from '../base/words.ts'
 import type { RecordedRun } from '../journal/history.ts'
-import type { BodyResult } from '../ports/task-runner.ts'
 import type { Parcel } from '../remote/protocol.ts'
 import { replaceFutures, type Dependency } from './dependencies.ts'
 import { runOutside } from '../runs/run-context.ts'
@@ -14,9 +13,9 @@ import { isNamedByCall, nameRun, type Prepared, type Recorded } from './calls.ts
 import { endedShort } from './divergence.ts'
 import { endChildren, endUncalled } from './ending.ts'
 import { runFlowBody } from './flow-body.ts'
-import { decodeArguments, parcelFor } from './identity.ts'
+import { areReadElsewhere, decodeArguments, parcelFor } from './identity.ts'
 import { identityOfRecorded, mustNotRunTwice, takeAlong } from './going-on.ts'
-import { asError, judge, messageOf, type Verdict } from './outcome.ts'
+import { asError, judge, messageOf, savedResult, type Verdict } from './outcome.ts'
 import { readAgain } from './read-again.ts'
 import { Replay } from './replay.ts'
 import { decideRetry, steerIn, type RetryDecision } from './retry.ts'
@@ -90,17 +89,8 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
 
   /** What the body gets: futures replaced by values, and made into what the schema makes of it. Each attempt has its own. */
   #withArguments(use: (args: BodyArguments) => void): void {
-    const { parameters: schema, hooks } = this.#run.definition.settings
-    // They are read where the body runs; nobody asks for them here.
-    if (
-      this.#parcel !== undefined &&
-      schema === undefined &&
-      hooks === undefined &&
-      !needsAdmission(this.#run)
-    ) {
-      use(() => this.#resolveArguments())
-      return
-    }
+    const schema = this.#run.definition.settings.parameters
+    if (areReadElsewhere(this.#run, this.#parcel)) return use(() => this.#resolveArguments())
     try {
       const args = this.#resolveArguments()
       const checked =
@@ -397,12 +387,10 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   }
 
   /** A value that the journal can't take fails the run, with the place that it can't take. */
-  #encodable(verdict: Verdict, found: BodyResult): Verdict {
+  #encodable(verdict: Verdict, found: NonNullable<Attempt['result']>): Verdict {
     if (verdict.kind !== 'complete' || !this.#run.host.values.encodes) return verdict
-    if ('encoded' in found && found.encoded !== undefined && found.value === verdict.value)
-      return { ...verdict, value: found.encoded }
     try {
-      return { ...verdict, value: this.#run.host.values.save(verdict.value, 'result') }
+      return { ...verdict, value: savedResult(this.#run.host.values, found, verdict.value) }
     } catch (error) {
       return { kind: 'fail', error, message: messageOf(error) }
     }

@@ -7,6 +7,8 @@ import { runOfHandle } from './handles.ts'
 import { isError } from '../values/kinds.ts'
 import { runOfError } from '../runs/failed-runs.ts'
 import { Run } from './run.ts'
+import type { StoredValue } from '../journal/entries.ts'
+import type { ValueStore } from './value-store.ts'
 
 /** What follows for a run from how its body ended and what became of the runs that it submitted. */
 export type Verdict =
@@ -65,6 +67,12 @@ function judgeValue({ run, failures, submitted }: Evidence, value: unknown): Ver
     kind: 'complete',
     value: marked ? replaceFutures(value, (found) => found.value, true) : value,
   }
+}
+
+/** A value for the journal: as it was encoded where the body ran, where it is the one that the body found there. */
+export function savedResult(values: ValueStore, found: BodyResult, value: unknown): StoredValue {
+  const isFound = 'value' in found && found.value === value
+  return (isFound ? found.encoded : undefined) ?? values.save(value, 'result')
 }
 
 /** The very error of one of the body's own runs counts as that run returned; anything else fails the run with it. */
