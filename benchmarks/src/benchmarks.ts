@@ -1,5 +1,6 @@
 import { ceiling } from './ceiling.ts'
 import { commits } from './commits.ts'
+import { counts } from './counts.ts'
 import { featureCosts } from './features.ts'
 import { latency } from './latency.ts'
 import { durable } from './durable.ts'
@@ -31,6 +32,7 @@ export const benchmarks: readonly Benchmark[] = [
   durable,
   nats,
   nodes,
+  counts,
   web,
   startUp,
   install,

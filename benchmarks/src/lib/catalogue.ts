@@ -19,6 +19,8 @@ type ModuleName =
   | 'nats-transitions'
   | 'nats-waiting'
   | 'nats-nodes'
+  | 'nats-counts'
+  | 'nats-idle'
   | 'web'
   | 'ratios'
   | 'flow-runs'
@@ -41,6 +43,8 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   'nats-transitions': () => import('../cases/nats-transitions.ts'),
   'nats-waiting': () => import('../cases/nats-waiting.ts'),
   'nats-nodes': () => import('../cases/nats-nodes.ts'),
+  'nats-counts': () => import('../cases/nats-counts.ts'),
+  'nats-idle': () => import('../cases/nats-idle.ts'),
   web: () => import('../cases/web.ts'),
   ratios: () => import('../cases/ratios.ts'),
   'flow-runs': () => import('../cases/flow-runs.ts'),

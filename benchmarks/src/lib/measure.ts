@@ -12,6 +12,8 @@ export interface Params {
   readonly warmupN?: number
   /** Runs at the same time, where the measurement asks for it. Default 1. */
   readonly inFlight?: number
+  /** Bytes of each argument and of each result, where the measurement asks for it. Default 8. */
+  readonly valueBytes?: number
   /** Servers of a cluster, each of which keeps everything. Default 1. */
   readonly servers?: number
   /** Servers have each message on the disk before they acknowledge it. Default: they sync later. */

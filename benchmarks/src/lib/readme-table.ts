@@ -42,7 +42,7 @@ export function speedTable(rows: readonly Row[], sources: Sources): string {
 const width = 125
 
 /** Prose in lines as the rest of the page has them. */
-function wrapped(text: string): string {
+export function wrapped(text: string): string {
   const lines: string[] = ['']
   for (const word of text.split(' ')) {
     const longer = `${lines.at(-1)} ${word}`.trimStart()

@@ -5,6 +5,7 @@ import type { Place } from './loop.ts'
 
 /** A process that the measuring one has beside it. */
 export interface Beside {
+  readonly pid: number
   /** Asks for what it has measured. */
   ask(): Promise<unknown>
   stop(): Promise<void>
@@ -29,6 +30,7 @@ export async function startBeside(
   }
   await next()
   return {
+    pid: child.pid ?? NaN,
     ask: async () => {
       const answered = next()
       child.send('ask')

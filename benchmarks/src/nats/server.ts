@@ -1,5 +1,7 @@
 import { findServer, NatsServerError, startCluster, startServer, type NatsServer } from '@troupe/nats-server'
 import { execFileSync } from 'node:child_process'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { Absent } from '../lib/absent.ts'
 import { cpuMsOf, residentBytesOf } from '../lib/cpu.ts'
 import type { Params } from '../lib/measure.ts'
@@ -8,6 +10,21 @@ import type { Server } from './loop.ts'
 /** Servers of this process alone, with JetStream on files. */
 export interface NatsServers extends Server {
   residentBytes(): number
+  /** What the first of them says of its streams, by the name without the namespace. */
+  streams(): Promise<ReadonlyMap<string, StreamCounts>>
+  /** Bytes of the files that the first of them keeps. */
+  diskBytes(): number
+  /** Ends the first of them and starts it anew, with what it has stored. */
+  restart(): Promise<void>
+}
+
+/** What a stream has, and has had. */
+interface StreamCounts {
+  /** Messages that were ever stored. */
+  readonly stored: number
+  /** Messages and bytes that are there. */
+  readonly messages: number
+  readonly bytes: number
 }
 
 const version = 'newest'
@@ -37,6 +54,12 @@ export async function startNats({ servers: count = 1, sync = false }: Partial<Pa
     counted: () => traffic(servers),
     cpuMs: () => sum(cpuMsOf),
     residentBytes: () => sum(residentBytesOf),
+    streams: async () => streamsOf(servers[0]),
+    diskBytes: () => (servers[0] === undefined ? NaN : bytesBelow(servers[0].storeDir)),
+    restart: async () => {
+      await servers[0]?.restart()
+      await servers[0]?.healthy()
+    },
     stop: () => started.stop(),
   }
 }
@@ -63,3 +86,35 @@ async function traffic(servers: readonly NatsServer[]): Promise<Readonly<Record<
   }
   return { 'messages/run': messages, 'B/run': bytes }
 }
+
+interface JetStream {
+  readonly account_details?: readonly {
+    readonly stream_detail?: readonly {
+      readonly name: string
+      readonly state: { readonly messages: number; readonly bytes: number; readonly last_seq: number }
+    }[]
+  }[]
+}
+
+async function streamsOf(server: NatsServer | undefined): Promise<ReadonlyMap<string, StreamCounts>> {
+  const response = await fetch(`${server?.monitorUrl}/jsz?accounts=true&streams=true`)
+  const { account_details = [] } = (await response.json()) as JetStream
+  return new Map(
+    account_details
+      .flatMap(({ stream_detail = [] }) => stream_detail)
+      .map(({ name, state: { messages, bytes, last_seq } }) => [
+        name.slice(name.lastIndexOf('_') + 1),
+        { stored: last_seq, messages, bytes },
+      ]),
+  )
+}
+
+/** What the files below a folder take, in whole blocks. A file that goes meanwhile takes nothing. */
+function bytesBelow(folder: string): number {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => statSync(join(parentPath, name), { throwIfNoEntry: false })?.blocks ?? 0)
+    .reduce((sum, blocks) => sum + blocks * blockBytes, 0)
+}
+
+const blockBytes = 512

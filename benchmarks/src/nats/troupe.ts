@@ -4,7 +4,8 @@ import { NatsTaskRunner } from '@troupe/runners'
 import { expectEqual } from '../lib/measure.ts'
 import { inLanes, twice, type Place, type StartOwner, type StartWorker } from './loop.ts'
 
-const queue = 'tasks'
+/** The queue that the worker takes from. */
+export const queue = 'tasks'
 const concurrency = 100
 
 const step = task('twice', twice)

@@ -4,6 +4,8 @@
  */
 import { kinds, type Kind } from './kinds.ts'
 import type { Place } from './loop.ts'
+// Its tasks are executed by the worker of `troupe`, too.
+import './shapes.ts'
 
 const [, , place = '', kind = ''] = process.argv
 process.once('disconnect', () => process.exit(0))
