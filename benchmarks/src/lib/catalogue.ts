@@ -15,6 +15,7 @@ type ModuleName =
   | 'durable'
   | 'sqlite'
   | 'peers'
+  | 'trivial'
   | 'nats'
   | 'nats-transitions'
   | 'nats-waiting'
@@ -39,6 +40,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<MeasureModule>>> = {
   durable: () => import('../cases/durable.ts'),
   sqlite: () => import('../cases/sqlite.ts'),
   peers: () => import('../cases/peers.ts'),
+  trivial: () => import('../cases/trivial.ts'),
   nats: () => import('../cases/nats.ts'),
   'nats-transitions': () => import('../cases/nats-transitions.ts'),
   'nats-waiting': () => import('../cases/nats-waiting.ts'),

@@ -4,10 +4,17 @@ export interface Params {
   readonly n: number
   /** Subscribers on the stream of transitions (bare: on each actor, 0 or 1). */
   readonly subscribers: number
+  /** Flow runs in one repetition, where the measurement has both. Default: `n`. */
+  readonly flows?: number
   /** The work is repeated for at least this much CPU time before the clock starts. */
   readonly warmupMs: number
   /** The work is repeated for at least this much CPU time while the clock runs, and at least once. */
   readonly windowMs: number
+  /**
+   * No repetition begins after the work was repeated for this much time by the clock, warm-up and window each: for what
+   * mostly waits for others. Default: no limit.
+   */
+  readonly wallMs?: number
   /** Runs in one repetition of the warm-up, when `n` would be too long. Default: `n`. */
   readonly warmupN?: number
   /** Runs at the same time, where the measurement asks for it. Default 1. */

@@ -15,6 +15,8 @@ export interface TetheredOptions {
   readonly command: readonly string[]
   /** With which it ends at once and leaves nothing behind. */
   readonly signal: 'KILL' | 'QUIT'
+  /** Whether the signal is for all that it has started, too. Default false. */
+  readonly group?: boolean
   readonly as?: { readonly uid?: number; readonly gid?: number }
   readonly env?: NodeJS.ProcessEnv
 }
@@ -22,20 +24,22 @@ export interface TetheredOptions {
 /** The program lives as long as the shell's input is open: also a killed benchmark leaves nothing behind. */
 const script = `
 trap '' INT TERM HUP
-folder=$1; signal=$2; shift 2
+folder=$1; signal=$2; group=$3; shift 3
+if [ -n "$group" ]; then set -m; fi
 "$@" >"$folder/log" 2>&1 </dev/null &
 echo $!
 exec >/dev/null 2>&1
 read -r line
-kill -$signal $!
+kill -$signal $group$!
 wait $!
 rm -rf "$folder"
 `
 
 /** Starts a program that ends with this process, however this one ends. */
 export async function startTethered(options: TetheredOptions): Promise<Tethered> {
-  const { folder, command, signal, as = {}, env = process.env } = options
-  const shell = spawn('sh', ['-c', script, 'sh', folder, signal, ...command], {
+  const { folder, command, signal, as = {}, env = process.env, group = false } = options
+  // With job control a shell gives each command a process group of its own; `-` before its id names that.
+  const shell = spawn('sh', ['-c', script, 'sh', folder, signal, group ? '-' : '', ...command], {
     ...as,
     cwd: folder,
     env,

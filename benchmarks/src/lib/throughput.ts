@@ -18,7 +18,13 @@ export interface Spent {
 }
 
 /** Goes on for so much CPU time: on a busy machine as much is warmed and measured as on an idle one. */
-export async function repeat({ work }: Subject, n: number, atLeastCpuMs: number): Promise<Spent> {
+export async function repeat(
+  { work }: Subject,
+  n: number,
+  atLeastCpuMs: number,
+  wallMs = Infinity,
+): Promise<Spent> {
+  const beganAt = performance.now()
   const cpuBefore = process.cpuUsage()
   let runs = 0
   let ms = 0
@@ -30,12 +36,12 @@ export async function repeat({ work }: Subject, n: number, atLeastCpuMs: number)
     runs += n
     const { user, system } = process.cpuUsage(cpuBefore)
     cpuMs = (user + system) / 1e3
-  } while (cpuMs < atLeastCpuMs)
+  } while (cpuMs < atLeastCpuMs && performance.now() - beganAt < wallMs)
   return { runs, cpuMs, ms }
 }
 
-async function measureWindow(subject: Subject, { n, windowMs }: Params): Promise<Readings> {
-  const { runs, ms, cpuMs } = await repeat(subject, n, windowMs)
+async function measureWindow(subject: Subject, { n, windowMs, wallMs }: Params): Promise<Readings> {
+  const { runs, ms, cpuMs } = await repeat(subject, n, windowMs, wallMs)
   return { 'runs/s': (runs / ms) * 1e3, 'µs/run': (ms / runs) * 1e3, 'cpu µs/run': (cpuMs / runs) * 1e3 }
 }
 
@@ -47,7 +53,7 @@ async function measureWindow(subject: Subject, { n, windowMs }: Params): Promise
  */
 export async function throughput(create: () => Subject, params: Params): Promise<Readings> {
   const warmup = create()
-  await repeat(warmup, params.warmupN ?? params.n, params.warmupMs)
+  await repeat(warmup, params.warmupN ?? params.n, params.warmupMs, params.wallMs)
   await warmup.close?.()
   const subject = create()
   await subject.ready?.()
