@@ -1,3 +1,4 @@
+import { measureShapes } from '../cases/shapes.ts'
 import type { Measure, Params } from '../lib/measure.ts'
 import { percentiles } from '../lib/percentiles.ts'
 import { throughput } from '../lib/throughput.ts'
@@ -46,6 +47,31 @@ export const loop =
       await owner.close()
       await worker.stop()
       return { ...readings, ...Object.fromEntries(perRun), ...percentiles('submit → value', times) }
+    } finally {
+      await server.stop()
+    }
+  }
+
+/** The same, as a sequence and as a fan-out: one task run in flight, and as many as there are. */
+export const onWorker =
+  (kind: Kind, start: (params: Params) => Promise<Server>): Measure =>
+  async (params) => {
+    const server = await start(params)
+    try {
+      const owner = await kinds[kind].owner(server)
+      const worker = await startBeside('worker', server, kind)
+      const counted = async (n: number, inFlight: number): Promise<number> => {
+        const times: number[] = []
+        await owner.work(n, inFlight, times)
+        return times.length
+      }
+      const readings = await measureShapes(
+        { sequence: (n) => counted(n, 1), fanOut: (n) => counted(n, n) },
+        params,
+      )
+      await owner.close()
+      await worker.stop()
+      return readings
     } finally {
       await server.stop()
     }
