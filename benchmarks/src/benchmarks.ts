@@ -11,6 +11,7 @@ import { memory } from './memory.ts'
 import { nats } from './nats.ts'
 import { nodes } from './nodes.ts'
 import { overhead } from './overhead.ts'
+import { peers } from './peers.ts'
 import { ratios } from './ratios.ts'
 import { scale } from './scale.ts'
 import { sizes } from './sizes.ts'
@@ -33,6 +34,7 @@ export const benchmarks: readonly Benchmark[] = [
   nats,
   nodes,
   counts,
+  peers,
   web,
   startUp,
   install,

@@ -14,21 +14,25 @@ function smallest({
   warmupN: _warmupN,
   ...params
 }: Case['params']): Case['params'] {
-  const { n, subscribers } = params
-  const few = Math.min(100, Math.ceil(n / 10))
-  return { ...params, n: few, subscribers: Math.min(subscribers, 1), warmupMs: 0, windowMs: 0 }
+  const { n, flows, subscribers } = params
+  const few = (count: number): number => Math.min(100, Math.ceil(count / 10))
+  return {
+    ...params,
+    n: few(n),
+    ...(flows !== undefined && { flows: few(flows) }),
+    subscribers: Math.min(subscribers, 1), warmupMs: 0, windowMs: 0 }
 }
 
 /**
- * Each measurement of the benchmarks once, as small as it gets, in the fewest cases. Not those of peers, which only their
- * benchmarks install.
+ * Each measurement of the benchmarks once, as small as it gets, in the fewest cases. Those of peers
+ * only where their benchmark is named, and what is not installed is absent: only whole runs install.
  */
 export function smallestCases(benchmarks: readonly Benchmark[], options: Options): readonly Case[] {
   const cases = new Map<string, Case>()
   for (const benchmark of benchmarks) {
     if (benchmark.needsRegistry === true) continue
     for (const one of groupsOf(benchmark, options).flatMap((group) => group.cases)) {
-      if (one.measure.startsWith('peers/')) continue
+      if (one.measure.startsWith('peers/') && !options.names.includes(benchmark.name)) continue
       cases.set(one.measure, { ...one, params: smallest(one.params) })
     }
   }
