@@ -1,4 +1,4 @@
-import type { Benchmark, Case, Figure, Group } from './lib/benchmark.ts'
+import type { Benchmark, Case, Durability, Figure, Group } from './lib/benchmark.ts'
 import { shapeReadings } from './cases/shapes.ts'
 import type { MeasureName } from './lib/catalogue.ts'
 import type { Options } from './lib/options.ts'
@@ -24,24 +24,34 @@ const perSecond = [
 ] as const
 const alone = `${shapeReadings.alone} p50 µs`
 
-const cases = ({ warmupMs, windowMs }: Options) => {
-  /** Every shape is warmed up anew, in a process in which much is warm already. */
-  const shape = { subscribers: 0, warmupMs: warmupMs / 2, windowMs: 2 * windowMs }
-  const one = (name: string, measure: MeasureName, size: Size): Case => {
-    const sizes = Object.entries({ n, ...flows }).map(
-      ([key, count]) => `${key} ${count.toLocaleString('en')}`,
-    )
-    return { label: `${name} (${sizes.join(', ')})`, measure, params: { ...shape, n, ...flows } }
-  }
-  return {
-    one,
-    /** What mostly waits, for a disk or for others: no CPU time of this process says how long it takes. */
-    waiting: (name: string, measure: MeasureName, size: Size): Case => {
-      const made = one(name, measure, size)
-      return { ...made, params: { ...made.params, wallMs: 3_000 } }
-    },
-  }
+/** What of an engine is measured. */
+interface Asked extends Size {
+  readonly measure: MeasureName
+  readonly durability: Durability
+  /** It mostly waits, for a disk or for others: no CPU time of this process says how long it takes. */
+  readonly waits?: boolean
 }
+
+/** Every shape is warmed up anew, in a process in which much is warm already. */
+const withOptions =
+  ({ warmupMs, windowMs }: Options) =>
+  (name: string, { measure, durability, waits = false, n, flows }: Asked): Case => {
+    const sizes = { n, ...(flows !== undefined && { flows }) }
+    const told = Object.entries(sizes).map(([key, count]) => `${key} ${count.toLocaleString('en')}`)
+    return {
+      label: `${name} (${told.join(', ')})`,
+      measure,
+      params: {
+        ...sizes,
+        subscribers: 0,
+        warmupMs: warmupMs / 2,
+        windowMs: 2 * windowMs,
+        ...(waits && { wallMs: 3_000 }),
+      },
+      durability,
+      ...(measure === 'peers/openworkflow' && { node24: true }),
+    }
+  }
 
 /** Each reading of the first case over that of each other one; times the other way round, so that more is better. */
 function group(title: string, [ours, ...others]: readonly [Case, ...Case[]]): Group {
@@ -81,23 +91,24 @@ export const peers: Benchmark = {
     }
   },
   groups: (options) => {
-    const { one, waiting } = cases(options)
-    const bounded = { shown: ['runs/s', 'cpu µs/run'] }
-    const [limited, pQueue] = [
-      one('troupe', 'trivial/limited', { n: 10_000 }),
-      one('p-queue', 'peers/p-queue', { n: 10_000 }),
-    ]
+    const one = withOptions(options)
+    /** By way of a disk or of another process. */
+    const waiting = (durability: Durability) => (name: string, measure: MeasureName, size: Size) =>
+      one(name, { measure, durability, waits: true, ...size })
+    const [atProcess, atPower, atMemory] = [waiting('process'), waiting('power'), waiting('memory')]
+    const limited = one('troupe', { measure: 'trivial/limited', durability: 'memory', n: 10_000 })
+    const pQueue = one('p-queue', { measure: 'peers/p-queue', durability: 'none', n: 10_000 })
     const prefect = { n: 50, flows: 20 }
     const temporal = { n: 200, flows: 100 }
     return [
-      group('memory: one process, nothing survives', [
-        one('troupe', 'trivial/memory', { n: 5_000, flows: 2_000 }),
-        one('Effect Workflow', 'peers/effect', { n: 2_000, flows: 1_000 }),
+      group('memory: one process', [
+        one('troupe', { measure: 'trivial/memory', durability: 'memory', n: 5_000, flows: 2_000 }),
+        one('Effect Workflow', { measure: 'peers/effect', durability: 'memory', n: 2_000, flows: 1_000 }),
       ]),
       {
-        title: 'memory: async functions, at most 100 at once; p-queue has no runs, states or journal',
+        title: 'memory: async functions, 100 at once; p-queue has no runs, states or journal',
         cases: [limited, pQueue],
-        ...bounded,
+        shown: ['runs/s', 'cpu µs/run'],
         figures: [
           {
             label: 'troupe / p-queue',
@@ -105,29 +116,29 @@ export const peers: Benchmark = {
           },
         ],
       },
-      group('process: what is recorded survives the death of a process; SQLite', [
-        waiting('troupe', 'trivial/process', { n: 2_000, flows: 1_000 }),
-        waiting('Prefect, server, task runs told later', 'peers/prefect-server', prefect),
-        waiting('Prefect, ephemeral server, task runs told later', 'peers/prefect-ephemeral', prefect),
-        waiting('Prefect, server, Dask, 1 process a core', 'peers/prefect-dask', prefect),
-        waiting('Temporal, activities', 'peers/temporal-process', temporal),
-        waiting('Temporal, local activities', 'peers/temporal-process-local', temporal),
+      group('process: SQLite; Prefect has a server, which is told of task runs later', [
+        atProcess('troupe', 'trivial/process', { n: 2_000, flows: 1_000 }),
+        atProcess('Prefect, server', 'peers/prefect-server', prefect),
+        atProcess('Prefect, ephemeral server', 'peers/prefect-ephemeral', prefect),
+        atProcess('Prefect, server and Dask, a process for each core', 'peers/prefect-dask', { n: 50 }),
+        atProcess('Temporal, activities', 'peers/temporal-process', temporal),
+        atProcess('Temporal, local activities', 'peers/temporal-process-local', temporal),
       ]),
-      group('power: what is recorded survives the loss of power; SQLite and PostgreSQL', [
-        waiting('troupe', 'trivial/power', { n: 500, flows: 500 }),
-        waiting('DBOS, PostgreSQL', 'peers/dbos', { n: 500, flows: 200 }),
-        { ...waiting('openworkflow', 'peers/openworkflow', { n: 500, flows: 200 }), node24: true },
-        waiting('Temporal, activities', 'peers/temporal-power', temporal),
-        waiting('Temporal, local activities', 'peers/temporal-power-local', temporal),
+      group('power: SQLite and PostgreSQL', [
+        atPower('troupe', 'trivial/power', { n: 500, flows: 500 }),
+        atPower('DBOS, PostgreSQL', 'peers/dbos', { n: 500, flows: 200 }),
+        atPower('openworkflow', 'peers/openworkflow', { n: 500, flows: 200 }),
+        atPower('Temporal, activities', 'peers/temporal-power', temporal),
+        atPower('Temporal, local activities', 'peers/temporal-power-local', temporal),
       ]),
-      group('server, one node: recorded in the memory of a server, survives the death of the node', [
-        waiting('troupe, NATS', 'trivial/nats-memory', { n: 1_000, flows: 500 }),
-        waiting('Temporal, activities', 'peers/temporal-memory', temporal),
-        waiting('Temporal, local activities', 'peers/temporal-memory-local', temporal),
+      group('server: one node, and a server that keeps all in memory', [
+        atMemory('troupe, NATS', 'trivial/nats-memory', { n: 1_000, flows: 500 }),
+        atMemory('Temporal, activities', 'peers/temporal-memory', temporal),
+        atMemory('Temporal, local activities', 'peers/temporal-memory-local', temporal),
       ]),
-      group('server, tasks on another process: NATS with files, Redis in memory', [
-        waiting('troupe, NATS', 'nats/troupe-shapes', { n: 1_000 }),
-        waiting('BullMQ, Redis', 'peers/bullmq-shapes', { n: 1_000 }),
+      group('server: tasks on another process', [
+        atProcess('troupe, NATS', 'nats/troupe-shapes', { n: 1_000 }),
+        atMemory('BullMQ, Redis', 'peers/bullmq-shapes', { n: 1_000 }),
       ]),
     ]
   },

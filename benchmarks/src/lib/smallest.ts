@@ -20,7 +20,10 @@ function smallest({
     ...params,
     n: few(n),
     ...(flows !== undefined && { flows: few(flows) }),
-    subscribers: Math.min(subscribers, 1), warmupMs: 0, windowMs: 0 }
+    subscribers: Math.min(subscribers, 1),
+    warmupMs: 0,
+    windowMs: 0,
+  }
 }
 
 /**
