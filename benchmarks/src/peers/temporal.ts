@@ -10,9 +10,9 @@ import { Absent } from '../lib/absent.ts'
 import { startTethered } from '../lib/tethered.ts'
 
 /**
- * The newest whose module and all that it needs the Go module proxy has. Not the command `temporal server start-dev`: since
- * 1.6 its module refers to a folder of its own repository (`replace`), and can't be built from the proxy. It starts this
- * same server in the same way: on SQLite, one shard, all four services in one process.
+ * The newest that Go 1.26.8 builds. Not the command `temporal server start-dev`: its module, at v1.9.1, refers to a folder of
+ * its own repository (`replace`), which the Go module proxy does not have. What it starts is this server, set up as here: on
+ * SQLite, with one shard and all four services in one process.
  */
 export const temporalServer = 'go.temporal.io/server/cmd/server@v1.32.0'
 
