@@ -15,7 +15,7 @@ export interface TetheredOptions {
   readonly command: readonly string[]
   /** With which it ends at once and leaves nothing behind. */
   readonly signal: 'KILL' | 'QUIT'
-  /** Whether the signal is for all that it has started, too. Default false. */
+  /** Whether the signal is for all that it has started, too, where there is `setsid`. Default false. */
   readonly group?: boolean
   readonly as?: { readonly uid?: number; readonly gid?: number }
   readonly env?: NodeJS.ProcessEnv
@@ -25,7 +25,7 @@ export interface TetheredOptions {
 const script = `
 trap '' INT TERM HUP
 folder=$1; signal=$2; group=$3; shift 3
-if [ -n "$group" ]; then set -m; fi
+if [ -n "$group" ] && command -v setsid >/dev/null; then set -- setsid "$@"; else group=; fi
 "$@" >"$folder/log" 2>&1 </dev/null &
 echo $!
 exec >/dev/null 2>&1
@@ -38,7 +38,7 @@ rm -rf "$folder"
 /** Starts a program that ends with this process, however this one ends. */
 export async function startTethered(options: TetheredOptions): Promise<Tethered> {
   const { folder, command, signal, as = {}, env = process.env, group = false } = options
-  // With job control a shell gives each command a process group of its own; `-` before its id names that.
+  // A session of its own is also a process group of its own; `-` before its id names that.
   const shell = spawn('sh', ['-c', script, 'sh', folder, signal, group ? '-' : '', ...command], {
     ...as,
     cwd: folder,
