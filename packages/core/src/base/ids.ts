@@ -4,7 +4,10 @@ import type { Random } from '../ports/random.ts'
 /** Crockford's base 32 in lower case: no letters that are mistaken for digits. */
 const digits = '0123456789abcdefghjkmnpqrstvwxyz'
 /** All pairs of them: an id is put together from few pieces, for each piece makes a string. */
-const pairs: readonly string[] = [...digits].flatMap((first) => [...digits].map((second) => first + second))
+const pairs: readonly string[] = Array.from(
+  { length: 32 * 32 },
+  (_, bits) => digits.charAt(bits >>> 5) + digits.charAt(bits & 31),
+)
 
 function pair(bits: number): string {
   return pairs[bits & 0x3ff] as string

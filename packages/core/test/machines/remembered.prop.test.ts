@@ -36,22 +36,27 @@ describe.each(kinds)('actors of a %s whose steps are remembered', (kind) => {
   // One for all cases: what was decided in one is remembered in the next.
   const logic = remembering(machine, first)
 
-  const agree = (remembered: Shown, bare: Shown, events: readonly RunEvent[]): void => {
-    expect(shown(remembered)).toEqual(shown(bare))
+  /** What each of two actors shows after each event. */
+  const play = (actors: readonly [Shown, Shown], events: readonly RunEvent[]) => {
+    const seen: [unknown[], unknown[]] = [[shown(actors[0])], [shown(actors[1])]]
     for (const event of events) {
       // XState warns of whatever is sent to one that has ended.
-      if (bare.getSnapshot().status !== 'active') return
-      remembered.send(event)
-      bare.send(event)
-      expect(shown(remembered)).toEqual(shown(bare))
+      if (actors[1].getSnapshot().status !== 'active') break
+      for (const [i, actor] of actors.entries()) {
+        actor.send(event)
+        seen[i]?.push(shown(actor))
+      }
     }
+    return { remembered: seen[0], bare: seen[1] }
   }
 
   it('go where the machine goes, from any state and on any events', () => {
     fc.assert(
       fc.property(fc.constantFrom(...states), anyContext, anyEvents, (value, context, events) => {
         const snapshot = machine.resolveState({ value, context })
-        agree(createActor(logic, { snapshot }).start(), createActor(machine, { snapshot }).start(), events)
+        const actors = [createActor(logic, { snapshot }), createActor(machine, { snapshot })] as const
+        const { remembered, bare } = play([actors[0].start(), actors[1].start()], events)
+        expect(remembered).toEqual(bare)
       }),
       { numRuns },
     )
@@ -61,7 +66,9 @@ describe.each(kinds)('actors of a %s whose steps are remembered', (kind) => {
     fc.assert(
       fc.property(anyEvents, fc.boolean(), (events, given) => {
         const fresh = given ? createActor(logic, { snapshot: first }) : createActor(logic)
-        agree(fresh.start(), createActor(machine, { snapshot: first }).start(), events)
+        const ofMachine = createActor(machine, { snapshot: first })
+        const { remembered, bare } = play([fresh.start(), ofMachine.start()], events)
+        expect(remembered).toEqual(bare)
       }),
       { numRuns },
     )
@@ -88,6 +95,23 @@ describe.each(kinds)('actors of a %s whose steps are remembered', (kind) => {
     // The first one decides, the second one remembers.
     expect([told(logic), told(logic)]).toEqual([told(machine), told(machine)])
     expect(told(logic)).toContainEqual(['Completed', 'done'])
+  })
+
+  it('are left as they are by the ends of actors below them', () => {
+    const parent = createActor(logic, { snapshot: first }).start()
+    parent.send({ type: 'start' })
+    const before = parent.getSnapshot()
+    const told: string[] = []
+    parent.system.inspect((event) => {
+      if (event.type === '@xstate.event' && event.actorRef === parent) told.push(event.event.type)
+    })
+    const child = createActor(logic, { snapshot: first, parent }).start()
+    child.send({ type: 'start' })
+    child.send({ type: 'complete' })
+    expect(told).toEqual([`xstate.done.actor.${child.id}`])
+    expect(parent.getSnapshot()).toBe(before)
+    parent.send({ type: 'complete' })
+    expect(parent.getSnapshot().value).toBe('Completed')
   })
 
   it('that take the same plain steps hold the same snapshot', () => {
