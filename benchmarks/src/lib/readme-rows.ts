@@ -2,7 +2,7 @@
 export interface Beside {
   /** For people. */
   readonly name: string
-  /** Label of its case; where there are several, the figure says which counts, and they are shown in this order. */
+  /** Label of its case, what follows in brackets left out; where there are several, the figure says which counts, and they are shown in this order. */
   readonly cases: readonly string[]
   /** Label of the figure that is the ratio. */
   readonly figure: string
@@ -31,6 +31,53 @@ const bareActors = (ours: string): Beside => ({
 
 const empty = 'empty flow / bare, an actor each'
 const p50 = 'submit → value p50 µs'
+
+const fanOut = 'fan-out: task runs/s'
+const inSequence = 'sequence: task runs/s'
+
+const peer = (reading: string, name: string, label: string): Beside => ({
+  name,
+  cases: [label],
+  figure: `${reading.replace(/:.*/, '')}: troupe / ${label}`,
+})
+
+/** Other engines, which have a benchmark of their own. */
+const engines: readonly Row[] = [
+  {
+    what: 'a fan-out of trivial tasks in one process, values awaited',
+    benchmark: 'peers',
+    group: 'memory: one process',
+    ours: 'troupe',
+    reading: fanOut,
+    unit: '/s',
+    beside: [peer(fanOut, 'Effect Workflow', 'Effect Workflow')],
+  },
+  {
+    what: 'the same, recorded on the disk, not synced',
+    benchmark: 'peers',
+    group: 'process: SQLite; Prefect has a server, which is told of task runs later',
+    ours: 'troupe',
+    reading: fanOut,
+    unit: '/s',
+    beside: [
+      peer(fanOut, 'Prefect, threads and a server', 'Prefect, server'),
+      peer(fanOut, 'Prefect, Dask', 'Prefect, server and Dask, a process for each core'),
+      peer(fanOut, 'Temporal, local activities', 'Temporal, local activities'),
+    ],
+  },
+  {
+    what: 'trivial tasks one after the other, synced to the disk',
+    benchmark: 'peers',
+    group: 'power: SQLite and PostgreSQL',
+    ours: 'troupe',
+    reading: inSequence,
+    unit: '/s',
+    beside: [
+      peer(inSequence, 'Temporal, activities', 'Temporal, activities'),
+      peer(inSequence, 'Temporal, local activities', 'Temporal, local activities'),
+    ],
+  },
+]
 
 /** What people ask first, in the order in which they ask. */
 export const rows: readonly Row[] = [
@@ -153,6 +200,7 @@ export const rows: readonly Row[] = [
       { name: 'a bare JetStream loop', cases: ['bare loop'], figure: `troupe / bare loop, ${p50}` },
     ],
   },
+  ...engines,
   {
     what: 'memory of a finished task run, history kept',
     benchmark: 'memory',

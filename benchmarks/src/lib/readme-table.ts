@@ -26,7 +26,9 @@ export interface Sources {
 }
 
 /** The table, and with what it was measured. What was not measured says so. */
-export function speedTable(rows: readonly Row[], sources: Sources): string {
+export function speedTable(all: readonly Row[], sources: Sources): string {
+  // Other engines are measured by a benchmark that not every checkout has.
+  const rows = all.filter(({ benchmark }) => benchmark !== 'peers' || sources.benchmarks.some(isPeers))
   const names = [...new Set(rows.map(({ benchmark }) => benchmark))]
   return [
     [
@@ -52,6 +54,14 @@ export function wrapped(text: string): string {
   return lines.join('\n')
 }
 
+const isPeers = ({ name }: Benchmark): boolean => name === 'peers'
+
+/** Sizes stand in brackets after a label. */
+const isCalled =
+  (wanted: string) =>
+  ({ label }: { readonly label: string }): boolean =>
+    label === wanted || label.startsWith(`${wanted} (`)
+
 function line(row: Row, sources: Sources): string {
   const group = sources.read(row.benchmark)?.groups.find(({ title }) => title === row.group)
   const kept = keptOf(row, row.ours, sources)
@@ -72,7 +82,7 @@ const figureOf = (group: GroupResult | undefined, figure: string): FigureResult 
 
 /** The median of a case. */
 function shown(group: GroupResult | undefined, label: string, { reading, unit }: Row): string {
-  const median = group?.cases.find((one) => one.label === label)?.readings[reading]?.median
+  const median = group?.cases.find(isCalled(label))?.readings[reading]?.median
   return median === undefined || Number.isNaN(median) ? 'not measured' : `${number(median)}${unit}`
 }
 
@@ -99,7 +109,7 @@ function keptOf({ benchmark, group }: Row, label: string, { benchmarks }: Source
   if (found === undefined)
     throw new Error(`the README's table names a benchmark "${benchmark}" that is not there`)
   const groups = groupsOf(found, readOptions([]))
-  const one = groups.find(({ title }) => title === group)?.cases.find((each) => each.label === label)
+  const one = groups.find(({ title }) => title === group)?.cases.find(isCalled(label))
   if (one === undefined) {
     throw new Error(`the README's table names "${label}" of "${group}" in "${benchmark}", which is not there`)
   }

@@ -25,7 +25,7 @@ export type Written = Omit<Results, 'at' | 'options'> & {
 const folder = new URL('../../results/', import.meta.url)
 
 /** This Node's, since figures of different ones do not compare. */
-export const nodeMajor = (): string => process.versions.node.split('.')[0] ?? ''
+const nodeMajor = (): string => process.versions.node.split('.')[0] ?? ''
 
 /** What was measured before; undefined where there is nothing. Numbers that were none are NaN again. */
 export function readResults(name: string, major = nodeMajor()): Results | undefined {
