@@ -24,6 +24,8 @@ export interface Forgotten {
 export class Summaries {
   readonly #stream: JournalStream
   readonly #byId = new Map<string, JournalSummary>()
+  /** Flow runs right below each. */
+  readonly #below = new Map<string, Set<string>>()
   readonly #forgotten = new Map<string, Forgotten>()
   /** Sequence of each one's newest record, where not every record counts: see `ServerFacts.exactSequences`. */
   readonly #newest = new Map<string, number>()
@@ -74,16 +76,8 @@ export class Summaries {
 
   /** A flow run and those below it. */
   family(flowRunId: string): string[] {
-    const children = new Map<string, string[]>()
-    for (const { flowRunId: child, parentRunId } of this.#byId.values()) {
-      if (parentRunId === undefined) continue
-      const parent = flowRunIdOf(parentRunId)
-      const siblings = children.get(parent)
-      if (siblings === undefined) children.set(parent, [child])
-      else siblings.push(child)
-    }
     const family = new Set([flowRunId])
-    for (const member of family) for (const child of children.get(member) ?? []) family.add(child)
+    for (const member of family) for (const child of this.#below.get(member) ?? []) family.add(child)
     return [...family]
   }
 
@@ -117,6 +111,7 @@ export class Summaries {
 
   async #readAnew(connected: Connected, newest: number): Promise<void> {
     this.#byId.clear()
+    this.#below.clear()
     this.#forgotten.clear()
     this.#newest.clear()
     this.#sorted = undefined
@@ -161,19 +156,40 @@ export class Summaries {
     const before = this.#byId.get(flowRunId)
     if (isTombstone(headers)) {
       this.#forgotten.set(flowRunId, { flowRunId, seq, time })
-      if (this.#byId.delete(flowRunId)) this.#sorted = undefined
+      if (before === undefined) return
+      this.#byId.delete(flowRunId)
+      this.#sorted = undefined
+      this.#leave(before)
       return
     }
     this.#forgotten.delete(flowRunId)
     const summary = summaryIn(headers, flowRunId, seq)
     if (summary === undefined) return
+    if (before !== undefined) this.#leave(before)
     this.#byId.set(flowRunId, summary)
+    this.#join(summary)
     if (this.#sorted === undefined) return
     const last = this.#sorted.at(-1)
     if (before === undefined && summary.order > (last?.order ?? 0)) this.#sorted.push(summary)
     else if (before?.order === summary.order)
       this.#sorted[firstAfter(this.#sorted, summary.order - 1)] = summary
     else this.#sorted = undefined
+  }
+
+  #join({ flowRunId, parentRunId }: JournalSummary): void {
+    if (parentRunId === undefined) return
+    const parent = flowRunIdOf(parentRunId)
+    const siblings = this.#below.get(parent)
+    if (siblings === undefined) this.#below.set(parent, new Set([flowRunId]))
+    else siblings.add(flowRunId)
+  }
+
+  #leave({ flowRunId, parentRunId }: JournalSummary): void {
+    if (parentRunId === undefined) return
+    const parent = flowRunIdOf(parentRunId)
+    const siblings = this.#below.get(parent)
+    siblings?.delete(flowRunId)
+    if (siblings?.size === 0) this.#below.delete(parent)
   }
 }
 
