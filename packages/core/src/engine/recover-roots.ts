@@ -16,8 +16,6 @@ interface Recovering extends RunHost {
 }
 
 const page = 100
-/** So many journals are read at once, and so many claims committed together; each journal is in memory then. */
-const together = 20
 
 /**
  * Claims and goes on with every unfinished root of the journal that is not live here, and not owned by another engine that
@@ -37,10 +35,12 @@ export async function recoverRoots(
       host,
       roots.filter((root) => !isLeft(root)),
     )
-    for (let at = 0; at < orphans.length; at += together) {
-      const some = orphans.slice(at, at + together)
-      const runs = await Promise.all(some.map(({ flowRunId }) => tryRecover(host, flowRunId)))
-      recovered.push(...runs.filter((run) => run !== undefined))
+    for (const { flowRunId } of orphans) {
+      // A run that was just started with this id is refused soon, for its journal is there.
+      const starting = host.rootOf(flowRunId)
+      if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
+      const run = host.rootOf(flowRunId) === undefined ? await tryRecover(host, flowRunId) : undefined
+      if (run !== undefined) recovered.push(run)
     }
     after = roots.at(-1)?.order ?? after
     if (roots.length < page) return recovered
@@ -85,10 +85,6 @@ export async function recoverOne(
 /** One that can't be recovered is reported, and does not hold up the others. */
 async function tryRecover(host: Recovering, flowRunId: string): Promise<Run | undefined> {
   try {
-    // A run that was just started with this id is refused soon, for its journal is there.
-    const starting = host.rootOf(flowRunId)
-    if (starting?.ledger.position === 0) await new Promise<void>((go) => starting.ledger.whenSafe(go))
-    if (host.rootOf(flowRunId) !== undefined) return undefined
     const run = await recoverOne(host, flowRunId)
     return typeof run === 'string' ? undefined : run
   } catch (error) {
