@@ -48,10 +48,11 @@ export function parcelFor(
   return { ...parcel, keeps: run.definition.settings.retries > run.context.tries }
 }
 
-/** Whether nobody here asks for the arguments of a body: it runs elsewhere. */
+/** Whether nobody here asks for the arguments of a body: it runs elsewhere. What was moved there can't be read here later. */
 export function areReadElsewhere(run: Run, parcel: Parcel | undefined): boolean {
   const { parameters, hooks } = run.definition.settings
-  return parcel !== undefined && parameters === undefined && hooks === undefined && !needsAdmission(run)
+  if (parcel === undefined || parcel.buffers !== undefined) return false
+  return parameters === undefined && hooks === undefined && !needsAdmission(run)
 }
 
 /** A fresh copy of encoded arguments, with the futures that stood in them. */

@@ -80,7 +80,11 @@ export class Place {
     const marked = headers()
     if (options.id !== undefined) marked.set('Nats-Msg-Id', options.id)
     const payload = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
-    await jetstream(this.nc).publish(options.subject ?? this.subject, payload, { headers: marked })
+    // A stream that was just made may not hear its subjects yet.
+    await jetstream(this.nc).publish(options.subject ?? this.subject, payload, {
+      headers: marked,
+      retries: 20,
+    })
   }
 
   engine(options: EngineOptions = {}): Engine {

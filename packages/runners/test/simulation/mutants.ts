@@ -55,7 +55,7 @@ export const mutants: readonly Mutant[] = [
     name: 'never-asks',
     fault: 'a worker begins what was delivered before without asking',
     file: 'core/src/worker/worker.ts',
-    find: `offer.strict || held.delivery.repeated`,
+    find: `offer.strict || isOutdated || held.delivery.repeated`,
     replace: `false`,
     foundBy: 'nothing that has ended runs again',
   },
