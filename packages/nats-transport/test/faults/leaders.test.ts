@@ -31,21 +31,24 @@ describe('three servers', { timeout: 150_000 }, () => {
     const ended = (): number => world.deeds('ended').length
     await until('work has begun', () => ended() > 20)
     const { nc } = world.streams
+    /** Changes that came while there was work. */
     let changes = 0
+    const changed = (): void => {
+      if (ended() < 2 * 600) changes++
+    }
     for (let round = 0; round < 2; round++) {
       for (const { config } of await world.streams.all()) {
         if ((config.num_replicas ?? 1) === 1) continue
         await cluster().stepDown(nc, config.name)
-        changes++
+        changed()
         if (config.retention !== 'workqueue') continue
         for await (const { name } of world.streams.jsm.consumers.list(config.name)) {
           await cluster().stepDown(nc, config.name, name)
-          changes++
+          changed()
         }
       }
     }
     expect(changes).toBeGreaterThan(10)
-    expect(ended()).toBeLessThan(2 * 600)
     for (const id of ids) expect(await world.end(id)).toBe('Completed')
   })
 
