@@ -98,22 +98,23 @@ export type Shape = 'wide' | 'narrow'
 
 const plannedAt = 200
 
+/** @param read - A reading of `counts`, by its name without the unit. */
+export const readCosts = (read: (name: string) => number): Costs => ({
+  owner: read('owner cpu µs'),
+  worker: read('worker cpu µs'),
+  server: read('server cpu µs'),
+  messages: read('messages'),
+  bytes: read('B'),
+  journalMessages: read('journal messages'),
+  queueMessages: read('task queue messages'),
+  mailboxMessages: read('mailbox messages'),
+  journalBytes: read('journal B'),
+})
+
 const costsIn =
   (counts: Results, title: string, label: string) =>
-  (unit: string): Costs => {
-    const read = (name: string): number => counts.median(title, label, `${name}/${unit}`)
-    return {
-      owner: read('owner cpu µs'),
-      worker: read('worker cpu µs'),
-      server: read('server cpu µs'),
-      messages: read('messages'),
-      bytes: read('B'),
-      journalMessages: read('journal messages'),
-      queueMessages: read('task queue messages'),
-      mailboxMessages: read('mailbox messages'),
-      journalBytes: read('journal B'),
-    }
-  }
+  (unit: string): Costs =>
+    readCosts((name) => counts.median(title, label, `${name}/${unit}`))
 
 /** Of one task run. */
 export const costsOf = ({ counts }: Stored, shape: Shape): Costs =>

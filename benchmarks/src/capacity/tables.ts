@@ -1,6 +1,6 @@
 import { narrowAt, shapeLabel, titles, valueLabel, valueSizes, wideAt } from '../counts.ts'
 import type { Validation } from './check.ts'
-import { costsOf, costsOfFlowRun, costsOfSize, type Costs, type Stored } from './model.ts'
+import { costsOf, costsOfFlowRun, costsOfSize, readCosts, type Costs, type Stored } from './model.ts'
 import type { Service } from './path.ts'
 import { limits, serverBytes, type Ends, type Plan } from './plan.ts'
 import type { Waits } from './waits.ts'
@@ -52,18 +52,6 @@ export function costTable({ counts }: Stored): string {
   const labels = [...wideAt.map(shapeLabel.wide), ...narrowAt.map(shapeLabel.narrow)]
   return table(['', ...costHead], labels.map(row))
 }
-
-const readCosts = (read: (name: string) => number): Costs => ({
-  owner: read('owner cpu µs'),
-  worker: read('worker cpu µs'),
-  server: read('server cpu µs'),
-  messages: read('messages'),
-  bytes: read('B'),
-  journalMessages: read('journal messages'),
-  queueMessages: read('task queue messages'),
-  mailboxMessages: read('mailbox messages'),
-  journalBytes: read('journal B'),
-})
 
 /** What one task run costs, by the size of its argument and its result. */
 export function sizeTable(stored: Stored): string {

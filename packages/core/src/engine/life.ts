@@ -90,8 +90,8 @@ class Life implements Concluder<Attempt>, EndListener, Admitting {
   /** What the body gets: futures replaced by values, and made into what the schema makes of it. Each attempt has its own. */
   #withArguments(use: (args: BodyArguments) => void): void {
     const schema = this.#run.definition.settings.parameters
-    if (areReadElsewhere(this.#run, this.#parcel)) return use(() => this.#resolveArguments())
     try {
+      if (areReadElsewhere(this.#run, this.#parcel)) return use(() => this.#resolveArguments())
       const args = this.#resolveArguments()
       const checked =
         schema === undefined ? { value: args } : this.#outside(() => schema['~standard'].validate(args))
