@@ -1,7 +1,5 @@
-import { availableParallelism } from 'node:os'
-import type { Worker } from 'node:worker_threads'
 import { JournalError, InternalError } from '@troupe/core'
-import { spawn } from './spawn.ts'
+import type { Death, Place, StartPlace } from './place.ts'
 import type { Call, Failure, Read, Report, ThreadData, ThreadEvent, Told, Write } from './wires.ts'
 
 /** What happens outside of any call. */
@@ -12,6 +10,7 @@ export interface LinkHost {
 }
 
 interface Pending {
+  readonly ask: Write | Read
   readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
   /** Called in the order in which things happened. */
@@ -26,52 +25,41 @@ interface AskOptions<T> {
 }
 
 /**
- * How long the event loop is kept turning for a single answer, in milliseconds: longer than a commit takes on a fast disk. To
- * wake a sleeping thread takes 20 to 60 µs; benchmarks/durable measures it.
- */
-const awakeMs = 1
-const hasOtherCores = availableParallelism() > 1
-
-/** Bytes from which on a part of a message goes as it is, and is not copied. */
-const ownTransfer = 32 * 1024
-
-/**
- * The journal's end of its thread: gathers calls of one turn into one message, and starts a thread where there is none, also
- * after one has died.
+ * The journal's end of where its calls are done: gathers those of one turn into one message, and starts a thread where there is
+ * none, also after one has died.
  */
 export class Link {
   readonly #data: ThreadData
   readonly #host: LinkHost
   readonly #nodes = new Set<string>()
   readonly #pending = new Map<number, Pending>()
-  #worker: Worker | undefined
+  readonly #startPlace: StartPlace
+  #place: Place | undefined
   #calls: Call[] = []
   #scheduled = false
   #lastId = 0
-  #awakeUntil = 0
   /** Calls that keep the process alive. */
   #awaited = 0
   #told: Told | undefined
   #wanted = { commits: false, mail: false }
   #following = { commits: false, mail: false }
 
-  constructor(data: Omit<ThreadData, 'told' | 'nodes'>, host: LinkHost) {
+  constructor(data: Omit<ThreadData, 'told' | 'nodes'>, host: LinkHost, startPlace: StartPlace) {
     this.#data = { ...data, told: undefined, nodes: [] }
     this.#host = host
+    this.#startPlace = startPlace
   }
 
-  /** Whether there is a thread, or calls that need one. */
+  /** Whether the journal is open, or calls wait that need it. */
   get started(): boolean {
-    return this.#worker !== undefined || this.#calls.length > 0
+    return this.#place !== undefined || this.#calls.length > 0
   }
 
   ask<T>(ask: Write | Read, { answered, background = false }: AskOptions<T> = {}): Promise<T> {
     const id = ++this.#lastId
-    if (ask.op === 'announce') this.#nodes.add(ask.node)
-    if (ask.op === 'withdraw') this.#nodes.delete(ask.node)
     return new Promise<T>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, answered, background })
-      if (!background && ++this.#awaited === 1) this.#worker?.ref()
+      this.#pending.set(id, { ask, resolve, reject, answered, background })
+      if (!background && ++this.#awaited === 1) this.#place?.hold(true)
       this.#calls.push({ id, ask })
       this.#schedule()
     })
@@ -83,13 +71,15 @@ export class Link {
     this.#schedule()
   }
 
+  /** After `close` was answered. What is not answered never will be. */
   async end(): Promise<void> {
-    const worker = this.#worker
-    this.#worker = undefined
-    if (worker === undefined) return
-    // It ends itself: to be stopped in the middle of a call, the package libsql takes for a defect and ends the process.
-    worker.ref()
-    await new Promise((resolve) => worker.once('exit', resolve))
+    const place = this.#place
+    this.#place = undefined
+    await place?.end()
+    const { folder } = this.#data
+    this.#fail(
+      new JournalError('ENGINE_CLOSED', `the journal in ${folder} was closed`, { details: { folder } }),
+    )
   }
 
   #schedule(): void {
@@ -100,15 +90,16 @@ export class Link {
 
   readonly #flush = (): void => {
     this.#scheduled = false
+    if (this.#calls.length === 0 && this.#isFollowing()) return
     try {
-      this.#worker ??= this.#start()
+      this.#place ??= this.#start()
     } catch (error) {
       this.#calls = []
       this.#fail(error)
       return
     }
-    const { commits, mail } = this.#wanted
-    if (commits !== this.#following.commits || mail !== this.#following.mail) {
+    if (!this.#isFollowing()) {
+      const { commits, mail } = this.#wanted
       this.#following = this.#wanted
       const refused = (): void => {
         // Asked again with the next call.
@@ -120,38 +111,32 @@ export class Link {
       if (last !== undefined) this.#calls.unshift(last)
     }
     if (this.#calls.length === 0) return
-    const { calls, transfer } = packed(this.#calls)
+    const calls = this.#calls
     this.#calls = []
-    this.#worker.postMessage(calls, transfer)
-    this.#awakeUntil = performance.now() + awakeMs
-    if (hasOtherCores && this.#awaited === 1) this.#stayAwake()
+    this.#place.post(calls)
   }
 
-  /** A program that waits for one answer does not go to sleep for it at once. */
-  readonly #stayAwake = (): void => {
-    if (this.#awaited === 1 && performance.now() < this.#awakeUntil) setImmediate(this.#stayAwake)
+  /** Whether told is what is wanted. */
+  #isFollowing(): boolean {
+    const [wanted, following] = [this.#wanted, this.#following]
+    return wanted.commits === following.commits && wanted.mail === following.mail
   }
 
-  #start(): Worker {
-    const worker = spawn({ ...this.#data, told: this.#told, nodes: [...this.#nodes] })
+  #start(): Place {
     this.#following = { commits: false, mail: false }
-    worker.on('message', (report: Report) => this.#report(report))
-    const died = (facts: { readonly cause?: unknown; readonly exitCode?: number }): void => {
-      if (this.#worker !== worker) return
-      this.#worker = undefined
-      const { folder } = this.#data
-      const { cause, exitCode } = facts
-      this.#fail(
-        new JournalError('JOURNAL_UNAVAILABLE', `the thread of the journal in ${folder} has ended`, {
-          ...('cause' in facts ? { cause } : undefined),
-          details: { folder, reason: 'thread', exitCode },
-        }),
-      )
-    }
-    worker.on('error', (cause) => died({ cause }))
-    worker.on('exit', (exitCode) => died({ exitCode }))
-    if (this.#awaited > 0) worker.ref()
-    return worker
+    const place = this.#startPlace(
+      { ...this.#data, told: this.#told, nodes: [...this.#nodes] },
+      {
+        report: (report) => this.#report(report),
+        died: (death) => {
+          if (this.#place !== place) return
+          this.#place = undefined
+          this.#fail(errorOfDeath(death, this.#data.folder))
+        },
+      },
+    )
+    place.hold(this.#awaited > 0)
+    return place
   }
 
   #fail(error: unknown): void {
@@ -167,6 +152,8 @@ export class Link {
       switch (event.kind) {
         case 'answer': {
           const pending = this.#settle(event.id)
+          if (pending?.ask.op === 'announce') this.#nodes.add(pending.ask.node)
+          if (pending?.ask.op === 'withdraw') this.#nodes.delete(pending.ask.node)
           pending?.answered?.(event.value as never)
           pending?.resolve(event.value as never)
           break
@@ -191,30 +178,17 @@ export class Link {
   #settle(id: number): Pending | undefined {
     const pending = this.#pending.get(id)
     this.#pending.delete(id)
-    if (pending?.background === false && --this.#awaited === 0) this.#worker?.unref()
+    if (pending?.background === false && --this.#awaited === 0) this.#place?.hold(false)
     return pending
   }
 }
 
-/** The bytes of many small calls in one piece of memory, which changes hands. */
-function packed(calls: Call[]): { calls: Call[]; transfer: ArrayBuffer[] } {
-  let length = 0
-  const transfer: ArrayBuffer[] = []
-  const small = (bytes: Uint8Array): boolean => bytes.byteLength < ownTransfer
-  for (const { ask } of calls) if ('bytes' in ask && small(ask.bytes)) length += ask.bytes.byteLength
-  const all = new Uint8Array(length)
-  let at = 0
-  const place = (bytes: Uint8Array): Uint8Array => {
-    if (!small(bytes)) return bytes
-    all.set(bytes, at)
-    return all.subarray(at, (at += bytes.byteLength))
-  }
-  const placed = calls.map((call) => {
-    const { id, ask } = call
-    return 'bytes' in ask ? { id, ask: { ...ask, bytes: place(ask.bytes) } } : call
-  })
-  if (length > 0) transfer.push(all.buffer)
-  return { calls: placed, transfer }
+function errorOfDeath({ reason, exitCode, ...rest }: Death, folder: string): JournalError {
+  const what =
+    reason === 'thread'
+      ? `the thread of the journal in ${folder} has ended`
+      : `the journal in ${folder} has come upon a defect of its own`
+  return new JournalError('JOURNAL_UNAVAILABLE', what, { ...rest, details: { folder, reason, exitCode } })
 }
 
 function errorOf({ code, message, details }: Failure): Error {

@@ -16,7 +16,9 @@ import {
   TroupeError,
 } from '@troupe/core'
 import { changeOf, flowRunIdOf, isTerminal, packEntries, rootOf, unpackEntries } from '@troupe/core/internal'
+import { inline } from './inline.ts'
 import { Link } from './link.ts'
+import { onThread } from './on-thread.ts'
 import { settingsOf, type Settings, type SqliteJournalOptions } from './options.ts'
 import { blobsOf, cacheOf, mailboxOf, messageOf, nodesOf } from './stores.ts'
 import type {
@@ -123,7 +125,7 @@ class FolderJournal implements SqliteJournal {
 
   constructor(settings: Settings) {
     this.#settings = settings
-    const { folder, durability, readOnly, driver, pollMs } = settings
+    const { folder, durability, readOnly, driver, pollMs, thread } = settings
     this.#link = new Link(
       { folder, durability, readOnly, driver, pollMs },
       {
@@ -131,6 +133,7 @@ class FolderJournal implements SqliteJournal {
         mail: (mail) => this.#mailCame(mail),
         committed: () => void this.#stats.commits++,
       },
+      thread ? onThread : inline,
     )
     const asking = { settings, ask: <T>(ask: Write | Read) => this.#ask<T>(ask) }
     this.blobs = blobsOf(asking)
@@ -235,6 +238,7 @@ class FolderJournal implements SqliteJournal {
 
   async #close(): Promise<void> {
     clearInterval(this.#sweeps)
+    this.#link.follow({ commits: false, mail: false })
     for (const timer of this.#holds) clearInterval(timer)
     this.#holds.clear()
     this.#listeners.clear()
@@ -260,10 +264,13 @@ class FolderJournal implements SqliteJournal {
 
   #startSweeping(): NodeJS.Timeout | undefined {
     if (this.#settings.readOnly) return undefined
+    let isSweeping = false
     const sweep = (): void => {
-      if (this.#closing !== undefined) return
+      if (this.#closing !== undefined || isSweeping) return
+      isSweeping = true
       // What is wrong with the journal, the calls that need it say; the next sweep tries again.
-      this.#link.ask(this.#sweepCall(false), { background: true }).catch(() => undefined)
+      const swept = (): void => void (isSweeping = false)
+      this.#link.ask(this.#sweepCall(false), { background: true }).then(swept, swept)
     }
     setImmediate(sweep).unref()
     return setInterval(sweep, sweepEveryMs).unref()
@@ -299,15 +306,20 @@ class FolderJournal implements SqliteJournal {
   #othersCommitted(commits: readonly CommitOnWire[]): void {
     if (this.#listeners.size === 0) return
     for (const commit of commits) {
-      let entries: readonly Entry[]
-      try {
-        entries = this.#unpack(commit.flowRunId, commit)
-      } catch (error) {
-        // Told to those who read the run.
-        if (TroupeError.is(error)) continue
-        throw error
-      }
-      this.#tell(commit.flowRunId, commit.position, entries)
+      undisturbed(() => {
+        const entries = this.#readable(commit)
+        if (entries !== undefined) this.#tell(commit.flowRunId, commit.position, entries)
+      })
+    }
+  }
+
+  /** Undefined where it is damaged, which is told to those who read the run. */
+  #readable(commit: CommitOnWire): readonly Entry[] | undefined {
+    try {
+      return this.#unpack(commit.flowRunId, commit)
+    } catch (error) {
+      if (TroupeError.is(error)) return undefined
+      throw error
     }
   }
 
@@ -375,7 +387,9 @@ function rootFactsOf(entries: readonly Entry[]): RootFacts | undefined {
 /** All states that are asked for are of ended runs, or none is: an index finds these. */
 function queryOf(query: JournalQuery): JournalQuery {
   const { ended, states } = query
-  if (ended !== undefined || states === undefined || states.length === 0) return query
-  if (states.every((state) => isTerminal(state))) return { ...query, ended: true }
-  return states.some((state) => isTerminal(state)) ? query : { ...query, ended: false }
+  // It may be read later: the caller's list is the caller's.
+  const own = { ...query, ...(states !== undefined && { states: [...states] }) }
+  if (ended !== undefined || states === undefined || states.length === 0) return own
+  if (states.every((state) => isTerminal(state))) return { ...own, ended: true }
+  return states.some((state) => isTerminal(state)) ? own : { ...own, ended: false }
 }

@@ -69,7 +69,7 @@ export function nodesOf({ settings, ask }: Asking): Nodes {
   const monotonic = (): number => settings.clock.monotonic()
   return {
     announce: (node) => ask({ op: 'announce', node, monotonic: monotonic() }),
-    gone: (nodes) => ask({ op: 'gone', nodes, monotonic: monotonic() }),
+    gone: (nodes) => ask({ op: 'gone', nodes: [...nodes], monotonic: monotonic() }),
     withdraw: (node) => ask({ op: 'withdraw', node }),
   }
 }

@@ -1,4 +1,4 @@
-/** What the journal and its thread say to each other. Neither loads the other's code. */
+/** What the journal and its thread say to each other; without a thread, too. */
 import type { JournalQuery, JournalSummary } from '@troupe/core'
 
 /** What a thread is started with. */
@@ -142,7 +142,6 @@ export interface MailOnWire {
   readonly bytes: Uint8Array
 }
 
-/** A summary without its id's own type: states are names. */
 /** A summary as its row has it: the thread does not know which states there are. */
 export type SummaryOnWire = Omit<JournalSummary, 'state'> & { readonly state: string }
 
@@ -155,6 +154,7 @@ export interface Failure {
     | 'UNSUPPORTED_FORMAT'
     | 'NODE_IN_USE'
     | 'RUN_NOT_FOUND'
+    | 'ENGINE_CLOSED'
     | 'INTERNAL'
   readonly message: string
   readonly details: Readonly<Record<string, unknown>>

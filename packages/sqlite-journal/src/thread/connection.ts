@@ -12,14 +12,14 @@ const patienceMs = 10_000
 
 const idle = new Int32Array(new SharedArrayBuffer(4))
 
-/** Keeps this thread waiting: there is nothing else that it could do. */
+/** Keeps this thread waiting: SQLite answers nothing else meanwhile. */
 function waitFor(ms: number): void {
   Atomics.wait(idle, 0, 0, ms)
 }
 
 /** Repeats what another connection's lock keeps from happening. */
-function patiently<T>(act: () => T): T {
-  const end = performance.now() + patienceMs
+function patiently<T>(act: () => T, ms = patienceMs): T {
+  const end = performance.now() + ms
   for (let pause = 0.1; ; pause = Math.min(pause * 1.5, 2)) {
     try {
       return act()
@@ -102,7 +102,7 @@ export class Session {
   outdated(): boolean {
     if (this.#asItIs === undefined) return false
     const { path, written } = this.#asItIs
-    return existsSync(`${path}-wal`) || statSync(path).mtimeMs !== written
+    return existsSync(`${path}-wal`) || statSync(path, { throwIfNoEntry: false })?.mtimeMs !== written
   }
 
   /** Called in a transaction that is the first to see what another connection has committed. */
@@ -117,10 +117,10 @@ export class Session {
     })
   }
 
-  /** All of it is stored, or nothing. */
-  writing<T>(act: () => T): T {
+  /** All of it is stored, or nothing. `patient`: whether to wait for other writers. */
+  writing<T>(act: () => T, { patient = true } = {}): T {
     // Only the beginning is repeated: it is what waits for other writers.
-    patiently(() => this.connection.exec('begin immediate'))
+    patiently(() => this.connection.exec('begin immediate'), patient ? patienceMs : 0)
     return this.#transaction(act)
   }
 

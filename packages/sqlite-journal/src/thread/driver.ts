@@ -12,9 +12,9 @@ export interface Statement {
 /** Bytes as a driver gives them: `libsql` gives a buffer for one row and its memory for many. */
 export type SqlBytes = Uint8Array | ArrayBuffer
 
-/** Bytes of a row; undefined where a damaged row has something else. */
+/** Bytes of a row, never as a `Buffer`, whose `slice` is no copy; undefined where a damaged row has something else. */
 export function bytesOf(value: SqlBytes | SqlValue): Uint8Array | undefined {
-  if (value instanceof Uint8Array) return value
+  if (value instanceof Uint8Array) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
   return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined
 }
 
@@ -33,7 +33,7 @@ export interface Driver {
 /** The implementation that is asked for; else Node's own where it has one, else `libsql`. */
 export async function loadDriver(wanted: DriverName | undefined): Promise<Driver> {
   if (wanted !== 'libsql') {
-    const found = await ofNode()
+    const found = ofNode()
     if (found !== undefined) return found
     if (wanted !== undefined)
       throw new DriverMissing('this version of Node has no node:sqlite; leave out `driver`')
@@ -58,18 +58,16 @@ interface NodeSqlite {
   readonly DatabaseSync: new (path: string, options: { readOnly: boolean }) => Connection
 }
 
-async function ofNode(): Promise<Driver | undefined> {
+/** Without an `import`, which bundlers would take for one of theirs. */
+function ofNode(): Driver | undefined {
   // Said once per process by Node where the module is young; nobody who opens a journal asked for it.
-  const emitWarning = process.emitWarning.bind(process)
+  const emitWarning = Reflect.get(process, 'emitWarning') as typeof process.emitWarning
   process.emitWarning = () => undefined
   try {
-    // In a variable: the compiler has the types of an older Node.
-    const name = 'node:sqlite'
-    const { DatabaseSync } = (await import(name)) as NodeSqlite
-    return { name, open: (path, options) => new DatabaseSync(path, options) }
-  } catch {
-    // Not there, or only behind a flag.
-    return undefined
+    const found = process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined
+    if (found === undefined) return undefined
+    const { DatabaseSync } = found
+    return { name: 'node:sqlite', open: (path, options) => new DatabaseSync(path, options) }
   } finally {
     process.emitWarning = emitWarning
   }

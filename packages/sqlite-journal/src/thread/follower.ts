@@ -22,7 +22,7 @@ export interface Followed {
 /**
  * Tells listeners of what other processes commit, each commit once and in order. Does nothing where nobody listens.
  *
- * A file event wakes it; where events are not told, as on some shared folders, it looks every now and then.
+ * Keeps no process alive. A file event wakes it; where events are not told, as on some shared folders, it looks every now and then.
  */
 export class Follower {
   readonly #of: Followed
@@ -116,7 +116,7 @@ export class Follower {
       this.#next = undefined
       return
     }
-    this.#poll ??= setInterval(this.#look, this.#pollMs)
+    this.#poll ??= setInterval(this.#look, this.#pollMs).unref()
     if (this.#watcher !== undefined) return
     try {
       const { folder } = this.#of.session
@@ -124,6 +124,7 @@ export class Follower {
         if (name === null || name === `${fileName}-wal`) this.#soon()
       })
       this.#watcher.on('error', () => this.#watcher?.close())
+      this.#watcher.unref()
     } catch {
       // No more watches, or a file system without: the poll goes on.
     }
@@ -140,6 +141,6 @@ export class Follower {
       this.#looks++
       this.#look()
       if (this.#looks < looksMs.length && this.#poll !== undefined) this.#lookLater()
-    }, looksMs[this.#looks])
+    }, looksMs[this.#looks]).unref()
   }
 }

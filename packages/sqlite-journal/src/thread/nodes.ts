@@ -98,9 +98,9 @@ export class NodeTable {
     this.#own.add(node)
   }
 
+  /** In a transaction. Does nothing where the name is another's. */
   withdraw(node: string): void {
-    this.#session.sql('delete from nodes where name = ?').run(node)
-    this.#own.delete(node)
+    if (this.#own.delete(node)) this.#remove(node)
   }
 
   gone(nodes: readonly string[], monotonic: number): string[] {
@@ -129,7 +129,11 @@ export class NodeTable {
   /** In a transaction: those that are gone are as good as not there. */
   forgetGone(monotonic: number): void {
     const rows = this.#session.sql('select * from nodes').all() as NodeRow[]
-    for (const row of rows) if (this.#isGone(row, monotonic)) this.withdraw(row.name)
+    for (const row of rows) if (this.#isGone(row, monotonic)) this.#remove(row.name)
+  }
+
+  #remove(node: string): void {
+    this.#session.sql('delete from nodes where name = ?').run(node)
   }
 
   #find(node: string): NodeRow | undefined {

@@ -62,44 +62,52 @@ it('a thread that dies takes its calls with it, and the next calls have another:
   }
 })
 
-it('an open journal with nothing to do does not keep the process alive, and one that is asked does', async () => {
-  const { path, remove } = folder()
-  const program = new Program(
-    `
+it.each([true, false])(
+  'an open journal with nothing to do does not keep the process alive, and one that is asked does (thread: %s)',
+  async (thread) => {
+    const { path, remove } = folder()
+    const program = new Program(
+      `
     const end = journal.subscribe(() => undefined)
     await append('run', 0, [note('x')])
     end()
     void journal.read('run', 1, 1).then((entries) => say('read ' + entries.length))`,
-    path,
-  )
-  try {
-    expect(await program.hears()).toBe('read 1')
-    expect(await program.ended).toBe(0)
-  } finally {
-    await program.kill()
-    remove()
-  }
-})
+      path,
+      { thread },
+    )
+    try {
+      expect(await program.hears()).toBe('read 1')
+      expect(await program.ended).toBe(0)
+    } finally {
+      await program.kill()
+      remove()
+    }
+  },
+)
 
-it('a journal that is closed right after a call answers it first, and leaves no thread', async () => {
-  const { path, remove } = folder()
-  const program = new Program(
-    `
+it.each([true, false])(
+  'a journal that is closed right after a call answers it first, and leaves no thread (thread: %s)',
+  async (thread) => {
+    const { path, remove } = folder()
+    const program = new Program(
+      `
     const appended = append('run', 0, [note('x')])
     const closed = journal.close()
     await say(String(await appended))
     await closed
     await journal.close()
     await say('closed')`,
-    path,
-  )
-  try {
-    expect(await program.hears()).toBe('undefined')
-    expect(await program.hears()).toBe('closed')
-    expect(await program.ended).toBe(0)
-    expect(readdirSync(path)).toEqual(['journal.db'])
-  } finally {
-    await program.kill()
-    remove()
-  }
-})
+      path,
+      { thread },
+    )
+    try {
+      expect(await program.hears()).toBe('undefined')
+      expect(await program.hears()).toBe('closed')
+      expect(await program.ended).toBe(0)
+      expect(readdirSync(path)).toEqual(['journal.db'])
+    } finally {
+      await program.kill()
+      remove()
+    }
+  },
+)

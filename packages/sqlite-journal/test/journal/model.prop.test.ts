@@ -137,10 +137,10 @@ async function expectSame(model: Journal, journal: Journal): Promise<void> {
 
 it('does what the memory journal does, whatever is appended, repeated, refused, deleted and read, also when it is opened anew', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), fc.boolean(), async (steps, thread) => {
       const { path, remove } = folder()
       const model = memoryJournal()
-      const options = { durability: 'process', largeValue: 64 } as const
+      const options = { durability: 'process', largeValue: 64, thread } as const
       let journal: SqliteJournal = sqliteJournal(path, options)
       const told: { model: unknown[]; journal: unknown[] } = { model: [], journal: [] }
       model.subscribe((run, first, entries) => told.model.push([run, first, plain(entries)]))

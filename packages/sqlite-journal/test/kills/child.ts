@@ -10,7 +10,7 @@ import type { Order } from './lane.ts'
 import { mixed, witness } from './program.ts'
 
 const order = JSON.parse(process.argv[2] ?? '') as Order
-const { folder, life, finish, hold, durability } = order
+const { folder, life, finish, hold, durability, thread } = order
 const effects = openSync(order.effects, 'a')
 const say = (line: string): void => void writeSync(3, `${line}\n`)
 const stand = new Int32Array(new SharedArrayBuffer(4))
@@ -30,7 +30,7 @@ witness.effect = (runId, key) => void writeSync(effects, `did ${life} ${runId} $
 
 // One file of CommonJS loads fastest, which has no `await` at its top.
 async function main(): Promise<void> {
-  const durable = sqliteJournal(folder, { durability })
+  const durable = sqliteJournal(folder, { durability, thread })
   /** What of the journal can be read, before anybody goes on with it. */
   for (const { flowRunId, position } of await durable.list({ limit: 40, newestFirst: true })) {
     writeSync(effects, `read ${life} ${flowRunId} ${position}\n`)

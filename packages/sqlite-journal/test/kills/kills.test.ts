@@ -41,6 +41,8 @@ interface Kills {
   readonly kills: number
   readonly seed: number
   readonly durability: 'process' | 'power'
+  /** Default true. */
+  readonly thread?: boolean
 }
 
 /** What was done, and when processes were killed. */
@@ -52,9 +54,9 @@ interface Tally {
 }
 
 /** Kills as often as asked, steering to the moments that came least so far. */
-async function killed(path: string, { kills, seed, durability }: Kills): Promise<Tally> {
+async function killed(path: string, { kills, seed, durability, thread = true }: Kills): Promise<Tally> {
   mkdirSync(path)
-  const lane = new Lane({ folder: path, program: join(built, 'child.js'), durability })
+  const lane = new Lane({ folder: path, program: join(built, 'child.js'), durability, thread })
   const random = seededRandom(seed)
   const pick = (n: number): number => Math.floor(random.number() * n)
   const counts = new Map<Phase, number>()
@@ -139,12 +141,12 @@ function checkEffects(
 }
 
 /** Kills in two folders at once, one for each of two cores. */
-async function killedInTwo({ kills, seed, durability }: Kills): Promise<Tally> {
+async function killedInTwo({ kills, seed, ...journal }: Kills): Promise<Tally> {
   const { path, remove } = folder()
   try {
     const lanes = await Promise.all(
       [0, 1].map((lane) =>
-        killed(join(path, `${lane}`), { kills: kills / 2, seed: seed + lane, durability }),
+        killed(join(path, `${lane}`), { kills: kills / 2, seed: seed + lane, ...journal }),
       ),
     )
     const sum: Tally = { counts: new Map(), runs: 0, again: 0 }
@@ -178,5 +180,10 @@ describe('flow runs whose process is killed', () => {
 
   it('do so as well where each commit waits for the disk', { timeout: 120_000 }, async () => {
     expect(total(await killedInTwo({ kills: 20, seed: 7, durability: 'power' }))).toBe(20)
+  })
+
+  it('do so as well where the journal has no thread', { timeout: 120_000 }, async () => {
+    const tally = await killedInTwo({ kills: 40, seed: 11, durability: 'process', thread: false })
+    expect(total(tally)).toBe(40)
   })
 })

@@ -11,6 +11,8 @@ export interface Order {
   readonly effects: string
   readonly life: number
   readonly durability: 'process' | 'power'
+  /** Whether the journal has a thread. */
+  readonly thread: boolean
   /** Whether to end what there is, and to start nothing. */
   readonly finish: boolean
   /** Where to stand still, to be killed: at which mark of a kind. */
@@ -37,14 +39,15 @@ export class Lane {
   readonly folder: string
   readonly effects: string
   readonly #program: string
-  readonly #durability: Order['durability']
+  readonly #journal: Pick<Order, 'durability' | 'thread'>
   #life = 0
 
-  constructor(options: { folder: string; program: string; durability: Order['durability'] }) {
+  constructor(options: { folder: string; program: string } & Pick<Order, 'durability' | 'thread'>) {
     this.folder = join(options.folder, 'journal')
     this.effects = join(options.folder, 'effects')
     this.#program = options.program
-    this.#durability = options.durability
+    const { durability, thread } = options
+    this.#journal = { durability, thread }
   }
 
   get lives(): number {
@@ -83,7 +86,7 @@ export class Lane {
       folder: this.folder,
       effects: this.effects,
       life: ++this.#life,
-      durability: this.#durability,
+      ...this.#journal,
       finish,
       hold,
     }

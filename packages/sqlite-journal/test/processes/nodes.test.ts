@@ -42,6 +42,21 @@ describe('the engine of another process', () => {
     }
   })
 
+  it.each([true, false])(
+    'is there still when one that was refused its name, before anything else, has closed (thread: %s)',
+    async (thread) => {
+      const { path, remove } = folder()
+      await announced(path, 'other')
+      const refused = sqliteJournal(path, { thread })
+      await expect(refused.nodes.announce('other')).rejects.toMatchObject({ code: 'NODE_IN_USE' })
+      await refused.close()
+      const third = sqliteJournal(path)
+      expect(await third.nodes.gone(['other'])).toEqual([])
+      await third.close()
+      remove()
+    },
+  )
+
   it('is gone as soon as its process was killed, and its name is free', async () => {
     const { journal, path, close } = await opened()
     try {

@@ -52,39 +52,42 @@ const writer = `
 
 describe('what another process commits', () => {
   // The poll is so slow that only an event of the file system can tell in time.
-  it('is told each once and in order, among the own commits', async () => {
-    const { journal, path, close } = await opened({ poll: '1h' })
-    try {
-      const { told, add, reached } = counter()
-      journal.subscribe((flowRunId, first, entries) => {
-        for (const [index, word] of wordsOf(entries).entries()) add(`${flowRunId}@${first + index}=${word}`)
-      })
-      await journal.list({ limit: 1 })
-      const [a, b] = [started(writer, path), started(writer, path)]
-      for (const [name, program] of [
-        ['a', a],
-        ['b', b],
-      ] as const) {
-        program.tell(name)
-        program.tell('90')
+  it.each([true, false])(
+    'is told each once and in order, among the own commits (thread: %s)',
+    async (thread) => {
+      const { journal, path, close } = await opened({ poll: '1h', thread })
+      try {
+        const { told, add, reached } = counter()
+        journal.subscribe((flowRunId, first, entries) => {
+          for (const [index, word] of wordsOf(entries).entries()) add(`${flowRunId}@${first + index}=${word}`)
+        })
+        await journal.list({ limit: 1 })
+        const [a, b] = [started(writer, path), started(writer, path)]
+        for (const [name, program] of [
+          ['a', a],
+          ['b', b],
+        ] as const) {
+          program.tell(name)
+          program.tell('90')
+        }
+        for (let n = 0; n < 60; n++) await append(journal, 'own', n, [note(`own ${n + 1}`)])
+        expect([await a.hears(), await b.hears()]).toEqual(['done', 'done'])
+        await reached(180 + 180 + 60)
+        for (const [id, count] of [
+          ['a', 180],
+          ['b', 180],
+          ['own', 60],
+        ] as const) {
+          expect(told.filter((line) => line.startsWith(`${id}@`))).toEqual(
+            Array.from({ length: count }, (_, n) => `${id}@${n + 1}=${id} ${n + 1}`),
+          )
+        }
+        expect(told).toHaveLength(420)
+      } finally {
+        await close()
       }
-      for (let n = 0; n < 60; n++) await append(journal, 'own', n, [note(`own ${n + 1}`)])
-      expect([await a.hears(), await b.hears()]).toEqual(['done', 'done'])
-      await reached(180 + 180 + 60)
-      for (const [id, count] of [
-        ['a', 180],
-        ['b', 180],
-        ['own', 60],
-      ] as const) {
-        expect(told.filter((line) => line.startsWith(`${id}@`))).toEqual(
-          Array.from({ length: count }, (_, n) => `${id}@${n + 1}=${id} ${n + 1}`),
-        )
-      }
-      expect(told).toHaveLength(420)
-    } finally {
-      await close()
-    }
-  })
+    },
+  )
 
   it('is told in the order in which it was committed, whichever process committed it', async () => {
     const { journal, path, close } = await opened({ poll: '1h' })
