@@ -293,9 +293,15 @@ class Follower {
 
   async *transitions(): AsyncGenerator<Transition, void, undefined> {
     const reader = this.#reader
+    // Whether all that is still to come is told of.
+    let atEnd = false
     while (!this.#stopped) {
+      const wasTold = this.#news || this.#pushed.size > 0
       this.#news = false
-      const entries = this.#pushed.take(reader.position + 1) ?? (await this.#read(reader.position + 1))
+      const pushed = this.#pushed.take(reader.position + 1)
+      const entries: readonly Entry[] =
+        pushed ?? (atEnd && !wasTold ? [] : await this.#read(reader.position + 1))
+      if (pushed === undefined) atEnd = entries.length === 0
       if (this.#replaced) throw notFound(this.#flowRunId)
       for (const entry of entries) {
         const transition = reader.read(entry)

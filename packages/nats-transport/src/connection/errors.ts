@@ -20,6 +20,8 @@ export const codes = {
   notStored: 10_077,
   noStorage: 10_047,
   noResources: 10_023,
+  /** Of a cluster: a server is away, or none has what a stream asks for. */
+  noSuitablePeers: 10_005,
 } as const
 
 /** The code of a refusal by JetStream; undefined for any other error. */
@@ -37,9 +39,10 @@ export function isForbidden(error: unknown): boolean {
   return error instanceof Error && error.cause !== undefined && isForbidden(error.cause)
 }
 
-/** Whether it may work a moment later: the connection is gone, a server is starting, or its group elects a leader. */
+/** Whether it may work a moment later: the connection is gone, a server is starting or away, or its group elects a leader. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof JetStreamApiError) {
+    if (error.code === codes.noSuitablePeers) return error.message.includes('offline')
     return error.status === 503 && error.code !== codes.notStored && error.code !== codes.noResources
   }
   if (
