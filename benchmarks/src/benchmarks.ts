@@ -1,4 +1,4 @@
-import { ceiling } from './ceiling.ts'
+import { bareLoops } from './bare-loops.ts'
 import { commits } from './commits.ts'
 import { counts } from './counts.ts'
 import { featureCosts } from './features.ts'
@@ -21,7 +21,7 @@ import { web } from './web.ts'
 
 /** All of them, in the order in which they run. */
 export const benchmarks: readonly Benchmark[] = [
-  ceiling,
+  bareLoops,
   overhead,
   flows,
   sizes,

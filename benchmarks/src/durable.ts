@@ -1,8 +1,7 @@
 import type { Benchmark, Case } from './lib/benchmark.ts'
 import type { MeasureName } from './lib/catalogue.ts'
 import type { Options } from './lib/options.ts'
-import { installPeers, peerVersions } from './peers/install.ts'
-import { postgresVersion } from './peers/postgres.ts'
+import { prepareFor } from './peers/needs.ts'
 
 /** Twice the usual CPU time to measure, since much of what is measured waits for the disk. */
 const measured =
@@ -20,8 +19,6 @@ const measured =
         durability,
       }
     }
-    // More waiting than code: half of it is several seconds and thousands of steps.
-    if (measure.startsWith('peers/')) params.warmupMs /= 2
     return {
       label,
       measure,
@@ -40,10 +37,7 @@ export const durable: Benchmark = {
   name: 'durable',
   durability: 'power',
   about: 'durable task runs, beside DBOS on PostgreSQL, openworkflow on SQLite, and bare commits of SQLite',
-  prepare: () => {
-    installPeers()
-    return { ...peerVersions(), postgres: postgresVersion() ?? 'none' }
-  },
+  prepare: prepareFor,
   groups: (options) => {
     const one = measured(options)
     return [
@@ -53,7 +47,9 @@ export const durable: Benchmark = {
           one('file, write and sync', 'sqlite/file', inSequence),
           one('bare SQLite, 1 row a commit', 'sqlite/rows-1', inSequence),
           one('troupe', 'durable/sequential-power', inSequence),
+          one('troupe, no thread', 'durable/sequential-inline-power', inSequence),
           one('troupe, process', 'durable/sequential-process', inSequence),
+          one('troupe, no thread, process', 'durable/sequential-inline-process', inSequence),
           one('troupe, memory', 'durable/sequential-memory', inSequence),
           one('DBOS', 'peers/dbos-sequential', inSequence),
           one('openworkflow', 'peers/openworkflow-sequential', inSequence),
@@ -66,8 +62,16 @@ export const durable: Benchmark = {
             target: { atLeast: 5 },
           },
           {
+            label: 'troupe, no thread / DBOS',
+            formula: (read) => read('troupe, no thread', 'runs/s') / read('DBOS', 'runs/s'),
+          },
+          {
             label: 'troupe / openworkflow',
             formula: (read) => read('troupe', 'runs/s') / read('openworkflow', 'runs/s'),
+          },
+          {
+            label: 'troupe, no thread / openworkflow',
+            formula: (read) => read('troupe, no thread', 'runs/s') / read('openworkflow', 'runs/s'),
           },
           {
             label: 'troupe / bare SQLite',
@@ -113,9 +117,10 @@ export const durable: Benchmark = {
               read('DBOS, one after the other in each', 'runs/s'),
           },
           {
-            label: 'troupe / openworkflow',
+            label: 'one after the other in each: troupe / openworkflow',
             formula: (read) =>
-              read('troupe', 'runs/s') / read('openworkflow, one after the other in each', 'runs/s'),
+              read('troupe, one after the other in each', 'runs/s') /
+              read('openworkflow, one after the other in each', 'runs/s'),
           },
           {
             label: 'troupe / bare SQLite, 1000 rows a commit',

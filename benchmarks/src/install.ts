@@ -1,6 +1,7 @@
 import type { Benchmark, Case } from './lib/benchmark.ts'
 import type { MeasureName } from './lib/catalogue.ts'
-import { installPeers, peerVersions } from './peers/install.ts'
+import { peerVersions } from './peers/install.ts'
+import { prepareFor } from './peers/needs.ts'
 
 const measured = (label: string, measure: MeasureName): Case => ({
   label,
@@ -17,10 +18,7 @@ export const install: Benchmark = {
   durability: 'none',
   rounds: 1,
   needsRegistry: true,
-  prepare: () => {
-    installPeers()
-    return peerVersions()
-  },
+  prepare: prepareFor,
   groups: () => [
     {
       title: 'install',

@@ -26,7 +26,7 @@ const figures: readonly Figure[] = ['chain', 'paced'].flatMap((shape) =>
   })),
 )
 
-/** design.md, section 9: a transition to a subscriber in the same process. */
+/** The aim: a transition to a subscriber in the same process. */
 export const latency: Benchmark = {
   name: 'latency',
   durability: 'memory',

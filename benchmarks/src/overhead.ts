@@ -60,7 +60,7 @@ const group = (shape: Shape, options: Options): Group => ({
   figures,
 })
 
-/** design.md, section 9: task runs/s in process. */
+/** The aim: task runs/s in process. */
 export const overhead: Benchmark = {
   name: 'overhead',
   durability: 'memory',

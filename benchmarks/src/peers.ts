@@ -1,18 +1,18 @@
-import type { Benchmark, Case, Durability, Figure, Group } from './lib/benchmark.ts'
+import type { Benchmark, Case, Durability, Figure, Group, Read } from './lib/benchmark.ts'
 import { shapeReadings } from './cases/shapes.ts'
 import type { MeasureName } from './lib/catalogue.ts'
 import type { Options } from './lib/options.ts'
-import { natsServerVersion } from './nats/server.ts'
-import { installPeers, peerVersions } from './peers/install.ts'
-import { postgresVersion } from './peers/postgres.ts'
-import { installPrefect, prefectVersions } from './peers/prefect.ts'
-import { fetchRedis, redisVersion } from './peers/redis.ts'
-import { buildTemporalServer, temporalServer } from './peers/temporal.ts'
+import { prepareFor } from './peers/needs.ts'
 
-/** Task runs in a sequence and in a fan-out, and flow runs; said in the label, for each has as many as it does in about a second. */
+/**
+ * Task runs in a sequence and in a fan-out, and flow runs; said in the label, for each peer has as many as it does in about a
+ * second, and Troupe has a case with as many for each.
+ */
 interface Size {
   readonly n: number
   readonly flows?: number
+  /** What is to be known of the case, in a few words; said in the label, too. */
+  readonly note?: string
 }
 
 const perSecond = [
@@ -35,11 +35,11 @@ interface Asked extends Size {
 /** Every shape is warmed up anew, in a process in which much is warm already. */
 const withOptions =
   ({ warmupMs, windowMs }: Options) =>
-  (name: string, { measure, durability, waits = false, n, flows }: Asked): Case => {
+  (name: string, { measure, durability, waits = false, n, flows, note }: Asked): Case => {
     const sizes = { n, ...(flows !== undefined && { flows }) }
     const told = Object.entries(sizes).map(([key, count]) => `${key} ${count.toLocaleString('en')}`)
     return {
-      label: `${name} (${told.join(', ')})`,
+      label: `${name} (${note === undefined ? '' : `${note}; `}${told.join(', ')})`,
       measure,
       params: {
         ...sizes,
@@ -49,47 +49,43 @@ const withOptions =
         ...(waits && { wallMs: 3_000 }),
       },
       durability,
+      parts: flows === undefined ? 2 : perSecond.length,
       ...(measure === 'peers/openworkflow' && { node24: true }),
     }
   }
 
-/** Each reading of the first case over that of each other one; times the other way round, so that more is better. */
-function group(title: string, [ours, ...others]: readonly [Case, ...Case[]]): Group {
-  const nameOf = ({ label }: Case): string => label.replace(/ \(.*/, '')
-  const ratios = others.flatMap((other): Figure[] => [
-    ...perSecond.map((reading) => ({
-      label: `${reading.replace(/:.*/, '')}: ${nameOf(ours)} / ${nameOf(other)}`,
-      formula: (read: (label: string, name: string) => number) =>
-        read(ours.label, reading) / read(other.label, reading),
-    })),
-    {
-      label: `${shapeReadings.alone}: time of ${nameOf(other)} / of ${nameOf(ours)}`,
-      formula: (read) => read(other.label, alone) / read(ours.label, alone),
-    },
-  ])
-  return { title, cases: [ours, ...others], shown: [...perSecond, alone], figures: ratios }
+const nameOf = ({ label }: Case): string => label.replace(/ \(.*/, '')
+
+/**
+ * Each reading of Troupe over that of each peer; times the other way round, so that more is better. Of Troupe's cases the one
+ * counts that does as many as the peer: more at once would cost less each.
+ */
+function group(title: string, cases: readonly Case[]): Group {
+  const isOurs = (one: Case): boolean => nameOf(one).startsWith('troupe')
+  const besideOf = ({ params: { n, flows } }: Case): Case | undefined =>
+    cases.find((one) => isOurs(one) && one.params.n === n && one.params.flows === flows)
+  const ratios = cases.flatMap((other): Figure[] => {
+    const ours = isOurs(other) ? undefined : besideOf(other)
+    if (ours === undefined) return []
+    return [
+      ...perSecond.map((reading) => ({
+        label: `${reading.replace(/:.*/, '')}: ${nameOf(ours)} / ${nameOf(other)}`,
+        formula: (read: Read) => read(ours.label, reading) / read(other.label, reading),
+      })),
+      {
+        label: `${shapeReadings.alone}: time of ${nameOf(other)} / of ${nameOf(ours)}`,
+        formula: (read) => read(other.label, alone) / read(ours.label, alone),
+      },
+    ]
+  })
+  return { title, cases, shown: [...perSecond, alone], figures: ratios }
 }
 
 /** Trivial flows of trivial tasks, beside what people would take instead; each row says what its runs survive. */
 export const peers: Benchmark = {
   name: 'peers',
-  about: 'trivial flows on one machine, beside other engines at the same durability',
-  prepare: async () => {
-    installPeers('common')
-    installPeers('temporal')
-    installPrefect()
-    buildTemporalServer()
-    fetchRedis()
-    return {
-      ...peerVersions('common'),
-      ...peerVersions('temporal'),
-      'temporal-server': temporalServer,
-      ...prefectVersions(),
-      postgres: postgresVersion() ?? 'none',
-      redis: redisVersion() ?? 'none',
-      'nats-server': (await natsServerVersion()) ?? 'none',
-    }
-  },
+  about: 'trivial flows on one machine, beside other engines at the durability that comes nearest',
+  prepare: prepareFor,
   groups: (options) => {
     const one = withOptions(options)
     /** By way of a disk or of another process. */
@@ -98,12 +94,17 @@ export const peers: Benchmark = {
     const [atProcess, atPower, atMemory] = [waiting('process'), waiting('power'), waiting('memory')]
     const limited = one('troupe', { measure: 'trivial/limited', durability: 'memory', n: 10_000 })
     const pQueue = one('p-queue', { measure: 'peers/p-queue', durability: 'none', n: 10_000 })
-    const prefect = { n: 50, flows: 20 }
+    const effect = { n: 2_000, flows: 1_000, durability: 'memory' } as const
+    const prefect = { n: 100, flows: 20 }
+    const toldLater = { ...prefect, note: 'told of task runs later' }
+    const dask = { n: 20 }
     const temporal = { n: 200, flows: 100 }
+    const recordedAtTheEnd = { ...temporal, note: 'recorded together at the end' }
+    const steps = { n: 500, flows: 200 }
     return [
       group('memory: one process', [
-        one('troupe', { measure: 'trivial/memory', durability: 'memory', n: 5_000, flows: 2_000 }),
-        one('Effect Workflow', { measure: 'peers/effect', durability: 'memory', n: 2_000, flows: 1_000 }),
+        one('troupe', { measure: 'trivial/memory', ...effect }),
+        one('Effect Workflow', { measure: 'peers/effect', ...effect, note: 'its engine in memory' }),
       ]),
       {
         title: 'memory: async functions, 100 at once; p-queue has no runs, states or journal',
@@ -117,28 +118,40 @@ export const peers: Benchmark = {
         ],
       },
       group('process: SQLite; Prefect has a server, which is told of task runs later', [
-        atProcess('troupe', 'trivial/process', { n: 2_000, flows: 1_000 }),
-        atProcess('Prefect, server', 'peers/prefect-server', prefect),
-        atProcess('Prefect, ephemeral server', 'peers/prefect-ephemeral', prefect),
-        atProcess('Prefect, server and Dask, a process for each core', 'peers/prefect-dask', { n: 50 }),
+        atProcess('troupe', 'trivial/process', prefect),
+        atProcess('troupe', 'trivial/process', dask),
+        atProcess('Prefect, server', 'peers/prefect-server', toldLater),
+        atProcess('Prefect on PostgreSQL', 'peers/prefect-postgres', toldLater),
+        atProcess('Prefect, ephemeral server', 'peers/prefect-ephemeral', toldLater),
+        atProcess('Prefect, server and Dask, a process for each core', 'peers/prefect-dask', {
+          ...dask,
+          note: toldLater.note,
+        }),
+      ]),
+      group('process: Temporal, its development server on SQLite', [
+        atProcess('troupe', 'trivial/process', temporal),
         atProcess('Temporal, activities', 'peers/temporal-process', temporal),
-        atProcess('Temporal, local activities', 'peers/temporal-process-local', temporal),
+        atProcess('Temporal, local activities', 'peers/temporal-process-local', recordedAtTheEnd),
       ]),
       group('power: SQLite and PostgreSQL', [
-        atPower('troupe', 'trivial/power', { n: 500, flows: 500 }),
-        atPower('DBOS, PostgreSQL', 'peers/dbos', { n: 500, flows: 200 }),
-        atPower('openworkflow', 'peers/openworkflow', { n: 500, flows: 200 }),
+        atPower('troupe', 'trivial/power', steps),
+        atPower('DBOS, PostgreSQL', 'peers/dbos', steps),
+        atPower('openworkflow', 'peers/openworkflow', { ...steps, note: 'Node 24' }),
+      ]),
+      group('power: Temporal, its development server on SQLite', [
+        atPower('troupe', 'trivial/power', temporal),
         atPower('Temporal, activities', 'peers/temporal-power', temporal),
-        atPower('Temporal, local activities', 'peers/temporal-power-local', temporal),
+        atPower('Temporal, local activities', 'peers/temporal-power-local', recordedAtTheEnd),
       ]),
       group('server: one node, and a server that keeps all in memory', [
-        atMemory('troupe, NATS', 'trivial/nats-memory', { n: 1_000, flows: 500 }),
+        atMemory('troupe, NATS', 'trivial/nats-memory', temporal),
         atMemory('Temporal, activities', 'peers/temporal-memory', temporal),
-        atMemory('Temporal, local activities', 'peers/temporal-memory-local', temporal),
+        atMemory('Temporal, local activities', 'peers/temporal-memory-local', recordedAtTheEnd),
       ]),
       group('server: tasks on another process', [
         atProcess('troupe, NATS', 'nats/troupe-shapes', { n: 1_000 }),
-        atMemory('BullMQ, Redis', 'peers/bullmq-shapes', { n: 1_000 }),
+        atProcess('BullMQ, Redis with AOF', 'peers/bullmq-process-shapes', { n: 1_000 }),
+        atMemory('BullMQ, Redis in memory', 'peers/bullmq-memory-shapes', { n: 1_000 }),
       ]),
     ]
   },

@@ -48,7 +48,7 @@ const group = ({ title, bare, shapes }: (typeof groups)[number], options: Option
   ],
 })
 
-/** design.md, section 9: time per run at 10^6 over time per run at 10^3, within the default heap. */
+/** The aim: time per run at 10^6 over time per run at 10^3, within the default heap. */
 export const scale: Benchmark = {
   name: 'scale',
   durability: 'memory',

@@ -1,6 +1,7 @@
 import type { Benchmark, Case } from './lib/benchmark.ts'
 import type { MeasureName } from './lib/catalogue.ts'
-import { installPeers, peerVersions } from './peers/install.ts'
+import { peerVersions } from './peers/install.ts'
+import { prepareFor } from './peers/needs.ts'
 
 const measured = (label: string, measure: MeasureName): Case => ({
   label,
@@ -21,10 +22,7 @@ export const startUp: Benchmark = {
   about:
     'from the start of node to its end: imports of the packages, the value of the first flow run; beside imports of the peers',
   durability: 'none',
-  prepare: () => {
-    installPeers()
-    return peerVersions()
-  },
+  prepare: prepareFor,
   groups: () => [
     {
       title: 'start-up',

@@ -1,31 +1,74 @@
 import { describe, expect, it } from 'vitest'
 import { benchmarks } from '../src/benchmarks.ts'
+import { durable } from '../src/durable.ts'
+import type { Benchmark, Case } from '../src/lib/benchmark.ts'
 import { loadMeasure } from '../src/lib/catalogue.ts'
 import { readOptions } from '../src/lib/options.ts'
+import { groupsOf } from '../src/lib/plan.ts'
+import { neededBy } from '../src/peers/needs.ts'
 import { peers } from '../src/peers.ts'
 
 const groups = peers.groups(readOptions([]))
+
+const isOurs = ({ label }: Case): boolean => label.startsWith('troupe')
 
 describe('the benchmark peers', () => {
   it('says in each label how much is done', () => {
     for (const { label, params } of groups.flatMap(({ cases }) => cases)) {
       const flows = params.flows === undefined ? '' : `, flows ${params.flows.toLocaleString('en')}`
-      expect(label).toContain(`(n ${params.n.toLocaleString('en')}${flows})`)
+      const [, told = ''] = / \((?:.*; )?(n .*)\)$/.exec(label) ?? []
+      expect(told).toBe(`n ${params.n.toLocaleString('en')}${flows}`)
     }
   })
 
   it('divides a reading of Troupe by that of each peer, and times the other way round', () => {
     for (const { cases, figures } of groups) {
-      const [ours, ...others] = cases.map(({ label }) => label)
+      const ours = new Set(cases.filter(isOurs).map(({ label }) => label))
       // Twice as fast as each.
       const read = (label: string, reading: string): number =>
-        (label === ours) === (reading.endsWith('µs') === false) ? 2 : 1
+        ours.has(label) === (reading.endsWith('µs') === false) ? 2 : 1
       expect(figures.map(({ formula }) => formula(read))).toEqual(figures.map(() => 2))
-      for (const other of others) {
+      for (const { label: other } of cases.filter((one) => !isOurs(one))) {
         const name = other.replace(/ \(.*/, '')
         expect(figures.some(({ label }) => label.includes(name))).toBe(true)
       }
     }
+  })
+
+  it('divides only what did as many: Troupe has a case with the task runs and flow runs of each peer', () => {
+    for (const { cases, figures } of groups) {
+      const sizes = new Map(cases.map(({ label, params: { n, flows } }) => [label, `${n} ${flows}`]))
+      for (const { label: figure, formula } of figures) {
+        const read = new Set<string>()
+        formula((label) => {
+          read.add(label)
+          return 1
+        })
+        const divided = [...read].map((label) => sizes.get(label))
+        expect([figure, divided.length, new Set(divided).size]).toEqual([figure, 2, 1])
+      }
+    }
+  })
+})
+
+describe('what a benchmark installs', () => {
+  const needed = (benchmark: Benchmark, only: string): readonly string[] =>
+    neededBy(groupsOf(benchmark, readOptions(['--only', only])))
+
+  it.each([
+    { benchmark: peers, only: 'memory: one process', names: ['npm'] },
+    { benchmark: peers, only: 'process: SQLite', names: ['prefect', 'postgres'] },
+    { benchmark: peers, only: 'process: Temporal', names: ['npm, temporal', 'temporal-server'] },
+    { benchmark: peers, only: 'power: SQLite', names: ['npm', 'postgres', 'node24'] },
+    { benchmark: peers, only: 'server: tasks', names: ['npm', 'redis', 'natsServer'] },
+    { benchmark: durable, only: 'sequential', names: ['npm', 'postgres', 'node24'] },
+    { benchmark: durable, only: 'recovery', names: [] },
+  ])('is what its chosen groups need: $benchmark.name, $only', ({ benchmark, only, names }) => {
+    expect(needed(benchmark, only)).toEqual(names)
+  })
+
+  it('is all of it where all groups are measured', () => {
+    expect(needed(peers, '')).toHaveLength(8)
   })
 })
 

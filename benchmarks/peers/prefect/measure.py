@@ -26,64 +26,98 @@ def expect(got, expected):
         raise AssertionError(f"expected {expected} values, got {got}")
 
 
-def per_second(work, n):
-    """Runs the work for as long as the window is, at least once, after as long a warm-up; gives runs per second."""
+task_runs = 0
 
-    def repeat(ms):
-        runs = 0
-        started = time.perf_counter()
+
+def count(more):
+    global task_runs
+    task_runs += more
+
+
+def settle():
+    """Waits until the server has recorded all task runs: it is behind with them, and busy, when a flow run has ended."""
+    from prefect.client.orchestration import get_client
+
+    completed = {"task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    deadline = time.perf_counter() + 60
+    with get_client(sync_client=True) as client:
         while True:
-            expect(work(n), n)
-            runs += n
-            elapsed = time.perf_counter() - started
-            if elapsed >= ms / 1e3:
-                return runs / elapsed
+            recorded = client.request("POST", "/task_runs/count", json=completed).json()
+            if recorded == task_runs:
+                return
+            if time.perf_counter() > deadline:
+                raise AssertionError(f"expected {task_runs} recorded task runs, got {recorded}")
+            time.sleep(0.1)
 
-    repeat(asked["warmupMs"])
-    return repeat(asked["windowMs"])
+
+def seconds(work, n, task_runs_each):
+    settle()
+    started = time.perf_counter()
+    expect(work(n), n)
+    elapsed = time.perf_counter() - started
+    count(n * task_runs_each)
+    return elapsed
+
+
+def per_second(work, n, task_runs_each=1):
+    """Runs the work again until the window is over, at least once, warm; gives runs per second."""
+    seconds(work, max(2, n // 10), task_runs_each)
+    times = []
+    started = time.perf_counter()
+    while not times or time.perf_counter() - started < asked["windowMs"] / 1e3:
+        times.append(seconds(work, n, task_runs_each))
+    return n * len(times) / sum(times)
 
 
 def milliseconds_of_each(work, n):
-    times = []
-    for _ in range(n):
-        started = time.perf_counter()
-        expect(work(), 1)
-        times.append((time.perf_counter() - started) * 1e3)
-    return times
+    return [seconds(work, 1, 1) * 1e3 for _ in range(n)]
 
 
-def measure(task_runner):
+def measure(task_runner=None):
+    """With a task runner tasks are submitted to it; without one they are awaited."""
     # Imported after Dask's workers were started, which import this file.
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
 
     # The default is to look for a result by the hash of the arguments, which can't be there.
     @task(cache_policy=NO_CACHE)
-    def step(i):
+    async def step(i):
         return i
 
-    @flow(task_runner=task_runner)
-    def sequence(n):
-        return sum(step(i) == i for i in range(n))
+    # All flows are asynchronous: a synchronous one waits at its end for the thread of its heartbeat, up to a second.
+    loop = asyncio.new_event_loop()
 
-    @flow(task_runner=task_runner)
-    def sequence_submitted(n):
-        return sum(step.submit(i).result() == i for i in range(n))
+    def waited_for(of):
+        return lambda n: loop.run_until_complete(of(n))
 
-    @flow(task_runner=task_runner)
-    def fan_out(n):
-        futures = [step.submit(i) for i in range(n)]
-        return sum(future.result() == i for i, future in enumerate(futures))
+    if task_runner is not None:
 
-    if asked["runner"] == "dask":
+        @task(cache_policy=NO_CACHE)
+        def submitted(i):
+            return i
+
+        @flow(task_runner=task_runner)
+        async def submitted_sequence(n):
+            return sum(submitted.submit(i).result() == i for i in range(n))
+
+        @flow(task_runner=task_runner)
+        async def submitted_at_once(n):
+            futures = [submitted.submit(i) for i in range(n)]
+            return sum(future.result() == i for i, future in enumerate(futures))
+
         return {
-            "sequence": per_second(sequence_submitted, asked["n"]),
-            "fanOut": per_second(fan_out, asked["n"]),
+            "sequence": per_second(waited_for(submitted_sequence), asked["n"]),
+            "fanOut": per_second(waited_for(submitted_at_once), asked["n"]),
         }
 
-    @task(cache_policy=NO_CACHE)
-    async def async_step(i):
-        return i
+    @flow
+    async def sequence(n):
+        return sum([await step(i) == i for i in range(n)])
+
+    @flow
+    async def fan_out(n):
+        values = await asyncio.gather(*(step(i) for i in range(n)))
+        return sum(value == i for i, value in enumerate(values))
 
     @flow
     async def empty():
@@ -91,30 +125,35 @@ def measure(task_runner):
 
     @flow
     async def single():
-        return await async_step(1)
+        return await step(1)
+
+    async def in_lanes(call, n):
+        """Calls `n` times, so many at once: each lane calls again when it has its value."""
+        left = iter(range(n))
+
+        async def lane():
+            return sum([await call() for _ in left])
+
+        return sum(await asyncio.gather(*(lane() for _ in range(asked["atOnce"]))))
 
     @flow
     async def parent(n):
-        return sum(await asyncio.gather(*(empty() for _ in range(n))))
+        return await in_lanes(empty, n)
 
-    def single_alone():
-        return loop.run_until_complete(single())
-
-    def at_once(of):
-        async def gathered(n):
-            return sum(await asyncio.gather(*(of() for _ in range(n))))
-
-        return lambda n: loop.run_until_complete(gathered(n))
-
-    loop = asyncio.new_event_loop()
     flows = asked["flows"]
+    one_single = waited_for(lambda n: in_lanes(single, n))
+    one_single(2)
+    count(2)
+    alone = milliseconds_of_each(one_single, flows)
     return {
-        "sequence": per_second(sequence, asked["n"]),
-        "fanOut": per_second(fan_out, asked["n"]),
-        "empty": per_second(at_once(empty), flows),
-        "single": per_second(at_once(single), flows),
-        "subflows": per_second(lambda n: loop.run_until_complete(parent(n)), flows),
-        "alone": milliseconds_of_each(single_alone, flows),
+        "sequence": per_second(waited_for(sequence), asked["n"]),
+        "fanOut": per_second(waited_for(fan_out), asked["n"]),
+        "empty": per_second(waited_for(lambda n: in_lanes(empty, n)), flows, task_runs_each=0),
+        # One at a time is what was just measured.
+        "single": 1e3 * flows / sum(alone) if asked["atOnce"] == 1 else per_second(one_single, flows),
+        # A subflow is a task run of its parent, too.
+        "subflows": per_second(waited_for(parent), flows),
+        "alone": alone,
     }
 
 
@@ -127,13 +166,7 @@ def measure_on_dask():
         return measure(DaskTaskRunner(address=cluster.scheduler_address))
 
 
-def measure_on_threads():
-    from prefect.task_runners import ThreadPoolTaskRunner
-
-    return measure(ThreadPoolTaskRunner())
-
-
 if __name__ == "__main__":
     threading.Thread(target=end_with_the_benchmark, daemon=True).start()
-    readings = measure_on_dask() if asked["runner"] == "dask" else measure_on_threads()
+    readings = measure_on_dask() if asked["tasks"] == "dask" else measure()
     print(json.dumps(readings), flush=True)

@@ -13,17 +13,19 @@ type Kept = 'power' | 'process' | 'memory'
 /** A journal in a folder of its own, or in memory. */
 class Place {
   readonly #kept: Kept
+  readonly #thread: boolean
   readonly #folder = temporaryFolder()
   readonly #memory = memoryJournal()
   #open: ReturnType<typeof sqliteJournal> | undefined
 
-  constructor(kept: Kept) {
+  constructor(kept: Kept, thread = true) {
     this.#kept = kept
+    this.#thread = thread
   }
 
   open(): Journal {
     if (this.#kept === 'memory') return this.#memory
-    return (this.#open = sqliteJournal(this.#folder, { durability: this.#kept }))
+    return (this.#open = sqliteJournal(this.#folder, { durability: this.#kept, thread: this.#thread }))
   }
 
   get commits(): number {
@@ -54,9 +56,9 @@ const fanOut = flow('fan-out', async (n: number) => {
 })
 
 /** Each repetition starts `flows` flow runs at once, which share `n` task runs. */
-function taskRuns(kept: Kept, shape: typeof chain, flows: number): Measure {
+function taskRuns(kept: Kept, shape: typeof chain, flows: number, thread = true): Measure {
   return async (params) => {
-    const place = new Place(kept)
+    const place = new Place(kept, thread)
     const engine = createEngine({ journal: place.open() })
     const start = shape.with({ engine })
     let total = 0
@@ -265,6 +267,7 @@ function flatness(kept: Kept): Measure {
 
 const ours = (kept: Kept): Readonly<Record<string, Measure>> => ({
   [`sequential-${kept}`]: taskRuns(kept, chain, 1),
+  [`sequential-inline-${kept}`]: taskRuns(kept, chain, 1, false),
   [`chains-${kept}`]: taskRuns(kept, chain, flowsAtOnce),
   [`fan-outs-${kept}`]: taskRuns(kept, fanOut, flowsAtOnce),
   [`recovery-${kept}`]: recovery(kept),

@@ -53,8 +53,9 @@ interface WorkflowModule {
 }
 
 /**
- * Effect's workflows on its engine in memory, which keeps what every execution did for as long as it lives, as a journal
- * in memory does. Its tracer stays as it is: to turn it off makes no difference that could be measured.
+ * Effect's workflows on its engine in memory, which its documentation has for tests and local development, and which keeps what
+ * every execution did for as long as it lives: so does the journal beside it. Its tracer stays as it is: to turn it off makes no
+ * difference that could be measured. Its durable engine, on a cluster and a database, is not measured.
  */
 export async function effectWorkflow(params: Params): Promise<Readings> {
   const { Effect, Layer, ManagedRuntime, Schema } = await loadPeer<EffectModule>('effect')

@@ -12,7 +12,7 @@ interface QueueModule {
 
 const body = async (i: number): Promise<number> => i
 
-/** p-queue remembers nothing of what it ran: no states, no journal, no cancelling from outside. */
+/** p-queue remembers nothing of what it ran: no runs, no states, no journal. */
 export async function pQueue(params: Params): Promise<Readings> {
   const { default: PQueue } = await loadPeer<QueueModule>('p-queue')
   return throughput(() => {

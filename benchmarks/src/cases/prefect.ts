@@ -1,21 +1,22 @@
 import { expectEqual, type Measure } from '../lib/measure.ts'
 import { percentiles } from '../lib/percentiles.ts'
-import { measurePrefect, type PrefectPlace } from '../peers/prefect.ts'
+import { measurePrefect, type PrefectPlace, type PrefectTasks } from '../peers/prefect.ts'
 import { shapeReadings } from './shapes.ts'
 
 /**
- * Prefect's own trivial tasks (its folder `benches`): bodies that do nothing, called or submitted in a flow. Sequences are
- * direct calls from a synchronous flow, fan-outs are submitted to the task runner, flow runs at once are those of
- * asynchronous flows that are gathered: each the fastest that was tried. A fan-out of asynchronous tasks that are
- * gathered, and pools of 2, 10 and 50 threads, are no faster than the default pool.
+ * Prefect's own trivial tasks (its folder `benches`): bodies that do nothing, awaited or gathered in a flow. Flows and
+ * tasks are asynchronous: at its end, a synchronous flow waits up to a second for the thread of its heartbeat. Such tasks are
+ * awaited where their flow runs, and no task runner has a part in it. On Dask tasks are submitted, from an asynchronous flow
+ * too. Tasks submitted to Prefect's own task runner on threads are not measured.
  *
  * The server hears of each transition of a flow run before it goes on. Those of task runs are sent to it as events, which
- * nothing waits for: what was not sent when a process dies is lost.
+ * nothing waits for: what was not sent when a process dies is lost. The server is busy with them when the flow run has
+ * long ended; the clock starts again only when it has recorded all of them.
  */
 export const prefect =
-  (place: PrefectPlace, runner: 'threads' | 'dask'): Measure =>
+  (place: PrefectPlace, tasks: PrefectTasks): Measure =>
   async (params) => {
-    const { alone, ...perSecond } = await measurePrefect(place, runner, params)
+    const { alone, ...perSecond } = await measurePrefect(place, tasks, params)
     const readings = Object.entries(perSecond).map(([shape, value]) => {
       const name = Object.hasOwn(shapeReadings, shape)
         ? shapeReadings[shape as keyof typeof shapeReadings]

@@ -40,6 +40,7 @@ export async function measureShapes(shapes: Shapes, params: Params): Promise<Rea
     const readings = await throughput(() => ({ work }), { ...params, n: count })
     inTurn[shapeReadings[name]] = readings['runs/s'] ?? NaN
     inTurn[`${name}: cpu µs`] = readings['cpu µs/run'] ?? NaN
+    inTurn[`${name}: repetitions`] = readings['repetitions'] ?? NaN
   }
   if (sequence) await one('sequence', n, async (k) => expectEqual('values', await sequence(k), k))
   if (fanOut) await one('fanOut', n, async (k) => expectEqual('values', await fanOut(k), k))

@@ -58,7 +58,8 @@ const local =
   (kept: 'memory' | 'process' | 'power'): Measure =>
   async (params) => {
     const onDisk = kept === 'memory' ? undefined : sqliteJournal(temporaryFolder(), { durability: kept })
-    const engine = createEngine({ journal: onDisk ?? memoryJournal() })
+    // In memory all is kept that was ever done, as a journal on the disk and Effect's engine in memory keep it.
+    const engine = createEngine({ journal: onDisk ?? memoryJournal({ keep: Number.MAX_SAFE_INTEGER }) })
     const readings = await measureShapes(shapesOn(engine), params)
     await engine.close()
     await onDisk?.close()

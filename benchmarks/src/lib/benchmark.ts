@@ -24,12 +24,14 @@ export interface Case {
   readonly node24?: boolean
   /** Default: that of the benchmark. */
   readonly durability?: Durability
+  /** How often it is warmed up and measured, one after the other, where it is of several parts. Default once. */
+  readonly parts?: number
 }
 
 /** Gives a reading of a case, named by its label; NaN when the case failed. */
 export type Read = (label: string, reading: string) => number
 
-/** A bound from design.md, section 9. */
+/** What is aimed at: a bound. */
 export type Target = { readonly atLeast: number } | { readonly atMost: number }
 
 /** A figure computed from readings: of the medians, and of each round for its spread. */
@@ -48,6 +50,9 @@ export interface Group {
   readonly figures: readonly Figure[]
 }
 
+/** Of what is measured, by name. */
+export type Versions = Readonly<Record<string, string>>
+
 /** What one name on the command line runs. */
 export interface Benchmark {
   readonly name: string
@@ -64,6 +69,10 @@ export interface Benchmark {
   readonly needsRegistry?: boolean
   /** Run only where its name is given. */
   readonly byNameOnly?: boolean
-  /** What is done once before anything is measured. @returns What else the figures were made with, for the results */
-  readonly prepare?: () => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>
+  /**
+   * What is done once before anything is measured, for the groups that are: who asks for one group waits for nothing that
+   * only another one needs.
+   * @returns What else the figures were made with, for the results
+   */
+  readonly prepare?: (groups: readonly Group[]) => Versions | Promise<Versions>
 }

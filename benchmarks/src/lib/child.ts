@@ -1,26 +1,27 @@
 /**
- * Entry of the child process that makes one measurement: arguments are its name and its parameters as JSON;
- * the answer goes to the parent as one message: the readings, or what they lack. A thrown error ends the process
- * with its stack on stderr.
+ * Entry of the child processes that make measurements: each message is a name and its parameters, and is answered by one: the
+ * readings, or what they lack. A thrown error ends the process with its stack on stderr.
  */
 import { Absent } from './absent.ts'
+import { enough, type Answered, type Asked } from './asked.ts'
 import { loadMeasure } from './catalogue.ts'
-import type { Params, Readings } from './measure.ts'
 
-// Also where the benchmark is killed.
-process.once('disconnect', () => process.exit(1))
-
-const [, , name = '', params = '{}'] = process.argv
-const measure = await loadMeasure(name)
-
-async function answer(): Promise<Readings | { readonly absent: string }> {
+async function answer({ measure, params }: Asked): Promise<Answered> {
   try {
-    return await measure(JSON.parse(params) as Params)
+    return await (
+      await loadMeasure(measure)
+    )(params)
   } catch (error) {
     if (error instanceof Absent) return { absent: error.message }
     throw error
   }
 }
 
-const answered = await answer()
-process.send?.(answered, () => process.exit(0))
+// Also where the benchmark is killed.
+process.once('disconnect', () => process.exit(1))
+
+process.on('message', (asked: Asked | typeof enough) => {
+  if (asked === enough) process.exit(0)
+  // Not awaited: what is thrown ends the process.
+  void answer(asked).then((answered) => process.send?.(answered))
+})

@@ -26,7 +26,7 @@ export interface GroupResult {
   readonly figures: readonly FigureResult[]
 }
 
-const roundValues = ({ outcomes }: CaseOutcomes, reading: string): readonly number[] =>
+const roundValues = ({ outcomes }: Pick<CaseOutcomes, 'outcomes'>, reading: string): readonly number[] =>
   outcomes.map((outcome) => ('readings' in outcome ? (outcome.readings[reading] ?? NaN) : NaN))
 
 const readingNames = ({ outcomes }: CaseOutcomes): readonly string[] => [
@@ -35,7 +35,7 @@ const readingNames = ({ outcomes }: CaseOutcomes): readonly string[] => [
 
 /** Summarises the rounds of a group and computes its figures. */
 export function evaluate(group: Group, all: readonly CaseOutcomes[]): GroupResult {
-  const values: (label: string, reading: string) => readonly number[] = (label, reading) => {
+  const values: Values = (label, reading) => {
     const found = all.find(({ measured }) => measured.label === label)
     if (found === undefined) throw new Error(`no case "${label}" in "${group.title}"`)
     return roundValues(found, reading)
@@ -57,11 +57,22 @@ export function evaluate(group: Group, all: readonly CaseOutcomes[]): GroupResul
   }
 }
 
-function evaluateFigure(
-  { label, formula, target }: Figure,
-  values: (label: string, reading: string) => readonly number[],
-  rounds: number,
-): FigureResult {
+/**
+ * Computes a figure from results that were made before it was thought of: its rounds are stored, as those of any. NaN where it
+ * is of cases that were not measured then.
+ */
+export function figureOfStored(figure: Figure, { cases }: GroupResult): FigureResult {
+  const values: Values = (label, reading) => {
+    const found = cases.find((one) => one.label === label)
+    return found === undefined ? [] : roundValues({ outcomes: found.rounds }, reading)
+  }
+  return evaluateFigure(figure, values, cases[0]?.rounds.length ?? 0)
+}
+
+/** A reading of a case, in each round. */
+type Values = (label: string, reading: string) => readonly number[]
+
+function evaluateFigure({ label, formula, target }: Figure, values: Values, rounds: number): FigureResult {
   const ofMedians: Read = (name, reading) => summarise(values(name, reading)).median
   const ofRound =
     (round: number): Read =>

@@ -13,6 +13,13 @@ export function node24Path(): string | undefined {
   return found
 }
 
+/** Its version; `none` where there is none. */
+export function node24Version(): string {
+  const path = node24Path()
+  if (path === undefined) return 'none'
+  return execFileSync(path, ['--version'], { encoding: 'utf8' }).trim().replace('v', '')
+}
+
 /** From the npm registry (package `node`). npx is asked only for the path: it is no parent of what measures. */
 function fetchNode24(): string {
   const printPath = ['-y', 'node@24', '-p', 'process.execPath']

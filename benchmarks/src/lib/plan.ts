@@ -1,6 +1,7 @@
-import type { Benchmark, Group } from './benchmark.ts'
+import type { Benchmark, Case, Group } from './benchmark.ts'
 import type { Options } from './options.ts'
 import { readResults } from './results.ts'
+import { dirty, unknownCommit } from './surroundings.ts'
 
 /** Fewer say too little of the spread for results that are kept. */
 const fewestRounds = 5
@@ -13,11 +14,21 @@ export const roundsOf = ({ rounds }: Benchmark, options: Options): number =>
   options.rounds ?? rounds ?? fewestRounds
 
 /** Whether less is measured than what is kept in the repository. */
-export const isPartial = (benchmark: Benchmark, options: Options): boolean =>
+const isPartial = (benchmark: Benchmark, options: Options): boolean =>
   options.quick ||
   options.only !== '' ||
   options.burn > 0 ||
   roundsOf(benchmark, options) < (benchmark.rounds ?? fewestRounds)
+
+/**
+ * Why results of a run are no results to keep, in words; undefined where they are. Figures of a checkout with changes that no
+ * commit has can't be measured again by anybody.
+ */
+export function whyDraft(benchmark: Benchmark, options: Options, commit: string): string | undefined {
+  if (isPartial(benchmark, options)) return 'less is measured than what is kept'
+  if (commit === unknownCommit) return 'this is no checkout of a commit'
+  return commit.endsWith(dirty) ? 'the checkout has changes that are not committed' : undefined
+}
 
 /** The groups that the command line asks for. */
 export const groupsOf = (benchmark: Benchmark, options: Options): readonly Group[] =>
@@ -39,9 +50,13 @@ export function estimate(benchmark: Benchmark, options: Options): number {
   if (before?.tookSeconds !== undefined) return (before.tookSeconds * rounds) / before.options.rounds
   const ofOne = groupsOf(benchmark, options)
     .flatMap(({ cases }) => cases)
-    .reduce((sum, { params }) => sum + params.warmupMs + params.windowMs + besidesMs, 0)
+    .reduce((sum, one) => sum + partMs(one) * (one.parts ?? 1) + besidesMs, 0)
   return (ofOne * rounds) / 1e3
 }
+
+/** Warm-up and window of one part: CPU time, or time by the clock where that is what ends them. */
+const partMs = ({ params: { warmupMs, windowMs, wallMs } }: Case): number =>
+  wallMs === undefined ? warmupMs + windowMs : 2 * wallMs
 
 /** A duration in words. */
 export const inWords = (seconds: number): string =>

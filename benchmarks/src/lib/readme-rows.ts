@@ -13,6 +13,7 @@ export interface Row {
   readonly what: string
   readonly benchmark: string
   readonly group: string
+  /** Label of its case, what follows in brackets left out; where there are several, for each beside it the one that does as many. */
   readonly ours: string
   readonly reading: string
   readonly unit: string
@@ -29,6 +30,9 @@ const bareActors = (ours: string): Beside => ({
   figure: `${ours} / bare`,
 })
 
+const [postgres, openworkflow] = ['DBOS on PostgreSQL, a server', 'openworkflow on SQLite (Node 24)']
+const inEach = (name: string): string => `${name}, one after the other in each`
+
 const empty = 'empty flow / bare, an actor each'
 const p50 = 'submit → value p50 µs'
 
@@ -41,6 +45,26 @@ const peer = (reading: string, name: string, label: string): Beside => ({
   figure: `${reading.replace(/:.*/, '')}: troupe / ${label}`,
 })
 
+const [developmentServer, toldLater] = ['its development server, SQLite', 'told of task runs later']
+
+const temporal = (reading: string): readonly Beside[] => [
+  peer(reading, `Temporal (${developmentServer}), activities`, 'Temporal, activities'),
+  peer(
+    reading,
+    `Temporal (${developmentServer}), local activities, recorded together at the end`,
+    'Temporal, local activities',
+  ),
+]
+
+/** What task runs over NATS stand beside: at the same durability first. */
+const loopsBeside = (reading: string): readonly Beside[] =>
+  [
+    ['BullMQ on Redis, its log synced every second', 'BullMQ, Redis with AOF'],
+    ['BullMQ on Redis without persistence', 'BullMQ, Redis in memory'],
+    ['a bare JetStream loop, the official client', 'bare loop'],
+    ['a bare JetStream loop on the connection itself', 'light bare loop'],
+  ].map(([name = '', label = '']) => ({ name, cases: [label], figure: `troupe / ${label}, ${reading}` }))
+
 /** Other engines, which have a benchmark of their own. */
 const engines: readonly Row[] = [
   {
@@ -50,7 +74,7 @@ const engines: readonly Row[] = [
     ours: 'troupe',
     reading: fanOut,
     unit: '/s',
-    beside: [peer(fanOut, 'Effect Workflow', 'Effect Workflow')],
+    beside: [peer(fanOut, 'Effect Workflow, its in-memory engine', 'Effect Workflow')],
   },
   {
     what: 'the same, recorded on the disk, not synced',
@@ -60,22 +84,32 @@ const engines: readonly Row[] = [
     reading: fanOut,
     unit: '/s',
     beside: [
-      peer(fanOut, 'Prefect, threads and a server', 'Prefect, server'),
-      peer(fanOut, 'Prefect, Dask', 'Prefect, server and Dask, a process for each core'),
-      peer(fanOut, 'Temporal, local activities', 'Temporal, local activities'),
+      peer(fanOut, `Prefect and its server (${toldLater})`, 'Prefect, server'),
+      peer(fanOut, `the same on PostgreSQL (${toldLater})`, 'Prefect on PostgreSQL'),
+      peer(
+        fanOut,
+        `Prefect, its server and Dask (${toldLater})`,
+        'Prefect, server and Dask, a process for each core',
+      ),
     ],
+  },
+  {
+    what: 'the same, beside Temporal',
+    benchmark: 'peers',
+    group: 'process: Temporal, its development server on SQLite',
+    ours: 'troupe',
+    reading: fanOut,
+    unit: '/s',
+    beside: temporal(fanOut),
   },
   {
     what: 'trivial tasks one after the other, synced to the disk',
     benchmark: 'peers',
-    group: 'power: SQLite and PostgreSQL',
+    group: 'power: Temporal, its development server on SQLite',
     ours: 'troupe',
     reading: inSequence,
     unit: '/s',
-    beside: [
-      peer(inSequence, 'Temporal, activities', 'Temporal, activities'),
-      peer(inSequence, 'Temporal, local activities', 'Temporal, local activities'),
-    ],
+    beside: temporal(inSequence),
   },
 ]
 
@@ -131,7 +165,11 @@ export const rows: readonly Row[] = [
     reading: 'runs/s',
     unit: '/s',
     beside: [
-      { name: 'piscina', cases: ['piscina, 2 threads'], figure: '2 threads / piscina, 2 threads' },
+      {
+        name: 'piscina, as it is by default',
+        cases: ['piscina, 2 threads'],
+        figure: '2 threads / piscina, 2 threads',
+      },
       {
         name: 'piscina, 32 jobs a thread',
         cases: ['piscina, 32 jobs a thread'],
@@ -140,15 +178,15 @@ export const rows: readonly Row[] = [
     ],
   },
   {
-    what: 'durable task runs, one after the other',
+    what: 'durable task runs in SQLite, one after the other',
     benchmark: 'durable',
     group: 'sequential: one flow run, one task run after the other',
     ours: 'troupe',
     reading: 'runs/s',
     unit: '/s',
     beside: [
-      { name: 'DBOS on PostgreSQL', cases: ['DBOS'], figure: 'troupe / DBOS' },
-      { name: 'openworkflow on SQLite', cases: ['openworkflow'], figure: 'troupe / openworkflow' },
+      { name: postgres, cases: ['DBOS'], figure: 'troupe / DBOS' },
+      { name: openworkflow, cases: ['openworkflow'], figure: 'troupe / openworkflow' },
       {
         name: 'bare SQLite commits',
         cases: ['bare SQLite, 1 row a commit'],
@@ -157,22 +195,54 @@ export const rows: readonly Row[] = [
     ],
   },
   {
-    what: 'durable task runs, 100 flow runs at once',
+    what: "the same, commits on the engine's own thread, which stands still meanwhile (openworkflow's does, too)",
+    benchmark: 'durable',
+    group: 'sequential: one flow run, one task run after the other',
+    ours: 'troupe, no thread',
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [
+      { name: postgres, cases: ['DBOS'], figure: 'troupe, no thread / DBOS' },
+      {
+        name: openworkflow,
+        cases: ['openworkflow'],
+        figure: 'troupe, no thread / openworkflow',
+      },
+    ],
+  },
+  {
+    what: 'durable task runs in SQLite, 100 flow runs at once, 50 at once in each',
     benchmark: 'durable',
     group: 'parallel: 100 flow runs at once, 50 task runs each',
     ours: 'troupe',
     reading: 'runs/s',
     unit: '/s',
     beside: [
+      { name: postgres, cases: ['DBOS'], figure: 'troupe / DBOS' },
       {
-        name: 'DBOS on PostgreSQL, the better of two shapes',
-        cases: ['DBOS', 'DBOS, one after the other in each'],
+        name: 'the better of that and the next row',
+        cases: ['DBOS', inEach('DBOS')],
         figure: 'troupe / the better of DBOS',
       },
+    ],
+  },
+  {
+    what: 'the same, one after the other in each',
+    benchmark: 'durable',
+    group: 'parallel: 100 flow runs at once, 50 task runs each',
+    ours: inEach('troupe'),
+    reading: 'runs/s',
+    unit: '/s',
+    beside: [
       {
-        name: 'openworkflow on SQLite',
-        cases: ['openworkflow, one after the other in each'],
-        figure: 'troupe / openworkflow',
+        name: postgres,
+        cases: [inEach('DBOS')],
+        figure: 'one after the other in each: troupe / DBOS',
+      },
+      {
+        name: openworkflow,
+        cases: [inEach('openworkflow')],
+        figure: 'one after the other in each: troupe / openworkflow',
       },
     ],
   },
@@ -183,10 +253,7 @@ export const rows: readonly Row[] = [
     ours: 'troupe',
     reading: 'runs/s',
     unit: '/s',
-    beside: [
-      { name: 'BullMQ on Redis', cases: ['BullMQ'], figure: 'troupe / BullMQ, runs/s' },
-      { name: 'a bare JetStream loop', cases: ['bare loop'], figure: 'troupe / bare loop, runs/s' },
-    ],
+    beside: loopsBeside('runs/s'),
   },
   {
     what: 'the same, one in flight: from the call to the value',
@@ -195,10 +262,7 @@ export const rows: readonly Row[] = [
     ours: 'troupe',
     reading: p50,
     unit: ' µs',
-    beside: [
-      { name: 'BullMQ on Redis', cases: ['BullMQ'], figure: `troupe / BullMQ, ${p50}` },
-      { name: 'a bare JetStream loop', cases: ['bare loop'], figure: `troupe / bare loop, ${p50}` },
-    ],
+    beside: loopsBeside(p50),
   },
   ...engines,
   {
@@ -212,20 +276,29 @@ export const rows: readonly Row[] = [
     figure: 'finished task run',
   },
   {
-    what: 'memory of a waiting task run',
+    what: 'memory of a waiting task run, which has no actor yet',
     benchmark: 'memory',
     group: 'memory',
     ours: 'waiting task run',
     reading: 'B/run',
     unit: ' B',
+    beside: [],
+    figure: 'waiting task run',
+  },
+  {
+    what: 'memory of a task run whose body runs: it has an actor',
+    benchmark: 'memory',
+    group: 'memory',
+    ours: 'running task run',
+    reading: 'B/run',
+    unit: ' B',
     beside: [
       {
-        name: 'a bare XState actor',
+        name: 'a bare XState actor, started',
         cases: ['bare actor in Pending'],
-        figure: 'waiting task run / bare actor',
+        figure: 'running task run / bare actor',
       },
     ],
-    figure: 'waiting task run',
   },
   {
     what: 'from `node` to the value of the first flow run',

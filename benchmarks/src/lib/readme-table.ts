@@ -1,22 +1,28 @@
 import type { Benchmark, Durability, Target } from './benchmark.ts'
 import { durabilities } from './benchmark.ts'
-import type { FigureResult, GroupResult } from './evaluate.ts'
+import { figureOfStored, type FigureResult, type GroupResult } from './evaluate.ts'
 import { readOptions } from './options.ts'
 import { groupsOf } from './plan.ts'
 import type { Beside, Row } from './readme-rows.ts'
 import type { Results } from './results.ts'
 import { number } from './table.ts'
 
-const begin =
-  '<!-- made by `pnpm --filter @troupe/benchmarks readme` from benchmarks/results: do not edit -->'
 const end = '<!-- end of what is made -->'
 
-/** Puts a table where the README has its markers. */
-export function withTable(readme: string, table: string): string {
-  const from = readme.indexOf(begin)
-  const to = readme.indexOf(end)
-  if (from === -1 || to < from) throw new Error(`README.md lacks its markers, "${begin}" and "${end}"`)
-  return `${readme.slice(0, from + begin.length)}\n\n${table}\n${readme.slice(to)}`
+/** What a table is made of, said before it. */
+export const madeFrom = {
+  results: 'benchmarks/results',
+  rows: 'the rows of the README',
+  targets: 'all benchmarks, and benchmarks/results',
+} as const
+
+/** Puts a table where a page has its markers. */
+export function withTable(page: string, table: string, from: keyof typeof madeFrom = 'results'): string {
+  const begin = `<!-- made by \`pnpm --filter @troupe/benchmarks readme\` from ${madeFrom[from]}: do not edit -->`
+  const at = page.indexOf(begin)
+  const to = page.indexOf(end, at)
+  if (at === -1 || to === -1) throw new Error(`the page lacks its markers, "${begin}" and "${end}"`)
+  return `${page.slice(0, at + begin.length)}\n\n${table}\n${page.slice(to)}`
 }
 
 /** What the table is made of. */
@@ -65,25 +71,61 @@ const isCalled =
 function line(row: Row, sources: Sources): string {
   const group = sources.read(row.benchmark)?.groups.find(({ title }) => title === row.group)
   const kept = keptOf(row, row.ours, sources)
-  const ours = shown(group, row.ours, row)
   const beside = row.beside.map(({ name, cases }) => {
     const own = keptOf(row, cases[0] ?? '', sources)
-    const each = cases.map((label) => shown(group, label, row)).join(' and ')
+    const each = cases.map((label) => shown(group?.cases.find(isCalled(label)), row)).join(' and ')
     return `${name}: ${each}${own === kept ? '' : ` (${own})`}`
   })
-  const ratios = row.beside.map(({ figure }: Beside) => ratio(figureOf(group, figure)))
-  const own = row.figure === undefined ? [] : [verdict(figureOf(group, row.figure))]
-  const cells = [row.what, ours, beside.join('<br>'), [...ratios, ...own].filter(Boolean).join('<br>'), kept]
+  const figureOf = (label: string): FigureResult | undefined => storedFigure(row, group, { label, sources })
+  const ratios = row.beside.map(({ figure }: Beside) => ratio(figureOf(figure)))
+  const own = row.figure === undefined ? [] : [verdict(figureOf(row.figure))]
+  const cells = [
+    row.what,
+    oursOf(row, group).join('<br>'),
+    beside.join('<br>'),
+    [...ratios, ...own].filter(Boolean).join('<br>'),
+    kept,
+  ]
   return `| ${cells.join(' | ')} |`
 }
 
-const figureOf = (group: GroupResult | undefined, figure: string): FigureResult | undefined =>
-  group?.figures.find(({ label }) => label === figure)
+/** As it was computed when it was measured; where the figure is newer than that, from the rounds that are stored. */
+function storedFigure(
+  { benchmark, group: title }: Row,
+  group: GroupResult | undefined,
+  { label, sources }: { readonly label: string; readonly sources: Sources },
+): FigureResult | undefined {
+  const stored = group?.figures.find((figure) => figure.label === label)
+  if (group === undefined || stored !== undefined) return stored
+  const figure = sources.benchmarks
+    .find(({ name }) => name === benchmark)
+    ?.groups(readOptions([]))
+    .find((one) => one.title === title)
+    ?.figures.find((one) => one.label === label)
+  if (figure === undefined) throw new Error(`the README's table names a figure "${label}" that is not there`)
+  return figureOfStored(figure, group)
+}
 
-/** The median of a case. */
-function shown(group: GroupResult | undefined, label: string, { reading, unit }: Row): string {
-  const median = group?.cases.find(isCalled(label))?.readings[reading]?.median
-  return median === undefined || Number.isNaN(median) ? 'not measured' : `${number(median)}${unit}`
+type CaseResult = GroupResult['cases'][number]
+
+/** The median of each case of ours that is divided in this row: the one that does as many as what stands beside it. */
+function oursOf({ ours, beside, ...row }: Row, group: GroupResult | undefined): readonly string[] {
+  const all = group?.cases.filter(isCalled(ours)) ?? []
+  const nOf = ({ params }: CaseResult): unknown => (params as { readonly n?: unknown }).n
+  const divided = beside.map(({ cases: [label = ''] }) => {
+    const other = group?.cases.find(isCalled(label))
+    return all.find((one) => other !== undefined && nOf(one) === nOf(other)) ?? all[0]
+  })
+  const distinct = new Set(divided.length > 0 ? divided : [all[0]])
+  return [...distinct].map((one) => shown(one, row))
+}
+
+/** The median of a case, and how many it did where its label says so. */
+function shown(one: CaseResult | undefined, { reading, unit }: Pick<Row, 'reading' | 'unit'>): string {
+  const median = one?.readings[reading]?.median
+  if (one === undefined || median === undefined || Number.isNaN(median)) return 'not measured'
+  const [, n] = /\(.*\bn (\d+(?:,\d+)*)/.exec(one.label) ?? []
+  return `${number(median)}${unit}${n === undefined ? '' : ` (n ${n})`}`
 }
 
 /** A ratio with the span of its rounds, and whether it is what was aimed at. */
@@ -100,7 +142,8 @@ function verdict(figure: FigureResult | undefined): string {
   return figure.verdict === 'reached' ? `aim ${aim}: reached` : `aim ${aim}: **missed**`
 }
 
-const targetText = (target: Target): string =>
+/** An aim, in short. */
+export const targetText = (target: Target): string =>
   'atLeast' in target ? `≥ ${number(target.atLeast)}` : `≤ ${number(target.atMost)}`
 
 /** As the benchmark says now; a row that names what no benchmark has is an error. */
@@ -125,9 +168,12 @@ function notes(rows: readonly Row[], sources: Sources): string {
     ),
   )
   const words = [...used].flatMap((word) => (word === '' ? [] : [`*${word}*: ${durabilities[word]}`]))
+  const sizes = rows.some(({ benchmark }) => benchmark === 'peers')
+    ? '*n* is the number of task runs of a flow run, the same for both that are divided. '
+    : ''
   return (
     'A ratio is of medians, Troupe over the other: of runs a second the more the better, of times the less. In brackets is what ' +
-    `the rounds gave; an aim is that of the design. Kept: ${words.join('; ')}.`
+    `the rounds gave; [the aims](benchmarks/README.md#targets) stand in one list. ${sizes}Kept: ${words.join('; ')}.`
   )
 }
 
@@ -141,7 +187,7 @@ function measuredWith(names: readonly string[], { read }: Sources): readonly str
     const { at, surroundings, options, loads } = results
     const { cpu, cores, memoryGB, node, commit } = surroundings
     const where = `${cpu}, ${cores} cores, ${memoryGB} GB, Node ${node.replace('v', '')}`
-    const how = `${options.rounds} rounds on ${at.slice(0, 10)}, commit ${commit}, load of the machine ${loads.before}`
+    const how = `${options.rounds} rounds on ${at.slice(0, 10)}, commit ${commit}, load of the machine ${loads.before} before and ${loads.after} after`
     by.set(where, [...(by.get(where) ?? []), `${name}: ${how}`])
     for (const [key, value] of Object.entries({ ...surroundings.packages, ...surroundings })) {
       if (!ownNames.has(key) && typeof value === 'string') versions.set(key, value)

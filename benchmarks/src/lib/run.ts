@@ -3,7 +3,7 @@ import { durabilities, type Benchmark, type Group } from './benchmark.ts'
 import { evaluate } from './evaluate.ts'
 import type { GroupResult } from './evaluate.ts'
 import type { Options } from './options.ts'
-import { groupsOf, inWords, isPartial, roundsOf } from './plan.ts'
+import { groupsOf, inWords, roundsOf, whyDraft } from './plan.ts'
 import { writeResults } from './results.ts'
 import { interleave } from './rounds.ts'
 import { load, readSurroundings } from './surroundings.ts'
@@ -15,9 +15,12 @@ const print = (text: string): boolean => process.stdout.write(`${text}\n`)
 export async function runBenchmark(benchmark: Benchmark, options: Options): Promise<boolean> {
   const { name, about } = benchmark
   const startedAt = performance.now()
-  const surroundings = { ...readSurroundings(), ...(await benchmark.prepare?.()) }
-  const rounds = roundsOf(benchmark, options)
   const groups = groupsOf(benchmark, options)
+  const surroundings = { ...readSurroundings(), ...(await benchmark.prepare?.(groups)) }
+  const rounds = roundsOf(benchmark, options)
+  const draft = whyDraft(benchmark, options, surroundings.commit)
+  // Said before it takes its time, and once more at the end.
+  if (draft !== undefined) process.stderr.write(`${name}: its results will be a draft: ${draft}\n`)
   const loadBefore = load()
   print(`\n# ${name}: ${about}\n`)
   for (const [key, value] of Object.entries(surroundings)) {
@@ -45,9 +48,10 @@ export async function runBenchmark(benchmark: Benchmark, options: Options): Prom
       loads,
       groups: results,
     },
-    isPartial(benchmark, options),
+    draft !== undefined,
   )
   print(`results: ${relative('', file)}`)
+  if (draft !== undefined) print(`a draft, at which neither git nor the table of README.md looks: ${draft}`)
   return results.every(({ cases }) =>
     cases.every((one) => one.rounds.every((round) => !('failure' in round))),
   )

@@ -1,10 +1,10 @@
 import type { Benchmark, Case } from './benchmark.ts'
-import { measureInChild } from './in-child.ts'
+import { measureInFewChildren } from './in-child.ts'
 import type { Options } from './options.ts'
 import { groupsOf } from './plan.ts'
 import { progress } from './rounds.ts'
 
-/** So many children at the same time: nothing is compared. */
+/** So many children at the same time: nothing is compared. Modules with many measurements come first. */
 const atOnce = 2
 
 /** A case as small as it gets: nothing is warmed up, and the work is done once. */
@@ -42,17 +42,24 @@ export function smallestCases(benchmarks: readonly Benchmark[], options: Options
   return [...cases.values()]
 }
 
-/** Runs them, to see that they work; gives whether all did. */
+/** Runs them, to see that they work, each module of them in a process of its own; gives whether all did. */
 export async function runSmallest(cases: readonly Case[]): Promise<boolean> {
-  const left = [...cases]
+  const modules = new Map<string, Case[]>()
+  for (const one of cases) {
+    const name = one.measure.replace(/\/.*/, '')
+    modules.set(name, [...(modules.get(name) ?? []), one])
+  }
+  const left = [...modules.values()].toSorted((a, b) => b.length - a.length)
   let worked = true
   const lane = async (): Promise<void> => {
-    for (let one = left.shift(); one !== undefined; one = left.shift()) {
-      const startedAt = performance.now()
-      const outcome = await measureInChild(one)
-      worked = worked && !('failure' in outcome)
-      const ms = Math.round(performance.now() - startedAt)
-      progress(`${one.measure}, once, in ${ms} ms`, outcome)
+    for (let some = left.shift(); some !== undefined; some = left.shift()) {
+      let startedAt = performance.now()
+      await measureInFewChildren(some, (one, outcome) => {
+        worked = worked && !('failure' in outcome)
+        const now = performance.now()
+        progress(`${one.measure}, once, in ${Math.round(now - startedAt)} ms`, outcome)
+        startedAt = now
+      })
     }
   }
   await Promise.all(Array.from({ length: atOnce }, lane))

@@ -34,9 +34,10 @@ export function readSurroundings(): Surroundings {
     packages: {
       xstate: versionOf(import.meta.resolve('xstate')),
       rxjs: versionOf(pathToFileURL(rxjs)),
+      piscina: versionOf(import.meta.resolve('piscina')),
       '@troupe/core': versionOf(core),
     },
-    commit: git('describe', '--always', '--dirty'),
+    commit: describeCommit(),
     bare: hashOfBare(),
   }
 }
@@ -53,16 +54,30 @@ function versionOf(module: string | URL): string {
   return typeof version === 'string' ? version : 'unknown'
 }
 
-function git(...args: readonly string[]): string {
+/** What the commit of a checkout ends with that has changes which no commit has. */
+export const dirty = '-dirty'
+/** In place of a commit where there is none. */
+export const unknownCommit = 'unknown'
+
+/** No part of what is measured: pages, and the results that a run of several benchmarks writes one after the other. */
+const notMeasured = [':(top,exclude)benchmarks/results', ':(top,exclude,glob)**/*.md']
+
+function describeCommit(): string {
   try {
-    const cwd = fileURLToPath(new URL('.', import.meta.url))
-    return execFileSync('git', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    const commit = git('describe', '--always')
+    const changed = git('diff', '--name-only', 'HEAD', '--', ':(top)', ...notMeasured)
+    return changed === '' ? commit : `${commit}${dirty}`
   } catch {
-    return 'unknown' // not a checkout, or no commit yet
+    return unknownCommit // not a checkout, or no commit yet
   }
 }
 
-/** Hash of the sources of the ceiling; figures compare only where it is the same. */
+function git(...args: readonly string[]): string {
+  const cwd = fileURLToPath(new URL('.', import.meta.url))
+  return execFileSync('git', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+}
+
+/** Hash of the sources of the bare loops; figures compare only where it is the same. */
 export function hashOfBare(): string {
   const folder = new URL('../../src/bare/', import.meta.url)
   const sources = readdirSync(folder).filter((name) => name.endsWith('.ts'))

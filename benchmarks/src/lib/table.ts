@@ -3,6 +3,9 @@ import type { Target } from './benchmark.ts'
 import type { FigureResult, GroupResult } from './evaluate.ts'
 import type { Summary } from './stats.ts'
 
+/** How often the work was done in the window of a round, of each part. */
+const isRepetitions = (name: string): boolean => /(^|: )repetitions$/.test(name)
+
 const plain = { head: [], border: [], compact: true }
 
 /** A figure for people. */
@@ -29,7 +32,7 @@ export function tables(group: GroupResult): string {
   for (const { label, durability = '', readings: found, rounds } of group.cases) {
     const absent = rounds.find((round) => 'absent' in round)
     if (absent) readings.push([label, durability, `not measured: ${absent.absent}`, '', '', ''])
-    for (const name of group.shown) {
+    for (const name of [...group.shown, ...Object.keys(found).filter(isRepetitions)]) {
       const summary = found[name]
       if (summary) readings.push([label, durability, name, number(summary.median), ...spread(summary)])
     }

@@ -1,6 +1,9 @@
 import { withPeakHeap } from './heap.ts'
 import type { Params, Readings } from './measure.ts'
 
+/** CPU time, in milliseconds, that is let pass after a forced collection. */
+const settlingMs = 300
+
 /** Something that does `n` runs, again and again. */
 export interface Subject {
   /** May give the milliseconds that count, where not all of its time does. */
@@ -42,14 +45,20 @@ export async function repeat(
 
 async function measureWindow(subject: Subject, { n, windowMs, wallMs }: Params): Promise<Readings> {
   const { runs, ms, cpuMs } = await repeat(subject, n, windowMs, wallMs)
-  return { 'runs/s': (runs / ms) * 1e3, 'µs/run': (ms / runs) * 1e3, 'cpu µs/run': (cpuMs / runs) * 1e3 }
+  return {
+    'runs/s': (runs / ms) * 1e3,
+    'µs/run': (ms / runs) * 1e3,
+    'cpu µs/run': (cpuMs / runs) * 1e3,
+    repetitions: runs / n,
+  }
 }
 
 /**
- * Measures time per run: warm-up, garbage collection, then the window.
+ * Measures time per run: warm-up, garbage collection, a little more of the same, then the window.
  *
- * The warm-up has a subject of its own, so that the window begins with warm code and an empty history.
- * Collections inside the window count, they are part of what a run costs; the one before it does not.
+ * The warm-up has a subject of its own, so that the window begins with warm code and a short history. Collections inside the
+ * window count, they are part of what a run costs; the one before it does not. After a forced collection code is slow for a
+ * while, so the subject goes on for some time before the clock starts; not where it mostly waits for others.
  */
 export async function throughput(create: () => Subject, params: Params): Promise<Readings> {
   const warmup = create()
@@ -58,6 +67,8 @@ export async function throughput(create: () => Subject, params: Params): Promise
   const subject = create()
   await subject.ready?.()
   globalThis.gc?.()
+  if (params.wallMs === undefined)
+    await repeat(subject, params.warmupN ?? params.n, Math.min(params.warmupMs, settlingMs))
   const readings = await withPeakHeap(() => measureWindow(subject, params))
   await subject.close?.()
   return readings

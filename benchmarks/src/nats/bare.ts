@@ -38,7 +38,7 @@ const publisher = {
 /** `official`: what the client's own functions give. `light`: what can be had from its connection. */
 export type Client = keyof typeof publisher
 
-/** Publishes tasks and gets their results from what the server republishes when it has stored them. */
+/** Publishes tasks, one message each and nothing grouped, and gets their results from what the server republishes when it has stored them. */
 export const bareOwner =
   (client: Client): StartOwner =>
   async ({ urls, replicas }) => {

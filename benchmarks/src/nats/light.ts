@@ -5,7 +5,7 @@ interface PubAck {
   readonly error?: { readonly description: string }
 }
 
-/** The least that a publisher to JetStream can be: one subscription for all acknowledgements, no timers, no headers. */
+/** A publisher to JetStream that does little for each message: one subscription for all acknowledgements, no timers, no headers. */
 export class LightPublisher {
   readonly #connection: NatsConnection
   readonly #inbox = createInbox()
@@ -42,7 +42,7 @@ export class LightPublisher {
 const credits = 100
 const expiresNs = 30e9
 
-/** The least that a pull consumer can be: asks for more when half of its credits are used. */
+/** A pull consumer that does little for each message: asks for more when half of its credits are used. */
 export function pullLight(connection: NatsConnection, consumer: string, take: (message: Msg) => void): void {
   const inbox = createInbox()
   let asked = 0

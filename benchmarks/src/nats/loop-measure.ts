@@ -66,7 +66,7 @@ export const onWorker =
         return times.length
       }
       const readings = await measureShapes(
-        { sequence: (n) => counted(n, 1), fanOut: (n) => counted(n, n) },
+        { sequence: (n) => counted(n, 1), fanOut: owner.fanOut ?? ((n) => counted(n, n)) },
         params,
       )
       await owner.close()

@@ -18,6 +18,8 @@ export interface Server extends Place {
 interface Owner {
   /** Has `n` task runs done, so many at the same time, and adds what each took to `times`, in milliseconds. */
   readonly work: (n: number, inFlight: number, times: number[]) => Promise<void>
+  /** Has `n` task runs done that are submitted at once, where that is another call. @returns How many gave their value */
+  readonly fanOut?: (n: number) => Promise<number>
   readonly close: () => Promise<void>
 }
 

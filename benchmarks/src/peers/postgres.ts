@@ -51,9 +51,9 @@ export function postgresVersion(): string | undefined {
 /**
  * Starts a server with a new, empty database cluster in a temporary folder, which only its own user can enter; it
  * listens on a Unix socket there and on nothing else. Its settings are the defaults: `fsync` and `synchronous_commit`
- * are on, a commit is safe against power loss.
+ * are on, a commit is safe against power loss. Others are given as `name=value`.
  */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
   const bin = programs()
   const { uid, gid } = identity()
   const folder = mkdtempSync(join(tmpdir(), 'troupe-postgres-'))
@@ -69,7 +69,8 @@ export async function startPostgres(): Promise<PostgresServer> {
       stdio: 'ignore',
     },
   )
-  const command = [join(bin, 'postgres'), '-D', data, '-k', folder, '-c', 'listen_addresses=']
+  const others = settings.flatMap((setting) => ['-c', setting])
+  const command = [join(bin, 'postgres'), '-D', data, '-k', folder, '-c', 'listen_addresses=', ...others]
   const { stop } = await startTethered({ folder, command, signal: 'QUIT', as: identity() })
   const ready = (): boolean =>
     spawnSync(join(bin, 'pg_isready'), ['-q', '-h', folder, '-U', user]).status === 0

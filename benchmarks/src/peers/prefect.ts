@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { Absent } from '../lib/absent.ts'
 import type { Params } from '../lib/measure.ts'
 import { startTethered, type Tethered } from '../lib/tethered.ts'
+import { startPostgres } from './postgres.ts'
 
 const folder = fileURLToPath(new URL('../../peers/prefect/', import.meta.url))
 const requirements = join(folder, 'requirements.txt')
@@ -37,24 +38,35 @@ export function installPrefect(): void {
   }
 }
 
-/** The pinned versions that matter, by name. */
-export const prefectVersions = (): Readonly<Record<string, string>> =>
-  Object.fromEntries(
+/** The pinned versions that matter, by name, and that of the Python that was found. */
+export const prefectVersions = (): Readonly<Record<string, string>> => ({
+  ...Object.fromEntries(
     pinned()
       .split('\n')
       .map((line) => line.split('=='))
       .flatMap(([name = '', version = '']) =>
         ['prefect', 'prefect-dask', 'dask'].includes(name) ? [[name, version] as const] : [],
       ),
-  )
+  ),
+  python: isInstalled() ? execFileSync(python, ['--version'], { encoding: 'utf8' }).trim() : 'none',
+})
 
 /**
  * Where flow runs and task runs are told of. `server`: `prefect server start`, with the services that a server has.
  * `ephemeral`: the server that Prefect starts itself where it knows of none, and ends with the process. Both are processes
- * of their own, with SQLite in a file, WAL and `synchronous=NORMAL`: safe against the death of a process. `memory`: a
- * server as the first, with its database in memory.
+ * of their own, with SQLite in a file, WAL and `synchronous=NORMAL`: safe against the death of a process. `postgres`: a
+ * server as the first, on PostgreSQL, `synchronous_commit=off`: as safe as the others.
  */
-export type PrefectPlace = 'server' | 'ephemeral' | 'memory'
+export type PrefectPlace = 'server' | 'ephemeral' | 'postgres'
+
+/** Asynchronous tasks awaited on the event loop of their flow, without a task runner; or tasks submitted to one, Dask's. */
+export type PrefectTasks = 'awaited' | 'dask'
+
+/**
+ * Flow runs at the same time, where many are done: the most per second. On SQLite more than one are slower, since the
+ * server refuses requests that find the database locked, and the client then waits for two seconds and more.
+ */
+const flowsAtOnce: Readonly<Record<PrefectPlace, number>> = { server: 1, ephemeral: 1, postgres: 10 }
 
 /** What it has measured, by shape: runs per second, and the milliseconds of each flow run that was alone. */
 export type PrefectReadings = Readonly<Record<string, number>> & { readonly alone?: readonly number[] }
@@ -76,14 +88,14 @@ const withoutPrefect = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
 /** Measures in a process of Python. */
 export async function measurePrefect(
   place: PrefectPlace,
-  runner: 'threads' | 'dask',
-  { n, flows = n, warmupMs, windowMs }: Params,
+  tasks: PrefectTasks,
+  { n, flows = n, windowMs }: Params,
 ): Promise<PrefectReadings> {
   if (!isInstalled()) throw new Absent('Prefect is not installed')
   const home = mkdtempSync(join(tmpdir(), 'troupe-prefect-'))
   const server = place === 'ephemeral' ? undefined : await startServer(place)
   const env = { ...settings(home), ...(server && { PREFECT_API_URL: server.url }) }
-  const asked = { runner, n, flows, warmupMs, windowMs, workers: availableParallelism() }
+  const asked = { tasks, n, flows, atOnce: flowsAtOnce[place], windowMs, workers: availableParallelism() }
   try {
     return await readings([join(folder, 'measure.py'), JSON.stringify(asked)], env)
   } finally {
@@ -113,10 +125,33 @@ interface Server extends Tethered {
   readonly url: string
 }
 
-async function startServer(place: 'server' | 'memory'): Promise<Server> {
+async function startServer(place: 'server' | 'postgres'): Promise<Server> {
+  if (place === 'server') return startServerOn({})
+  const postgres = await startPostgres(['synchronous_commit=off'])
+  // What asyncpg calls the address of a socket.
+  const database = postgres
+    .url('postgres')
+    .replace('postgresql://', 'postgresql+asyncpg://')
+    .replace('@localhost/', '@/')
+  try {
+    const server = await startServerOn({ PREFECT_SERVER_DATABASE_CONNECTION_URL: database })
+    const stop = async (): Promise<void> => {
+      try {
+        await server.stop()
+      } finally {
+        await postgres.stop()
+      }
+    }
+    return { ...server, stop }
+  } catch (error) {
+    await postgres.stop()
+    throw error
+  }
+}
+
+async function startServerOn(database: NodeJS.ProcessEnv): Promise<Server> {
   const home = mkdtempSync(join(tmpdir(), 'troupe-prefect-server-'))
   const [port = 0] = await freePorts(1)
-  const inMemory = 'sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false'
   const started = await startTethered({
     folder: home,
     command: [
@@ -133,10 +168,7 @@ async function startServer(place: 'server' | 'memory'): Promise<Server> {
     ],
     signal: 'KILL',
     group: true,
-    env: {
-      ...settings(home),
-      ...(place === 'memory' && { PREFECT_API_DATABASE_CONNECTION_URL: inMemory }),
-    },
+    env: { ...settings(home), ...database },
   })
   const url = `http://127.0.0.1:${port}/api`
   const deadline = performance.now() + 180_000

@@ -62,14 +62,20 @@ export function redisVersion(): string | undefined {
   return found && execFileSync(found.file, ['--version'], { env: found.env, encoding: 'utf8' }).trim()
 }
 
-/** Starts a server of this process alone that writes nothing to the disk. */
-export async function startRedis(): Promise<Server> {
+/** What a server writes to the disk: nothing; or each command before it answers, synced once a second. */
+const persistence = {
+  memory: ['--save', '', '--appendonly', 'no'],
+  process: ['--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec'],
+} as const
+
+/** Starts a server of this process alone. `process` is what BullMQ's documentation recommends for production. */
+export async function startRedis(durability: keyof typeof persistence): Promise<Server> {
   const found = findRedis()
   if (found === undefined) throw new Absent('redis-server is not installed')
   const [port = 0] = await freePorts(1)
   const { pid, stop } = await startTethered({
     folder: mkdtempSync(join(tmpdir(), 'troupe-redis-')),
-    command: [found.file, '--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no'],
+    command: [found.file, '--bind', '127.0.0.1', '--port', String(port), ...persistence[durability]],
     signal: 'KILL',
     env: found.env,
   })

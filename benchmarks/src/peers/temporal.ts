@@ -88,16 +88,17 @@ function configOf(
   { http, ports }: { readonly http: number; readonly ports: readonly number[] },
 ): object {
   const address = `127.0.0.1:${ports[0]}`
-  const sql = {
+  const sql = (name: string): object => ({
     pluginName: 'sqlite',
-    databaseName: store === 'memory' ? 'benchmark' : join(folder, 'temporal.db'),
+    databaseName: store === 'memory' ? name : join(folder, `${name}.db`),
     // Asked for, and not used.
     connectAddr: 'localhost',
     connectProtocol: 'tcp',
     connectAttributes: attributes[store],
+    // With more, some of its transactions fail: "database is locked".
     maxConns: 1,
     maxIdleConns: 1,
-  }
+  })
   const rpc = (i: number): object => ({
     grpcPort: ports[2 * i],
     membershipPort: ports[2 * i + 1],
@@ -107,10 +108,11 @@ function configOf(
   return {
     log: { stdout: true, level: 'error' },
     persistence: {
-      defaultStore: 'sqlite',
-      visibilityStore: 'sqlite',
+      defaultStore: 'main',
+      // A database, and so a connection, of its own, as in a cluster: what lists workflows is not in the way of what runs them.
+      visibilityStore: 'visibility',
       numHistoryShards: 1,
-      datastores: { sqlite: { sql } },
+      datastores: { main: { sql: sql('temporal') }, visibility: { sql: sql('visibility') } },
     },
     global: { membership: { maxJoinDuration: '30s', broadcastAddress: '127.0.0.1' } },
     services: Object.fromEntries(services.map((name, i) => [name, { rpc: rpc(i) }])),
@@ -131,7 +133,13 @@ function configOf(
   }
 }
 
-/** Without the limits of requests per second that a cluster needs, and with a namespace that is there at once. */
+/**
+ * Without the limits of requests per second that a cluster needs, and with a namespace that is there at once.
+ *
+ * Each shard hands on what is to be done next, such as an activity that was scheduled, by reading a queue, 20 times a
+ * second at most where nothing else is said: when that is used up, each hop takes 50 ms. A cluster has hundreds of shards, so
+ * nobody sees it; here there is one, as in the server for development. So that queue has no limit that is ever reached, either.
+ */
 function dynamicConfig(folder: string): string {
   const file = join(folder, 'dynamic.yaml')
   const unlimited = [
@@ -145,6 +153,9 @@ function dynamicConfig(folder: string): string {
   ]
   const values: Record<string, readonly object[]> = {
     'history.hostLevelCacheMaxSize': [{ value: 8192 }],
+    'history.transferProcessorMaxPollRPS': [{ value: 1_000 }],
+    // 512 that wait for one connection wait until they time out, and begin anew.
+    'history.visibilityProcessorSchedulerWorkerCount': [{ value: 4 }],
     'system.namespaceCacheRefreshInterval': [{ value: '1s' }],
   }
   for (const name of unlimited) values[name] = [{ value: 1_000_000 }]

@@ -19,7 +19,7 @@ const cases = ({ warmupMs, windowMs }: Options): readonly Case[] =>
   )
 
 /** The bare loops by themselves. */
-export const ceiling: Benchmark = {
+export const bareLoops: Benchmark = {
   name: 'bare',
   durability: 'none',
   about: 'how many bare XState actors run per second, with no engine around them',
