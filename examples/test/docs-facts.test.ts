@@ -5,10 +5,23 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { optionNames } from '../../packages/core/src/definitions/compile.ts'
 import { statesPage } from '../../scripts/state-diagram.ts'
-import { pages, root } from './docs-pages.ts'
+import { allPages, pages, root } from './docs-pages.ts'
 
 const all = pages()
+const everywhere = allPages()
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+/** Names by which links lead to the headings of a page, made as GitHub makes them. */
+function sectionsOf(text: string): string[] {
+  const headings = text.replace(/^```.*?^```/gms, '').matchAll(/^#+ (.+)$/gm)
+  return [...headings].map(([, heading = '']) =>
+    heading
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-'),
+  )
+}
 
 describe('the documentation', () => {
   it('shows the states and edges of the machines', () => {
@@ -144,11 +157,58 @@ describe('the documentation', () => {
     expect(named.filter((code) => !guide.includes(`| \`${code}\` |`))).toEqual([])
   })
 
-  it.each(all)('has no dead links: $path', ({ path, text }) => {
+  it.each(everywhere)('has no dead links: $path', ({ path, text }) => {
     const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
     const local = links.filter((link) => !/^(https?:|#)/.test(link))
     const dead = local.filter((link) => !existsSync(join(root, dirname(path), link.replace(/#.*/, ''))))
     expect(dead).toEqual([])
+  })
+
+  it('lists every guide, once', () => {
+    const listed = [...read('docs/README.md').matchAll(/^\| \[[^\]]+\]\(([\w-]+\.md)\)/gm)].map(
+      ([, file = '']) => file,
+    )
+    const guides = readdirSync(join(root, 'docs')).filter(
+      (file) => file.endsWith('.md') && file !== 'README.md',
+    )
+    expect(guides.length).toBeGreaterThan(30)
+    expect(listed.toSorted()).toEqual(guides.toSorted())
+  })
+
+  it('lists every decision by its number, with its title', () => {
+    const files = readdirSync(join(root, 'docs/decisions')).filter((file) => /^\d{4}-/.test(file))
+    const titles = files.toSorted().map((file) => {
+      const [, number, title] = /^# (\d{4}): (.*)$/m.exec(read(`docs/decisions/${file}`)) ?? []
+      expect(file).toMatch(new RegExp(`^${number}-`))
+      return `| [${number}](${file}) | ${title} |`
+    })
+    const listed = read('docs/decisions/README.md').match(/^\| \[.*$/gm) ?? []
+    expect(titles.length).toBeGreaterThan(50)
+    expect(listed).toEqual(titles)
+  })
+
+  it.each(everywhere)('has no links to sections that are not there: $path', ({ path, text }) => {
+    const links = [...text.matchAll(/\]\(([^)\s#]*)#([^)\s]+)\)/g)].filter(
+      ([, file = '']) => !/^https?:/.test(file),
+    )
+    const dead = links.filter(([, file = '', section = '']) => {
+      const target = file === '' ? path : join(dirname(path), file)
+      return target.endsWith('.md') && !sectionsOf(read(target)).includes(section)
+    })
+    expect(dead.map(([link]) => link)).toEqual([])
+  })
+
+  it.each(everywhere)('names scripts that are there: $path', ({ text }) => {
+    const calls = text.matchAll(/pnpm@12\s(?:-s )?(?:--filter (?:@troupe\/)?([\w-]+) )?(?:run )?([\w:-]+)/g)
+    const missing = [...calls].filter(([, name, script = '']) => {
+      const homes = ['.', name, `packages/${name}`].map((folder) => join(root, folder ?? '.', 'package.json'))
+      const home = name === undefined ? homes[0] : homes.slice(1).find(existsSync)
+      if (script === 'exec') return false
+      if (home === undefined) return true
+      const { scripts = {} } = JSON.parse(readFileSync(home, 'utf8')) as { scripts?: Record<string, string> }
+      return !(script in scripts)
+    })
+    expect(missing.map(([call]) => call)).toEqual([])
   })
 
   it.each(all)('names files that are there: $path', ({ path, text }) => {

@@ -1,5 +1,5 @@
 /** The pages of the documentation, and what is found in them. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /** Folder of the repository, with a slash at its end. */
@@ -31,6 +31,17 @@ export function pages(): Page[] {
     ...inDocs.filter((path) => path.endsWith('.md')).map((path) => `docs/${path}`),
   ]
   return paths.map((path) => ({ path, text: readFileSync(`${root}${path}`, 'utf8') }))
+}
+
+/** The pages, and all else that people read in folders of their own: there, blocks of code need not run. */
+export function allPages(): Page[] {
+  const names = readdirSync(`${root}packages`).map((name) => `packages/${name}/README.md`)
+  const readmes = [...names, 'benchmarks/README.md', 'benchmarks/src/bare/README.md']
+  const known = pages()
+  const others = readmes.filter(
+    (path) => existsSync(`${root}${path}`) && !known.some((page) => page.path === path),
+  )
+  return [...known, ...others.map((path) => ({ path, text: readFileSync(`${root}${path}`, 'utf8') }))]
 }
 
 /** The programs of a page. */
