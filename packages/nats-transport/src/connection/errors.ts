@@ -1,4 +1,4 @@
-import { JetStreamApiError } from '@nats-io/jetstream'
+import { JetStreamApiError, JetStreamError } from '@nats-io/jetstream'
 import { errors } from '@nats-io/transport-node'
 import { JournalError, TroupeError } from '@troupe/core'
 
@@ -49,11 +49,23 @@ export function isPassing(error: unknown): boolean {
     error instanceof errors.TimeoutError ||
     error instanceof errors.NoRespondersError ||
     error instanceof errors.ConnectionError ||
-    error instanceof errors.ClosedConnectionError
+    error instanceof errors.ClosedConnectionError ||
+    isLostPull(error)
   )
     return true
   // The client says of a request that nobody answers that JetStream is not enabled, and has the reason as its cause.
   return error instanceof Error && error.cause !== undefined && isPassing(error.cause)
+}
+
+/**
+ * Whether a consumer that was being read has gone from under its reader, which makes another one: with the server that had it, or
+ * because that one had not heard of it yet. The client does not export the class of what a consumer answers instead of messages.
+ */
+function isLostPull(error: unknown): boolean {
+  if (!(error instanceof JetStreamError)) return false
+  const { code } = error as { code?: unknown }
+  if (code === undefined) return error.message === 'heartbeats missed'
+  return code === 503 || (code === 409 && /deleted|leadership|shutdown/.test(error.message))
 }
 
 /** What can't be reached, with what to do about it. */

@@ -77,7 +77,8 @@ export const below = flow({ name: 'nested/below', tags: ['flowing'] }, async (n:
   }
 })
 const slowFlow = flow('nested/slow-flow', async () => {
-  await sleep(5)
+  // Long enough to be seen running, and paused, by a thread that has to ask for its state.
+  await sleep(500)
   return give('after the pause')
 })
 
