@@ -14,9 +14,10 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['@troupe/source', 'node', 'development|production'] } },
   test: {
     retry: 0,
-    testTimeout: 30_000,
+    // Ten times what the slowest takes by itself: three files at a time start processes, servers and threads on a busy machine.
+    testTimeout: 60_000,
     // What a file sets up first may be a child process, or a server to be fetched.
-    hookTimeout: 60_000,
+    hookTimeout: 120_000,
     reporters: ['default', new CountReporter()],
     projects: [
       {

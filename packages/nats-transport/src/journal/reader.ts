@@ -22,6 +22,8 @@ interface Run {
   readonly last: RecordRead
   readonly lastFirst: number
   readonly order: number
+  /** Whether the leader is asked for each record. Many at once come from any replica. */
+  readonly byLeader: boolean
 }
 
 /** Reads journals by position. */
@@ -49,15 +51,16 @@ export class JournalReader {
     const until = Math.min(from + limit, first + count)
     if (from >= until) return []
     const order = summaryIn(headers, flowRunId, seq)?.order ?? 1
-    const run: Run = { connected, flowRunId, subject, last, lastFirst: first, order }
+    const run: Run = { connected, flowRunId, subject, last, lastFirst: first, order, byLeader: false }
     if (from >= first) return (await this.#records.read(last)).slice(from - first, until - first)
     try {
       return await this.#between(run, from, until)
     } catch (error) {
-      // What is missing may have been forgotten in the meantime.
-      if (!TroupeError.is(error, 'JOURNAL_DAMAGED') || !(await this.#isForgotten(run))) throw error
+      if (!TroupeError.is(error, 'JOURNAL_DAMAGED')) throw error
       this.#marks.forget(flowRunId)
-      return this.read(flowRunId, from, limit)
+      // What is missing may have been forgotten in the meantime, or a replica has not caught up: the leader has the last word.
+      if (await this.#isForgotten(run)) return this.read(flowRunId, from, limit)
+      return this.#between({ ...run, byLeader: true }, from, until)
     }
   }
 
@@ -96,8 +99,9 @@ export class JournalReader {
   /** Records from a place on: one at least, and the first of them is the one of the position. */
   async #next(run: Run, place: Mark, count: number): Promise<RecordRead[]> {
     const { connected, flowRunId, subject, last } = run
+    const atOnce = run.byLeader ? 1 : count
     for (let { seq } = place; ;) {
-      let found = await messagesFrom(connected, this.#stream.name, { subject, seq, count })
+      let found = await messagesFrom(connected, this.#stream.name, { subject, seq, count: atOnce })
       if (found.length === 0) {
         // A replica may not have it yet.
         const message = await messageOf(connected, this.#stream.name, { seq, next_by_subj: subject })

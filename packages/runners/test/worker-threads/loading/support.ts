@@ -141,7 +141,7 @@ export class Project {
     const options = {
       cwd: this.folder,
       env: { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env },
-      timeout: 20_000,
+      timeout: 50_000,
       killSignal: 'SIGKILL',
     } as const
     return new Promise((resolve, reject) => {
