@@ -33,7 +33,7 @@ describe('the stream says which thread ran what', () => {
   })
 
   it('for each attempt: until the next one begins it is the host of the last', async () => {
-    const busy = goesOn.with({ timeout: 40, retries: 1 })
+    const busy = goesOn.with({ timeout: 400, retries: 1 })
     const [atOnce, later] = await stage.submit(() => [
       busy('a busy loop', 1, stage.file()),
       busy.with({ retryDelay: 1 })('a busy loop', 1, stage.file()),

@@ -16,7 +16,7 @@ describe('short bodies behind ones that do not stop', () => {
     const submitted = stage.submit(() =>
       range(300).map((n) =>
         n % 200 === 50
-          ? (goesOn.with({ timeout: 60 })('a busy loop', 9, stage.file('busy')) as TaskFuture<unknown>)
+          ? (goesOn.with({ timeout: 400 })('a busy loop', 9, stage.file('busy')) as TaskFuture<unknown>)
           : mark(stage.file(), `${n}`),
       ),
     )
@@ -53,7 +53,7 @@ describe('short bodies behind ones that do not stop', () => {
     await using stage = onThreads({ threads: 2, patience: 10 })
     const submitted = stage.submit(() => [
       ...marks(stage, 80),
-      goesOn.with({ timeout: 60, retries: 2 })('a busy loop', 2, stage.file('busy')) as TaskFuture<unknown>,
+      goesOn.with({ timeout: 400, retries: 2 })('a busy loop', 2, stage.file('busy')) as TaskFuture<unknown>,
       ...marks(stage, 80, 80),
     ])
     const runs = await submitted.ended

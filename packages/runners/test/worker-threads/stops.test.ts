@@ -34,9 +34,9 @@ async function running(on: Stage, call: () => TaskFuture<unknown>): Promise<Task
 
 describe('a body that does not stop', () => {
   it.concurrent.each(waysToGoOn)('is ended with its thread at its time limit (%s)', async (way) => {
-    const run = await ended(stage, () => goesOn.with({ timeout: 30 })(way, 9, stage.file(`limit of ${way}`)))
+    const run = await ended(stage, () => goesOn.with({ timeout: 400 })(way, 9, stage.file(`limit of ${way}`)))
     expect(stage.history(run)).toBe('Pending → Running → TimedOut')
-    expect(await errorOf(run.result())).toEqual(code('RUN_TIMED_OUT', /30 ms/))
+    expect(await errorOf(run.result())).toEqual(code('RUN_TIMED_OUT', /400 ms/))
     expect(stage.lines(`limit of ${way}`)).toEqual(['attempt 1'])
   })
 
@@ -54,7 +54,7 @@ describe('a body that does not stop', () => {
   )
 
   it('is tried again after its time limit, in another thread', async () => {
-    const options = { timeout: 60, retries: 2 }
+    const options = { timeout: 400, retries: 2 }
     const run = await ended(stage, () => goesOn.with(options)('a busy loop', 2, stage.file('again')))
     expect(await run.result()).toBe(3)
     expect(stage.history(run)).toBe('Pending → Running → Retrying → Retrying → Completed')
@@ -63,7 +63,7 @@ describe('a body that does not stop', () => {
   })
 
   it('is tried again after its time limit as often as its options say', async () => {
-    const options = { timeout: 30, retries: 1, retryDelay: 1 }
+    const options = { timeout: 400, retries: 1, retryDelay: 1 }
     const run = await ended(stage, () => goesOn.with(options)('a busy loop', 9, stage.file('in vain')))
     expect(stage.history(run)).toBe('Pending → Running → AwaitingRetry → Retrying → TimedOut')
     expect(stage.lines('in vain')).toEqual(['attempt 1', 'attempt 2'])
@@ -85,7 +85,7 @@ describe('a body that does not stop', () => {
     await stage.untilSeen(({ task, to }) => task === 'stops/goes-on' && to.name === 'Running')
     expect((await cancelled.cancel()).name).toBe('Cancelled')
     const late = stage.start(() => goesOn.with({ grace: 0 })('a busy loop', 9, stage.file('flow')), {
-      timeout: 80,
+      timeout: 400,
     })
     expect((await late.wait()).name).toBe('TimedOut')
   })
@@ -132,7 +132,7 @@ describe('when a thread is ended', () => {
     await using own = onThreads({ threads: 1, bodiesPerThread: 2, patience: 10 })
     const submitted = own.submit(() => [
       waitsForGate(own.file(), 'neighbour', own.file('stay')),
-      goesOn.with({ timeout: 60 })('a loop of timers', 9, own.file()),
+      goesOn.with({ timeout: 400 })('a loop of timers', 9, own.file()),
     ])
     await own.heard('neighbour is there', 2)
     own.open('stay')
@@ -145,7 +145,7 @@ describe('when a thread is ended', () => {
   })
 
   it('a run that waits for one that does not stop is timed out after that was ended', async () => {
-    const run = await ended(stage, () => waitsForBusy.with({ timeout: 60 })(stage.file('below')))
+    const run = await ended(stage, () => waitsForBusy.with({ timeout: 400 })(stage.file('below')))
     expect(run.state.name).toBe('TimedOut')
     const own = stage.transitions.filter(({ runId }) => runId === run.id).map(({ position }) => position)
     const child = stage.transitions.filter(({ parentRunId }) => parentRunId === run.id)
