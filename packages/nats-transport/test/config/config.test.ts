@@ -2,11 +2,13 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isPassing } from '../../src/connection/errors.ts'
 import { freePorts, onEach, startServer } from '../servers/index.ts'
 import type { NatsServer, ServerVersion } from '../servers/index.ts'
 
@@ -78,10 +80,23 @@ async function tell(server: NatsServer, path: string): Promise<Record<string, un
   return (await answer.json()) as Record<string, unknown>
 }
 
+/** Makes the stream; a cluster that has just formed may have no leader, or not have heard of one of its servers yet. */
+async function makeStream(connection: NatsConnection, replicas: number): Promise<void> {
+  for (;;) {
+    try {
+      const manager = await jetstreamManager(connection)
+      await manager.streams.add({ name: 'S', subjects: ['s.>'], num_replicas: replicas })
+      return
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      await sleep(100)
+    }
+  }
+}
+
 /** Writes `count` messages, each acknowledged before the next. */
 async function write(connection: NatsConnection, count: number, replicas: number): Promise<void> {
-  const manager = await jetstreamManager(connection)
-  await manager.streams.add({ name: 'S', subjects: ['s.>'], num_replicas: replicas })
+  await makeStream(connection, replicas)
   const js = jetstream(connection)
   for (let index = 1; index <= count; index++) {
     expect((await js.publish('s.x', String(index))).seq).toBe(index)
