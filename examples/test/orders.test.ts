@@ -16,6 +16,7 @@ import { natsTransport } from '@troupe/nats-transport'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { orderFlows } from '../src/orders/flows.ts'
 import { openWorld, type Mail, type Payment, type Shelf } from '../src/orders/world.ts'
+import { unanswered, whereOrdersStand } from './stuck-orders.ts'
 
 const program = fileURLToPath(new URL('../dist/orders/main.js', import.meta.url))
 /** Where the screenshots are, to be looked at. */
@@ -162,8 +163,10 @@ describe('the order service', () => {
     const page = await browser!.newPage({ viewport: { width: 1280, height: 800 } })
     const failures: string[] = []
     page.on('pageerror', (error) => failures.push(String(error)))
+    const requests = unanswered(page)
+    let servers = ''
     try {
-      const servers = (await shop.says(/nats:\/\/\S+/)).trim()
+      servers = (await shop.says(/nats:\/\/\S+/)).trim()
       const address = (await shop.says(/http:\/\/localhost:\d+/)).trim()
       await page.goto(address)
       await isStarted(page, 'node one', 1)
@@ -233,6 +236,9 @@ describe('the order service', () => {
       expect(await shop.end(), `${shop.output}`).toBe(0)
       await expect(fetch(address)).rejects.toThrow('fetch failed')
       await expect(connect({ servers })).rejects.toThrow('connection refused')
+    } catch (error) {
+      console.error(await whereOrdersStand({ page, requests, servers, output: shop.output }))
+      throw error
     } finally {
       await page.close()
       await shop.end()
