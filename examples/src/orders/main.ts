@@ -87,6 +87,9 @@ async function main(): Promise<void> {
   const server = await startServer({ apart: true })
   say(`the nats-server is at ${server.url}`)
   const env = { NATS_URL: server.url, PORT: String(port) }
+  // Each node takes its connections from the system itself. One that this process handed to a node would stay open where the node
+  // is killed before it has it, and whoever asked would wait for an answer.
+  cluster.schedulingPolicy = cluster.SCHED_NONE
   cluster.setupPrimary({ exec: fileURLToPath(new URL('service.js', import.meta.url)) })
   cluster.once('listening', () => say(`the shop is open at http://localhost:${port}; Ctrl-C closes it`))
 

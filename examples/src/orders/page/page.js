@@ -128,11 +128,15 @@ async function followOrders() {
 const newId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(6)), (n) => (n % 36).toString(36)).join('')
 
-/** Until it is answered: the node that gets it may be one that is just being killed. */
+/**
+ * Until it is answered: the node that gets it may be one that is just being killed. Whoever then has the connection need not close
+ * it, so an answer that does not come in time counts as none.
+ */
 async function post(path, body) {
   for (;;) {
     const headers = { 'content-type': 'application/json' }
-    const response = await fetch(path, { method: 'POST', body, headers }).catch(() => undefined)
+    const signal = AbortSignal.timeout(10_000)
+    const response = await fetch(path, { method: 'POST', body, headers, signal }).catch(() => undefined)
     if (response !== undefined && response.status < 500) return
     await sleep(1000)
   }
