@@ -183,6 +183,10 @@ async function consume(
   const info = await connected.jsm.consumers.add(stream, config)
   try {
     await pullAll(connected, info, { count, tell })
+  } catch (error) {
+    // It is gone with the server that had it in memory: the scan goes on with another one.
+    if (codeOf(error) === codes.consumerNotFound) throw new errors.TimeoutError({ cause: error })
+    throw error
   } finally {
     // Where it can't be removed the server forgets it by itself.
     void connected.jsm.consumers.delete(stream, info.name).catch(() => undefined)
