@@ -71,8 +71,8 @@ interface Asker<T> {
 }
 
 /**
- * Gives futures in the order in which their runs end, whatever way they end; `for await` over it does not wait for more
- * than the next. All of them count as looked at.
+ * Gives futures in the order in which their runs end, whatever way they end; those that have ended already come first, as they stand
+ * in the list. `for await` over it does not wait for more than the next. All of them count as looked at.
  *
  * It gives the very objects that it was given. They are typed as handles, because TypeScript takes the variable of a
  * `for await` loop for awaited: `await handle.result()` gives the value.

@@ -201,7 +201,8 @@ export const scenarios: Readonly<Record<string, () => unknown>> = {
   },
   'takes runs as they complete': async () => {
     const order: unknown[] = []
-    const early = fail('early')
+    // What had ended before it was asked for would come in the order of the list.
+    const early = fail.with({ waitFor: later('asked', 300) })('early')
     const soon = give.with({ waitFor: allowFailure(early) })('soon')
     const late = give.with({ waitFor: soon })('late')
     for await (const run of asCompleted<unknown>([late, early, soon]))
