@@ -46,7 +46,7 @@ const withOptions =
         subscribers: 0,
         warmupMs: warmupMs / 2,
         windowMs: 2 * windowMs,
-        ...(waits && { wallMs: 3_000 }),
+        ...(waits && { wallMs: 2_000 }),
       },
       durability,
       parts: flows === undefined ? 2 : perSecond.length,
