@@ -4,6 +4,7 @@ import { BodiesMailbox } from './bodies/mailbox.ts'
 import { BodiesQueue } from './bodies/queue.ts'
 import { NatsMailbox } from './mailbox/nats-mailbox.ts'
 import { NatsNodes } from './nodes/nats-nodes.ts'
+import { Onlooker } from './nodes/onlooker.ts'
 import { checkNode, settingsOf, type NatsTransportOptions, type Settings } from './options.ts'
 import { NatsQueue } from './queue/nats-queue.ts'
 import { Shared } from './shared.ts'
@@ -46,13 +47,14 @@ class NatsTransport implements Transport {
     })
     const { link, journal, cache, register, live, relay } = shared
     const mailbox = new NatsMailbox({ link, presence, times })
-    const nodes = new NatsNodes({ link, presence, serves: () => relay?.start() })
+    const ownNodes = new NatsNodes({ link, presence, serves: () => relay?.start() })
+    const nodes = this.#settings.readOnly ? new Onlooker(link, times) : ownNodes
     const queue = new NatsQueue({ link, presence, times })
     let closed: Promise<void> | undefined
     const close = async (): Promise<void> => {
       await queue.close()
       await mailbox.close()
-      await nodes.close()
+      await ownNodes.close()
       await presence.close()
       await shared.close()
     }

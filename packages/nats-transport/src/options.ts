@@ -64,6 +64,11 @@ export interface NatsTransportOptions {
   readonly publish?: 'off' | 'json' | 'msgpack' | NatsPublish
   /** For how long user code may block the event loop before the node lets go of what it holds. Default `'60s'`. */
   readonly maxBlocked?: Duration
+  /**
+   * For programs that list, watch and read, and nothing else: the engine is no node, others don't see it, and what it would write
+   * rejects with `READ_ONLY`. It is what the role *watcher* may do. Default false.
+   */
+  readonly readOnly?: boolean
 }
 
 /** Options, checked and with their defaults. */
@@ -81,6 +86,7 @@ export interface Settings {
   readonly keep: { readonly ageMs: number | undefined; readonly count: number | undefined } | undefined
   readonly publish: PublishSettings | undefined
   readonly maxBlockedMs: number
+  readonly readOnly: boolean
 }
 
 export interface PublishSettings {
@@ -105,6 +111,7 @@ const optionNames = [
   'keep',
   'publish',
   'maxBlocked',
+  'readOnly',
 ] as const satisfies readonly (keyof NatsTransportOptions)[]
 
 const token = /^[A-Za-z0-9_-]{1,64}$/
@@ -125,6 +132,7 @@ export function settingsOf(options: NatsTransportOptions): Settings {
   }
   const { namespace = 'troupe', inboxPrefix = '_INBOX', storage = 'file', codecs = [] } = options
   const { connection, replicas, maxBytes, largeValue = 262_144, maxBlocked = 60_000 } = options
+  const { readOnly = false } = options
   if (typeof namespace !== 'string' || !token.test(namespace))
     refuse('namespace', '1 to 64 of A–Z, a–z, 0–9, _ and -', namespace)
   if (typeof inboxPrefix !== 'string' || !subject.test(inboxPrefix))
@@ -141,6 +149,7 @@ export function settingsOf(options: NatsTransportOptions): Settings {
   const maxBlockedMs = toMilliseconds(maxBlocked, 'maxBlocked')
   if (maxBlockedMs < 1000 || maxBlockedMs > 86_400_000)
     refuse('maxBlocked', 'a duration from 1 s to a day', maxBlocked)
+  if (typeof readOnly !== 'boolean') refuse('readOnly', 'true or false', readOnly)
   return {
     namespace,
     dial: dialOf(options, inboxPrefix),
@@ -154,6 +163,7 @@ export function settingsOf(options: NatsTransportOptions): Settings {
     keep: keepOf(options.keep),
     publish: publishOf(options.publish),
     maxBlockedMs,
+    readOnly,
   }
 }
 

@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'DEADLOCK'
   | 'NO_ENGINE'
   | 'NO_TRANSPORT'
+  | 'READ_ONLY'
   | 'ENGINE_CLOSED'
   | 'NO_RUN_CONTEXT'
   | 'RUN_ENDED'

@@ -1,5 +1,5 @@
 import type { NatsConnection } from '@nats-io/transport-node'
-import { JournalError, type TransportHost } from '@troupe/core'
+import { JournalError, UsageError, type TransportHost } from '@troupe/core'
 import type { Settings } from '../options.ts'
 import { Connected } from './connected.ts'
 import { dial } from './dial.ts'
@@ -74,6 +74,14 @@ export class Link {
   /** @throws JournalError `ENGINE_CLOSED` */
   assertOpen(): void {
     if (this.#closing !== undefined) throw new JournalError('ENGINE_CLOSED', 'the NATS transport was closed')
+  }
+
+  /** @throws JournalError `ENGINE_CLOSED`; UsageError `READ_ONLY` */
+  assertWrites(what: string): void {
+    this.assertOpen()
+    if (!this.settings.readOnly) return
+    const message = `${what} is not for an engine that only reads; give natsTransport no \`readOnly\``
+    throw new UsageError('READ_ONLY', message)
   }
 
   close(): Promise<void> {

@@ -72,6 +72,7 @@ export class NatsJournal implements Journal {
 
   /** Sends before it returns, where it can: what is sent next goes behind it. */
   async append(append: Append): Promise<AppendRefused | undefined> {
+    this.#link.assertWrites('to start a flow run, or to go on with one,')
     if (!this.#isListening) await this.#listening()
     return this.stream.noticing(this.#writer.append(append))
   }
@@ -99,7 +100,7 @@ export class NatsJournal implements Journal {
   }
 
   async delete(flowRunId: string): Promise<void> {
-    this.#assertOpen()
+    this.#link.assertWrites('to delete a flow run')
     await this.summaries.update()
     // Those below it first: what is left of a family after a crash is found again by its root.
     for (const member of this.summaries.family(flowRunId).toReversed()) await this.forget(member)

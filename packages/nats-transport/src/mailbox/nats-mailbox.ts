@@ -64,7 +64,7 @@ export class NatsMailbox implements Required<Mailbox> {
   }
 
   async send({ id, flowRunId, owner, body }: MailMessage): Promise<void> {
-    this.#link.assertOpen()
+    this.#link.assertWrites('to signal or steer a flow run')
     // The caller may change the bytes from now on.
     const payload = body.slice()
     const connected = await this.#connected()

@@ -1,9 +1,8 @@
 import type { ClusterNodes, NodeInfo } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import type { Link } from '../connection/link.ts'
-import { nodeToken } from '../thread/keys.ts'
 import type { Presence } from '../thread/link.ts'
-import { isNobody } from '../thread/pings.ts'
+import { askNode, questionsTo } from './questions.ts'
 
 export interface NodesParts {
   readonly link: Link
@@ -84,20 +83,8 @@ export class NatsNodes implements ClusterNodes {
     await (await this.#link.control()).flush()
   }
 
-  async ask(node: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined> {
-    this.#link.assertOpen()
-    const bytes = question.slice()
-    const connected = await this.#link.control()
-    if (!connected.up) return undefined
-    try {
-      const answer = await connected.nc.request(this.#subjectOf(node), bytes, { timeout: withinMs })
-      return new Uint8Array(answer.data)
-    } catch (error) {
-      this.#link.assertOpen()
-      // Nobody listens, nobody answers in time, or the connection was lost meanwhile.
-      if (isNobody(error) || isSilence(error)) return undefined
-      throw error
-    }
+  ask(node: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined> {
+    return askNode(this.#link, { node, question, withinMs })
   }
 
   #answerOver(
@@ -105,7 +92,7 @@ export class NatsNodes implements ClusterNodes {
     node: string,
     listener: (question: Uint8Array) => Promise<Uint8Array>,
   ): () => void {
-    const subscription = connected.nc.subscribe(this.#subjectOf(node), {
+    const subscription = connected.nc.subscribe(questionsTo(this.#link, node), {
       callback: (error, message) => {
         if (error !== null) return
         // What it throws goes to nobody: whoever asked hears nothing.
@@ -117,15 +104,4 @@ export class NatsNodes implements ClusterNodes {
     })
     return () => subscription.unsubscribe()
   }
-
-  #subjectOf(node: string): string {
-    return `${this.#link.settings.namespace}.node.${nodeToken(node)}.ask`
-  }
-}
-
-function isSilence(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    ['TimeoutError', 'ConnectionError', 'DrainingConnectionError'].includes(error.name)
-  )
 }

@@ -64,6 +64,7 @@ export class NatsQueue implements Queue {
   }
 
   async offer({ queue, priority, id, body }: Offer): Promise<boolean> {
+    this.#link.assertWrites('to offer work')
     const names = this.#names(queue)
     // The caller may change the bytes from now on.
     const payload = body.slice()

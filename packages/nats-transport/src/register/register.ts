@@ -48,6 +48,7 @@ export class NatsRegister implements Register {
   }
 
   async put(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
+    this.#link.assertWrites('to set a limit')
     // The caller may go on with its bytes at once.
     return this.#write(key, expected, { payload: value.slice(), lines: '' })
   }

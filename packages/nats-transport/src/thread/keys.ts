@@ -1,7 +1,7 @@
 import type { StoredMsg } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { NodeInfo } from '@troupe/core'
-import type { Connected } from '../connection/connected.ts'
+import { patienceMs, type Connected } from '../connection/connected.ts'
 import { isStreamGone, lastOf, store } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
 import { subjectsOf } from '../queue/subjects.ts'
@@ -10,6 +10,9 @@ import type { PresenceData } from './wires.ts'
 
 /** Longest token of a node's name. */
 const longestName = 64
+
+/** What has to be known of where keys are. */
+export type KeysData = Pick<PresenceData, 'namespace' | 'replicas' | 'storage' | 'times'>
 
 /** What a node's key says: it is there, it said goodbye, or others found that it is gone. */
 type KeyState = 'there' | 'bye' | 'lost'
@@ -33,13 +36,13 @@ export const nodeToken = (node: string): string => tokenOf(node, longestName)
  */
 export class Keys {
   readonly #connected: Connected
-  readonly #data: PresenceData
+  readonly #data: KeysData
   readonly #stream: string
   readonly #prefix: string
   #made: Promise<unknown> | undefined
   #writes = 0
 
-  constructor(connected: Connected, data: PresenceData) {
+  constructor(connected: Connected, data: KeysData) {
     const bucket = `${data.namespace}_node`
     this.#connected = connected
     this.#data = data
@@ -87,6 +90,12 @@ export class Keys {
   async ofToken(token: string, forMs = this.#data.times.refreshMs * 2): Promise<StoredKey | undefined> {
     const subject = this.#prefix + token
     return keyOf(await this.#inBucket(() => lastOf(this.#connected, this.#stream, subject, forMs)))
+  }
+
+  /** Nodes that are there. As patient as any question of a user: an election may take longer than presence itself can wait. */
+  async there(): Promise<NodeInfo[]> {
+    const keys = await Promise.all((await this.tokens()).map((token) => this.ofToken(token, patienceMs)))
+    return keys.flatMap((key) => (key?.state === 'there' ? [key.info] : []))
   }
 
   /** Makes the bucket first, and anew where somebody deleted it. */

@@ -1,6 +1,6 @@
 import type { Subscription } from '@nats-io/transport-node'
 import { JournalError, type NodeInfo } from '@troupe/core'
-import { patienceMs, type Connected } from '../connection/connected.ts'
+import type { Connected } from '../connection/connected.ts'
 import { Keys, nodeToken, type Key } from './keys.ts'
 import { LeaseKeeper } from './leases.ts'
 import { pause, Pings } from './pings.ts'
@@ -122,10 +122,7 @@ export class NodePresence {
   }
 
   async list(): Promise<readonly NodeInfo[]> {
-    // As patient as any question of a user: an election may take longer than presence itself can wait.
-    const tokens = await this.#keys.tokens()
-    const keys = await Promise.all(tokens.map((token) => this.#keys.ofToken(token, patienceMs)))
-    return keys.flatMap((key) => (key?.state === 'there' ? [key.info] : []))
+    return this.#keys.there()
   }
 
   /** Resolves when news of others are heard. */

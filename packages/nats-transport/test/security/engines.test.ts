@@ -34,7 +34,8 @@ describe.each(ways)('on the $version server, $way', { timeout: 60_000 }, ({ vers
     const { url } = secured.server
     const auth = { nkey: secured.seed(role) }
     const inboxPrefix = `_INBOX_${role}`
-    const transport = natsTransport({ servers: url, auth, inboxPrefix, ...(tls && { tls }) })
+    const readOnly = role === 'watcher'
+    const transport = natsTransport({ servers: url, auth, inboxPrefix, readOnly, ...(tls && { tls }) })
     const engine = createEngine({ node: role, transport, ...options })
     const heard: EngineError[] = []
     engine.errors.subscribe((error) => void heard.push(error))

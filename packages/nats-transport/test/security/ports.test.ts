@@ -67,7 +67,11 @@ const deeds: readonly Deed[] = [
     do: ({ cache }, id) => cache.put(id, { value: bytes, runId: id, expires: undefined }),
   },
   { what: 'read the cache', may: ['owner'], do: ({ cache }) => cache.get('first') },
-  { what: 'be there', may: roles, do: ({ nodes }, id) => nodes.announce(`there-${id}`) },
+  {
+    what: 'be there',
+    may: ['owner', 'worker', 'client'],
+    do: ({ nodes }, id) => nodes.announce(`there-${id}`),
+  },
   { what: 'see who is there', may: roles, do: ({ nodes }) => nodes.list() },
 ]
 

@@ -9,6 +9,8 @@ import { Configuration, roles, Secured } from './support.ts'
 import type { Member, Role } from './support.ts'
 
 const everybody: readonly Role[] = roles
+/** Who only reads is no node. */
+const nodes: readonly Role[] = ['owner', 'worker', 'client']
 const nobody: readonly Role[] = []
 const streams = [
   'troupe_EV',
@@ -38,7 +40,7 @@ const deeds: readonly Deed[] = [
   { what: 'send to a mailbox', publish: ['troupe.mb.n1.run1.me'], may: ['owner', 'worker', 'client'] },
   { what: 'offer a task run', publish: ['troupe.task.q.n.1'], may: ['owner'] },
   { what: 'offer a flow run', publish: ['troupe.flow.f.n.1'], may: ['owner', 'client'] },
-  { what: 'say that a node is there', publish: ['$KV.troupe_node.n1'], may: everybody },
+  { what: 'say that a node is there', publish: ['$KV.troupe_node.n1'], may: nodes },
   { what: 'write the register', publish: ['$KV.troupe_reg.limit'], may: ['owner'] },
   { what: 'write the cache', publish: ['$KV.troupe_cache.key'], may: ['owner'] },
   {
@@ -162,23 +164,28 @@ const deeds: readonly Deed[] = [
   // Nodes.
   {
     what: 'ask a node',
-    publish: ['troupe.node.n1.ping', 'troupe.node.n1.ask'],
+    publish: ['troupe.node.n1.ask'],
     may: everybody,
+  },
+  {
+    what: 'look whether a node lives',
+    publish: ['troupe.node.n1.ping'],
+    may: nodes,
   },
   {
     what: 'answer as a node',
     subscribe: ['troupe.node.n1.ping', 'troupe.node.n1.ask'],
-    may: everybody,
+    may: nodes,
   },
   {
     what: 'say that a node is there or gone',
     publish: ['troupe.node.here', 'troupe.node.lost'],
-    may: everybody,
+    may: nodes,
   },
   {
     what: 'hear that a node is there or gone',
     subscribe: ['troupe.node.here', 'troupe.node.lost'],
-    may: everybody,
+    may: nodes,
   },
   ...roles.map((role) => ({
     what: `hear the answers to a ${role}`,
