@@ -25,7 +25,8 @@ export class Results {
     const { at, options, surroundings, loads } = this.#read
     const { cpu, cores, node, commit } = surroundings
     const where = `${cpu}, ${cores} cores, Node ${node.replace('v', '')}`
-    return `\`${this.name}\`: ${options.rounds} rounds on ${at.slice(0, 10)}, ${where}, commit ${commit}, load of the machine ${loads.before}`
+    const load = `load of the machine ${loads.before} before and ${loads.after} after`
+    return `\`${this.name}\`: ${options.rounds} rounds on ${at.slice(0, 10)}, ${where}, commit ${commit}, ${load}`
   }
 
   /** A reading of a case. */
