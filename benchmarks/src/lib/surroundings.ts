@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { cpus, loadavg, totalmem } from 'node:os'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { getHeapStatistics } from 'node:v8'
+import { temporaryDisk } from './disk.ts'
 
 /** Where and with what the figures were made. */
 export interface Surroundings {
@@ -12,6 +13,8 @@ export interface Surroundings {
   readonly cores: number
   readonly memoryGB: number
   readonly heapLimitMB: number
+  /** What `TMPDIR` is on. Older results do not say. */
+  readonly disk?: string
   readonly node: string
   readonly v8: string
   readonly packages: Readonly<Record<string, string>>
@@ -29,6 +32,7 @@ export function readSurroundings(): Surroundings {
     cores: cpus().length,
     memoryGB: Math.round(totalmem() / 1e9),
     heapLimitMB: Math.round(getHeapStatistics().heap_size_limit / 1e6),
+    disk: temporaryDisk(),
     node: process.version,
     v8: process.versions.v8,
     packages: {
