@@ -1,20 +1,26 @@
 import { setTimeout } from 'node:timers/promises'
 import { createEngine, flow, task } from '@troupe/core'
-import type { Measure, Readings } from '../lib/measure.ts'
+import { expectEqual, type Measure, type Readings } from '../lib/measure.ts'
 import { percentiles } from '../lib/percentiles.ts'
+import { expectTransitions } from './history.ts'
 
 /** Moments of one flow run, in milliseconds, by number of the task run. */
-class Stopwatch {
+export class Stopwatch {
   readonly called: number[] = []
   readonly returned: number[] = []
   readonly numbers = new Map<string, number>()
   readonly delivered: { readonly id: string; readonly name: string; readonly at: number }[] = []
 
-  /** From the call or the body's return that causes a transition to its delivery. */
-  readings(): Readings {
+  /** From the call or the body's return that causes a transition to its delivery. Throws where one of `n` task runs lacks one. */
+  readings(n: number): Readings {
+    const ofTaskRuns = this.delivered.filter(({ id }) => this.numbers.has(id))
+    expectTransitions(
+      ofTaskRuns.map(({ name }) => name),
+      n,
+    )
     const since = (name: string, causes: readonly number[]): readonly number[] =>
-      this.delivered
-        .filter((delivery) => delivery.name === name && this.numbers.has(delivery.id))
+      ofTaskRuns
+        .filter((delivery) => delivery.name === name)
         .map(({ id, at }) => at - (causes[this.numbers.get(id) ?? NaN] ?? NaN))
     return {
       ...percentiles('call → Pending', since('Pending', this.called)),
@@ -38,24 +44,32 @@ const call = (i: number): ReturnType<typeof body> => {
   return future
 }
 
+/** Each gives how many values were those that were asked for. */
 const shapes = {
   chain: async (n: number) => {
-    for (let i = 0; i < n; i++) await call(i)
+    let right = 0
+    for (let i = 0; i < n; i++) right += (await call(i)) === i ? 1 : 0
+    return right
   },
   /** One at a time in an idle process. */
   paced: async (n: number) => {
+    let right = 0
     for (let i = 0; i < n; i++) {
-      await call(i)
+      right += (await call(i)) === i ? 1 : 0
       await setTimeout(1)
     }
+    return right
   },
   /** A hundred at once: the loop is taken by the calls after the one that is timed. */
   hundreds: async (n: number) => {
+    let right = 0
     for (let i = 0; i < n; i += 100) {
-      await Promise.all(Array.from({ length: 100 }, (_, k) => call(i + k)))
+      const values = await Promise.all(Array.from({ length: Math.min(100, n - i) }, (_, k) => call(i + k)))
+      right += values.filter((value, k) => value === i + k).length
     }
+    return right
   },
-} satisfies Record<string, (n: number) => Promise<void>>
+} satisfies Record<string, (n: number) => Promise<number>>
 
 function measureShape(shape: keyof typeof shapes): Measure {
   const shaped = flow({ name: shape }, (n: number) => shapes[shape](n))
@@ -65,12 +79,12 @@ function measureShape(shape: keyof typeof shapes): Measure {
       watch.delivered.push({ id: transition.runId, name: transition.to.name, at: performance.now() })
     })
     const start = shaped.with({ engine })
-    await start(n)
+    expectEqual('values', await start(n), n)
     watch = new Stopwatch()
     globalThis.gc?.()
-    await start(n)
+    expectEqual('values', await start(n), n)
     await engine.close()
-    return watch.readings()
+    return watch.readings(n)
   }
 }
 

@@ -4,6 +4,7 @@ import { createEngine, flow, memoryJournal, task } from '@troupe/core'
 import { bytesInUse } from '../lib/heap.ts'
 import { expectEqual } from '../lib/measure.ts'
 import type { Measure } from '../lib/measure.ts'
+import { expectHistory } from './history.ts'
 
 const wave = 10_000
 const warmup = 1_000
@@ -18,13 +19,19 @@ const gate = task({ name: 'gate' }, async () => {
 })
 const behindGate = task({ name: 'behind-gate' }, (opened: number, i: number) => opened + i)
 
+/** Gives how many values were right; not the values, which would be weighed with the runs. */
+async function finishWave(n: number): Promise<number> {
+  const values = await Promise.all(Array.from({ length: n }, (_, i) => quick(i)))
+  return values.filter((value, i) => value === i).length
+}
+
 const finishMany = flow({ name: 'finish-many' }, async (n: number) => {
-  for (let left = n; left > 0; left -= wave) {
-    await Promise.all(Array.from({ length: Math.min(left, wave) }, (_, i) => quick(i)))
-  }
+  let right = 0
+  for (let left = n; left > 0; left -= wave) right += await finishWave(Math.min(left, wave))
   const measured = once(steps, 'measured')
   steps.emit('submitted')
   await measured
+  return right
 })
 
 const waitMany = flow({ name: 'wait-many' }, async (n: number) => {
@@ -33,24 +40,27 @@ const waitMany = flow({ name: 'wait-many' }, async (n: number) => {
   const measured = once(steps, 'measured')
   steps.emit('submitted')
   await measured
-  return (await Promise.all(waiting)).length
+  const values = await Promise.all(waiting)
+  return values.filter((value, i) => value === 1 + i).length
 })
 
 /** Finished task runs, weighed while their flow run is alive and again after it has finished. */
 const finished: Measure = async ({ n }) => {
   const engine = createEngine()
   const start = finishMany.with({ engine })
-  const one = async (count: number): Promise<{ live: number; after: number }> => {
+  const one = async (count: number): Promise<{ id: string; live: number; after: number }> => {
     const submitted = once(steps, 'submitted')
     const run = start(count)
     await submitted
     const live = await bytesInUse()
     steps.emit('measured')
-    await run
-    return { live, after: await bytesInUse() }
+    expectEqual('values', await run, count)
+    return { id: run.id, live, after: await bytesInUse() }
   }
   const { after: before } = await one(warmup)
-  const { live, after } = await one(n)
+  const { id, live, after } = await one(n)
+  // What was weighed is the whole history.
+  await expectHistory(engine, id, { task: 'quick', n })
   await engine.close()
   return { 'B/run': (after - before) / n, 'B/run, flow run alive': (live - before) / n }
 }
@@ -102,7 +112,7 @@ const running: Measure = async ({ n }) => {
   const engine = createEngine()
   const start = flow({ name: 'run-many' }, async (count: number) => {
     const futures = Array.from({ length: count }, () => held())
-    return (await Promise.all(futures)).length
+    return (await Promise.all(futures)).filter((value) => value === 1).length
   }).with({ engine })
   const one = (count: number): Promise<number> =>
     whileOpen(engine, { name: 'held', count, start: () => [start(count)], value: count })
@@ -155,11 +165,17 @@ async function whileOpen(
   opened = new Promise((resolve) => (end = resolve))
   const runs = start()
   while (begun < count) await setImmediate()
+  expectEqual('Running transitions', begun, count)
   subscription.unsubscribe()
   const bytes = await bytesInUse()
   end()
   for (const run of runs) expectEqual('as value', await run, value)
   return bytes
+}
+
+async function shortWave(start: (i: number) => PromiseLike<number>, n: number): Promise<number> {
+  const values = await Promise.all(Array.from({ length: n }, (_, i) => start(i)))
+  return values.filter((value, i) => value === i).length
 }
 
 /** Flow runs that have ended and are kept, without task runs. */
@@ -168,7 +184,7 @@ const finishedFlows: Measure = async ({ n }) => {
   const start = short.with({ engine })
   const one = async (count: number): Promise<number> => {
     for (let left = count; left > 0; left -= wave) {
-      await Promise.all(Array.from({ length: Math.min(left, wave) }, (_, i) => start(i)))
+      expectEqual('values', await shortWave(start, Math.min(left, wave)), Math.min(left, wave))
     }
     return bytesInUse()
   }
