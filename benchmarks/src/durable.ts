@@ -1,5 +1,6 @@
 import type { Benchmark, Case } from './lib/benchmark.ts'
 import type { MeasureName } from './lib/catalogue.ts'
+import { loopDelay } from './lib/loop-delay.ts'
 import type { Options } from './lib/options.ts'
 import { prepareFor } from './peers/needs.ts'
 
@@ -54,7 +55,7 @@ export const durable: Benchmark = {
           one('DBOS', 'peers/dbos-sequential', inSequence),
           one('openworkflow', 'peers/openworkflow-sequential', inSequence),
         ],
-        shown: ['runs/s', 'cpu µs/run', 'commits/run', 'B/run'],
+        shown: ['runs/s', 'cpu µs/run', 'commits/run', 'B/run', loopDelay],
         figures: [
           {
             label: 'troupe / DBOS',
@@ -97,7 +98,7 @@ export const durable: Benchmark = {
           one('DBOS, one after the other in each', 'peers/dbos-chains', atOnce),
           one('openworkflow, one after the other in each', 'peers/openworkflow-chains', atOnce),
         ],
-        shown: ['runs/s', 'cpu µs/run', 'commits/run', 'B/run'],
+        shown: ['runs/s', 'cpu µs/run', 'commits/run', 'B/run', loopDelay],
         figures: [
           {
             label: 'troupe / DBOS',

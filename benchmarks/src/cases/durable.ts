@@ -3,6 +3,7 @@ import { sqliteJournal } from '@troupe/sqlite-journal'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { median } from 'simple-statistics'
+import { withLoopDelay } from '../lib/loop-delay.ts'
 import { expectEqual, type Measure } from '../lib/measure.ts'
 import { temporaryFolder } from '../lib/temporary.ts'
 import { throughput } from '../lib/throughput.ts'
@@ -67,7 +68,7 @@ function taskRuns(kept: Kept, shape: typeof chain, flows: number, thread = true)
       for (const counted of await Promise.all(runs)) expectEqual('values', counted, n / flows)
       total += n
     }
-    const readings = await throughput(() => ({ work }), params)
+    const readings = await throughput(() => ({ work, around: withLoopDelay }), params)
     await engine.close()
     const { commits } = place
     await place.close()

@@ -10,6 +10,8 @@ export interface Subject {
   readonly work: (n: number) => Promise<void | number> | void
   /** What is to be there before the clock starts, such as threads. */
   readonly ready?: () => Promise<void>
+  /** Does the window that is measured, with what is read at its two ends. */
+  readonly around?: (window: () => Promise<Readings>) => Promise<Readings>
   readonly close?: () => Promise<void>
 }
 
@@ -69,7 +71,8 @@ export async function throughput(create: () => Subject, params: Params): Promise
   globalThis.gc?.()
   if (params.wallMs === undefined)
     await repeat(subject, params.warmupN ?? params.n, Math.min(params.warmupMs, settlingMs))
-  const readings = await withPeakHeap(() => measureWindow(subject, params))
+  const window = (): Promise<Readings> => measureWindow(subject, params)
+  const readings = await withPeakHeap(() => subject.around?.(window) ?? window())
   await subject.close?.()
   return readings
 }
