@@ -26,6 +26,17 @@ function durableWith(value: number, verdict: 'reached' | 'missed') {
   return { benchmarks, read: () => ({ ...results, groups }) }
 }
 
+/** The results that are kept, as they would be where DBOS could not be measured. */
+function withoutPostgres() {
+  const stored = durableWith(NaN, 'missed').read()
+  const rounds = [{ absent: 'PostgreSQL is not installed' }]
+  const groups = stored.groups.map((group) => ({
+    ...group,
+    cases: group.cases.map((one) => (one.label === 'DBOS' ? { ...one, readings: {}, rounds } : one)),
+  }))
+  return { benchmarks, read: () => ({ ...stored, groups }) }
+}
+
 /** As if each case of `peers` did ten times as many a second as it has task runs. */
 const measuredPeers = {
   benchmarks,
@@ -65,6 +76,11 @@ describe("the README's table of speed", () => {
     const [, , line] = speedTable([durableRow], { benchmarks, read: () => undefined }).split('\n')
     expect(line).toContain('DBOS on PostgreSQL, a server: not measured')
     expect(line).not.toMatch(/\d\/s/)
+  })
+
+  it('says why it was not, where the results have the reason', () => {
+    const [, , line] = speedTable([durableRow], withoutPostgres()).split('\n')
+    expect(line).toContain('DBOS on PostgreSQL, a server: not measured: PostgreSQL is not installed<br>')
   })
 
   it('shows how many each did, and of ours the one that did as many as what stands beside it', () => {
@@ -132,6 +148,13 @@ describe('the page of the benchmarks', () => {
       expect(sources.length).toBeGreaterThan(1)
       expect(sources.filter((path) => !existsSync(new URL(`../${path}`, import.meta.url)))).toEqual([])
     }
+  })
+
+  it('says why an aim was not measured, where the results have the reason', () => {
+    const lines = targetsTable(withoutPostgres()).split('\n')
+    const of = (figure: string) => lines.find((line) => line.startsWith(`| \`durable\` | ${figure} |`))
+    expect(of('troupe / DBOS')).toMatch(/: not measured: PostgreSQL is not installed \|$/)
+    expect(of('commits per task run')).toMatch(/: not measured \|$/)
   })
 
   it('lists each aim once, with its verdict', () => {

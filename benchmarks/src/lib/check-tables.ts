@@ -1,9 +1,9 @@
 import { neededBy, needs } from '../peers/needs.ts'
-import type { Benchmark, Group } from './benchmark.ts'
-import type { FigureResult } from './evaluate.ts'
+import type { Benchmark, Figure, Group } from './benchmark.ts'
+import type { GroupResult } from './evaluate.ts'
 import { readOptions } from './options.ts'
 import { estimate, groupsOf } from './plan.ts'
-import { targetText, type Sources } from './readme-table.ts'
+import { notMeasured, targetText, type Sources } from './readme-table.ts'
 import type { Row } from './readme-rows.ts'
 import { number } from './table.ts'
 
@@ -68,10 +68,11 @@ export function targetsTable({ benchmarks, read }: Sources): string {
     const byFigure = new Map<string, { readonly aim: string; readonly each: string[] }>()
     for (const { title, figures } of groupsOf(benchmark, defaults)) {
       const found = stored?.groups.find((one) => one.title === title)
-      for (const { label, target } of figures) {
+      for (const figure of figures) {
+        const { label, target } = figure
         if (target === undefined) continue
         const row = byFigure.get(label) ?? { aim: targetText(target), each: [] }
-        row.each.push(`${title}: ${outcome(found?.figures.find((one) => one.label === label))}`)
+        row.each.push(`${title}: ${outcome(figure, found)}`)
         byFigure.set(label, row)
       }
     }
@@ -83,8 +84,19 @@ export function targetsTable({ benchmarks, read }: Sources): string {
 }
 
 /** The verdict of when it was measured. */
-function outcome(figure: FigureResult | undefined): string {
-  if (figure === undefined || Number.isNaN(figure.value)) return 'not measured'
-  const { value, verdict } = figure
+function outcome(figure: Figure, group: GroupResult | undefined): string {
+  const found = group?.figures.find(({ label }) => label === figure.label)
+  if (found === undefined || Number.isNaN(found.value)) return notMeasured(casesOf(figure, group))
+  const { value, verdict } = found
   return `${number(value)}, ${verdict === 'reached' ? 'reached' : '**missed**'}`
+}
+
+/** The cases that a figure is computed of. */
+function casesOf({ formula }: Figure, group: GroupResult | undefined): GroupResult['cases'] {
+  const labels = new Set<string>()
+  formula((label) => {
+    labels.add(label)
+    return NaN
+  })
+  return group?.cases.filter(({ label }) => labels.has(label)) ?? []
 }

@@ -123,9 +123,16 @@ function oursOf({ ours, beside, ...row }: Row, group: GroupResult | undefined): 
 /** The median of a case, and how many it did where its label says so. */
 function shown(one: CaseResult | undefined, { reading, unit }: Pick<Row, 'reading' | 'unit'>): string {
   const median = one?.readings[reading]?.median
-  if (one === undefined || median === undefined || Number.isNaN(median)) return 'not measured'
+  if (one === undefined || median === undefined || Number.isNaN(median))
+    return notMeasured(one ? [one] : []).replaceAll('|', '\\|')
   const [, n] = /\(.*\bn (\d+(?:,\d+)*)/.exec(one.label) ?? []
   return `${number(median)}${unit}${n === undefined ? '' : ` (n ${n})`}`
+}
+
+/** Why not, where the results of these cases say it: what one needs was not there. */
+export function notMeasured(cases: readonly CaseResult[]): string {
+  const missed = cases.flatMap(({ rounds }) => rounds).find((round) => 'absent' in round)
+  return missed === undefined ? 'not measured' : `not measured: ${missed.absent}`
 }
 
 /** A ratio with the span of its rounds, and whether it is what was aimed at. */
