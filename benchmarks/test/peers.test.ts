@@ -5,6 +5,8 @@ import type { Benchmark, Case } from '../src/lib/benchmark.ts'
 import { loadMeasure } from '../src/lib/catalogue.ts'
 import { readOptions } from '../src/lib/options.ts'
 import { groupsOf } from '../src/lib/plan.ts'
+import { sourcesOfMeasure } from '../src/lib/set-ups.ts'
+import { nats } from '../src/nats.ts'
 import { neededBy } from '../src/peers/needs.ts'
 import { peers } from '../src/peers.ts'
 
@@ -63,12 +65,33 @@ describe('what a benchmark installs', () => {
     { benchmark: peers, only: 'server: tasks', names: ['npm', 'redis', 'natsServer'] },
     { benchmark: durable, only: 'sequential', names: ['npm', 'postgres', 'node24'] },
     { benchmark: durable, only: 'recovery', names: [] },
+    { benchmark: nats, only: 'loop: 1 in', names: ['npm', 'redis', 'natsServer'] },
+    { benchmark: nats, only: 'transitions', names: ['natsServer'] },
   ])('is what its chosen groups need: $benchmark.name, $only', ({ benchmark, only, names }) => {
     expect(needed(benchmark, only)).toEqual(names)
   })
 
   it('is all of it where all groups are measured', () => {
     expect(needed(peers, '')).toHaveLength(8)
+  })
+})
+
+describe('the source that is named of a peer', () => {
+  it.each([
+    ['peers/prefect-threads', 'peers/prefect/measure.py'],
+    ['peers/temporal-power', 'src/peers/temporal.ts'],
+    ['peers/effect', 'src/cases/effect.ts'],
+    ['peers/p-queue', 'src/cases/p-queue.ts'],
+    ['peers/bullmq-memory', 'src/nats/bullmq.ts'],
+    ['nats/light', 'src/nats/light.ts'],
+  ] as const)('is where it is set up: %s in %s', (measure, source) => {
+    expect(sourcesOfMeasure(measure)).toContain(source)
+    // That file only lists them.
+    expect(sourcesOfMeasure(measure)).not.toContain('src/cases/peers.ts')
+  })
+
+  it.each(['peers/dbos', 'peers/openworkflow'] as const)('is the list where that has it: %s', (measure) => {
+    expect(sourcesOfMeasure(measure)).toContain('src/cases/peers.ts')
   })
 })
 

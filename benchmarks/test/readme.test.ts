@@ -144,7 +144,8 @@ describe('the page of the benchmarks', () => {
       const benchmark = benchmarks.find((one) => one.name === name)
       const groups = groupsOf(benchmark ?? fail(), readOptions(['--only', only]))
       expect(groups.map(({ title }) => title)).toEqual([rows[i]?.group])
-      const sources = [...line.matchAll(/`(src\/[\w./-]+\.ts)`/g)].map(([, path = '']) => path)
+      const named = line.matchAll(/`((?:src|peers)\/[\w./-]+\.(?:ts|js|py))`/g)
+      const sources = [...named].map(([, path = '']) => path)
       expect(sources.length).toBeGreaterThan(1)
       expect(sources.filter((path) => !existsSync(new URL(`../${path}`, import.meta.url)))).toEqual([])
     }

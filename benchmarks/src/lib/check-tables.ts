@@ -5,6 +5,7 @@ import { readOptions } from './options.ts'
 import { estimate, groupsOf } from './plan.ts'
 import { notMeasured, targetText, type Sources } from './readme-table.ts'
 import type { Row } from './readme-rows.ts'
+import { sourcesOfMeasure } from './set-ups.ts'
 import { number } from './table.ts'
 
 const cell = (texts: readonly string[]): string =>
@@ -35,8 +36,10 @@ function checkLine(row: Row, benchmarks: readonly Benchmark[]): string {
     ...row.beside.map(({ figure }) => figure),
     ...(row.figure === undefined ? [] : [row.figure]),
   ]
-  const modules = new Set(group.cases.map(({ measure }) => measure.slice(0, measure.indexOf('/'))))
-  const sources = [sourceOf(benchmark), ...[...modules].map((name) => `src/cases/${name}.ts`)]
+  const sources = new Set([
+    sourceOf(benchmark),
+    ...group.cases.flatMap(({ measure }) => sourcesOfMeasure(measure)),
+  ])
   const cells = [
     row.what,
     code(`${benchmark.name} --only "${only}"`),
@@ -45,7 +48,7 @@ function checkLine(row: Row, benchmarks: readonly Benchmark[]): string {
     neededBy([group])
       .map((name) => needs[name].words)
       .join('; '),
-    cell(sources.map(code)),
+    cell([...sources].map(code)),
   ]
   return `| ${cells.join(' | ')} |`
 }
