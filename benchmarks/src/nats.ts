@@ -2,9 +2,7 @@ import type { Benchmark, Case, Durability, Figure, Group } from './lib/benchmark
 import type { MeasureName } from './lib/catalogue.ts'
 import type { Params } from './lib/measure.ts'
 import type { Options } from './lib/options.ts'
-import { natsServerVersion } from './nats/server.ts'
-import { installPeers, peerVersions } from './peers/install.ts'
-import { fetchRedis, redisVersion } from './peers/redis.ts'
+import { prepareFor } from './peers/needs.ts'
 
 /** Of the cases that promise something else than Troupe does. */
 const promised: Partial<Record<MeasureName, Durability>> = {
@@ -154,15 +152,7 @@ export const nats: Benchmark = {
   durability: 'process',
   about:
     'task runs of one process on another by way of NATS, beside bare JetStream loops and BullMQ on Redis',
-  prepare: async () => {
-    installPeers()
-    fetchRedis()
-    return {
-      ...peerVersions(),
-      redis: redisVersion() ?? 'none',
-      natsServer: (await natsServerVersion()) ?? 'none',
-    }
-  },
+  prepare: prepareFor,
   groups: (options) => [
     ...[1, 20, 200, 1_000].map((inFlight) => loops(options, inFlight)),
     elsewhere(options, 'three servers, three replicas: 200 in flight', { servers: 3 }),

@@ -71,6 +71,11 @@ describe('what a benchmark installs', () => {
     expect(needed(benchmark, only)).toEqual(names)
   })
 
+  it('is nothing that another group of `nats` needs', async () => {
+    const chosen = groupsOf(nats, readOptions(['--only', 'transitions']))
+    expect(Object.keys((await nats.prepare?.(chosen)) ?? {})).toEqual(['natsServer'])
+  })
+
   it('is all of it where all groups are measured', () => {
     expect(needed(peers, '')).toHaveLength(8)
   })
