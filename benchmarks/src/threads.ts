@@ -80,6 +80,10 @@ export const threads: Benchmark = {
           target: { atLeast: 0.7 },
         },
         {
+          label: '2 threads / bare loop, 2 threads',
+          formula: (read) => read('2 threads', 'runs/s') / read('bare loop, 2 threads', 'runs/s'),
+        },
+        {
           label: '2 threads / piscina, 2 threads',
           formula: (read) => read('2 threads', 'runs/s') / read('piscina, 2 threads', 'runs/s'),
           target: { atLeast: 1 },

@@ -166,6 +166,11 @@ export const rows: readonly Row[] = [
     unit: '/s',
     beside: [
       {
+        name: 'a bare loop over two threads, in batches',
+        cases: ['bare loop, 2 threads'],
+        figure: '2 threads / bare loop, 2 threads',
+      },
+      {
         name: 'piscina, as it is by default',
         cases: ['piscina, 2 threads'],
         figure: '2 threads / piscina, 2 threads',
@@ -223,6 +228,11 @@ export const rows: readonly Row[] = [
         name: 'the better of that and the next row',
         cases: ['DBOS', inEach('DBOS')],
         figure: 'troupe / the better of DBOS',
+      },
+      {
+        name: 'rows of bare SQLite, 1,000 to a commit',
+        cases: ['bare SQLite, 1000 rows a commit'],
+        figure: 'troupe / bare SQLite, 1000 rows a commit',
       },
     ],
   },
