@@ -58,12 +58,15 @@ const nameOf = ({ label }: Case): string => label.replace(/ \(.*/, '')
 
 /**
  * Each reading of Troupe over that of each peer; times the other way round, so that more is better. Of Troupe's cases the one
- * counts that does as many as the peer: more at once would cost less each.
+ * counts that does as many as the peer: more at once would cost less each. Beside a peer that does task runs alone it may do flow
+ * runs, too, which are measured apart.
  */
 function group(title: string, cases: readonly Case[]): Group {
   const isOurs = (one: Case): boolean => nameOf(one).startsWith('troupe')
   const besideOf = ({ params: { n, flows } }: Case): Case | undefined =>
-    cases.find((one) => isOurs(one) && one.params.n === n && one.params.flows === flows)
+    cases.find(
+      (one) => isOurs(one) && one.params.n === n && (flows === undefined || one.params.flows === flows),
+    )
   const ratios = cases.flatMap((other): Figure[] => {
     const ours = isOurs(other) ? undefined : besideOf(other)
     if (ours === undefined) return []
@@ -121,6 +124,10 @@ export const peers: Benchmark = {
         atProcess('troupe', 'trivial/process', prefect),
         atProcess('troupe', 'trivial/process', dask),
         atProcess('Prefect, server', 'peers/prefect-server', toldLater),
+        atProcess('Prefect, server and threads, its default task runner', 'peers/prefect-threads', {
+          n: prefect.n,
+          note: toldLater.note,
+        }),
         atProcess('Prefect on PostgreSQL', 'peers/prefect-postgres', toldLater),
         atProcess('Prefect, ephemeral server', 'peers/prefect-ephemeral', toldLater),
         atProcess('Prefect, server and Dask, a process for each core', 'peers/prefect-dask', {

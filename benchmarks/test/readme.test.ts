@@ -89,8 +89,10 @@ describe("the README's table of speed", () => {
     const cells = (prefect ?? '').split(' | ').slice(1, 4)
     expect(cells).toEqual([
       '1,000/s (n 100)<br>200/s (n 20)',
-      expect.stringMatching(/: 1,000\/s \(n 100\)<br>.*: 1,000\/s \(n 100\)<br>.*Dask.*: 200\/s \(n 20\)$/),
-      '1 (1 to 1)<br>1 (1 to 1)<br>1 (1 to 1)',
+      expect.stringMatching(
+        /: 1,000\/s \(n 100\)<br>.*threads.*: 1,000\/s \(n 100\)<br>.*: 1,000\/s \(n 100\)<br>.*Dask.*: 200\/s \(n 20\)$/,
+      ),
+      '1 (1 to 1)<br>1 (1 to 1)<br>1 (1 to 1)<br>1 (1 to 1)',
     ])
     const [, , effect] = speedTable([rowOf('memory: one process')], measuredPeers).split('\n')
     expect(effect).toContain('| 20,000/s (n 2,000) |')

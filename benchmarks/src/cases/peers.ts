@@ -227,6 +227,7 @@ export const measures: Readonly<Record<string, Measure>> = {
   'prefect-server': prefect('server', 'awaited'),
   'prefect-ephemeral': prefect('ephemeral', 'awaited'),
   'prefect-postgres': prefect('postgres', 'awaited'),
+  'prefect-threads': prefect('server', 'threads'),
   'prefect-dask': prefect('server', 'dask'),
   'temporal-memory': temporal('memory', 'normal'),
   'temporal-memory-local': temporal('memory', 'local'),

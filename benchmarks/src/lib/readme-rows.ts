@@ -85,7 +85,12 @@ const engines: readonly Row[] = [
     unit: '/s',
     beside: [
       peer(fanOut, `Prefect and its server (${toldLater})`, 'Prefect, server'),
-      peer(fanOut, `the same on PostgreSQL (${toldLater})`, 'Prefect on PostgreSQL'),
+      peer(
+        fanOut,
+        `the same, submitted to its task runner on threads (${toldLater})`,
+        'Prefect, server and threads, its default task runner',
+      ),
+      peer(fanOut, `awaited, its server on PostgreSQL (${toldLater})`, 'Prefect on PostgreSQL'),
       peer(
         fanOut,
         `Prefect, its server and Dask (${toldLater})`,

@@ -59,8 +59,11 @@ export const prefectVersions = (): Readonly<Record<string, string>> => ({
  */
 export type PrefectPlace = 'server' | 'ephemeral' | 'postgres'
 
-/** Asynchronous tasks awaited on the event loop of their flow, without a task runner; or tasks submitted to one, Dask's. */
-export type PrefectTasks = 'awaited' | 'dask'
+/**
+ * Asynchronous tasks awaited on the event loop of their flow, without a task runner; or tasks submitted to one: to that of threads,
+ * which a flow has by default, or to Dask's.
+ */
+export type PrefectTasks = 'awaited' | 'threads' | 'dask'
 
 /**
  * Flow runs at the same time, where many are done: the most per second. On SQLite more than one are slower, since the
