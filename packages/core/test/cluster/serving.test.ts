@@ -4,12 +4,15 @@ import {
   receive,
   sleep,
   task,
+  type Engine,
+  type FlowRunHandle,
   type Station,
   type TransportHost,
   type Transition,
 } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { ClusterOfTest } from './nodes.ts'
+import { hostOf } from './support.ts'
 
 const add = task('add', (a: number, b: number) => a + b)
 const sum = flow('sum', async (...numbers: number[]) => {
@@ -29,6 +32,26 @@ const slow = flow('slow', async (ms: number) => {
 
 function pass({ clock }: ClusterOfTest, ms: number): Promise<void> {
   return clock.run(new Promise<void>((resolve) => void clock.at(clock.now() + ms, resolve)))
+}
+
+/** A flow of two halves with ten seconds between them, and which of them have been done. */
+function inHalves() {
+  const done: string[] = []
+  const half = task('half', (which: string) => void done.push(which))
+  const halves = flow('halves', async () => {
+    await half('first')
+    await sleep(10_000)
+    await half('second')
+    return 'whole'
+  })
+  return { done, halves }
+}
+
+/** The handle of a flow run, as some node has it. */
+async function seenBy(cluster: ClusterOfTest, engine: Engine, id: string): Promise<FlowRunHandle<unknown>> {
+  const seen = await cluster.settle(engine.get(id))
+  if (seen?.kind !== 'flow') throw new TypeError(`${id} is no flow run`)
+  return seen
 }
 
 describe('a flow run for any node', () => {
@@ -151,7 +174,7 @@ describe('a flow run for any node', () => {
     ).rejects.toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' })
   })
 
-  it('hears signals, pauses and cancels from every node', async () => {
+  it('hears signals and cancels from every node', async () => {
     await using cluster = new ClusterOfTest()
     cluster.start('server', { serve: { flows: [waits] } })
     const client = cluster.start('client')
@@ -164,6 +187,57 @@ describe('a flow run for any node', () => {
     expect(await cluster.settle(told.result())).toBe('heard hello')
     const stopped = await cluster.settle(client.run('waits'))
     expect(await cluster.settle(stopped.cancel('enough'))).toMatchObject({ name: 'Cancelled' })
+  })
+
+  it('is paused and resumed from every node, and goes no further in between', async () => {
+    await using cluster = new ClusterOfTest()
+    const { done, halves } = inHalves()
+    cluster.start('server', { serve: { flows: [halves] } })
+    const [client, other] = [cluster.start('client'), cluster.start('other')]
+    const told = await cluster.settle(client.run('halves'))
+    await pass(cluster, 1_000)
+    const seen = await seenBy(cluster, other, told.id)
+    expect(await cluster.settle(seen.pause())).toMatchObject({ type: 'PAUSED', name: 'Paused' })
+    // Far beyond the end of its sleep.
+    await pass(cluster, 40_000)
+    expect((await seenBy(cluster, client, told.id)).state.name).toBe('Paused')
+    expect(done).toEqual(['first'])
+    expect((await cluster.settle(told.resume())).type).not.toBe('PAUSED')
+    expect(await cluster.settle(seen.result())).toBe('whole')
+    const states: string[] = []
+    await cluster.settle(
+      (async () => {
+        for await (const { kind, node, to } of client.watch({ flowRunId: told.id }))
+          if (kind === 'flow') states.push(`${to.name} ${node}`)
+      })(),
+    )
+    expect(states.slice(1)).toEqual(['Running server', 'Paused server', 'Running server', 'Completed server'])
+    expect(done).toEqual(['first', 'second'])
+  })
+
+  it('that is paused stays so over a takeover, and goes on there when another node resumes it', async () => {
+    await using cluster = new ClusterOfTest()
+    const { done, halves } = inHalves()
+    cluster.start('first', { serve: { flows: [halves] } })
+    const client = cluster.start('client')
+    const told = await cluster.settle(client.run('halves'))
+    await pass(cluster, 1_000)
+    expect(await cluster.settle(told.pause())).toMatchObject({ name: 'Paused' })
+    cluster.start('second', { serve: { flows: [halves] } })
+    cluster.kill('first')
+    await pass(cluster, 60_000)
+    const observer = cluster.transport.open(hostOf('observer', cluster.clock))
+    expect(await cluster.settle(observer.journal.summary(told.id))).toMatchObject({
+      node: 'second',
+      state: 'Paused',
+    })
+    await cluster.settle(observer.close())
+    expect((await seenBy(cluster, client, told.id)).state.name).toBe('Paused')
+    expect(done).toEqual(['first'])
+    expect((await cluster.settle(told.resume())).type).not.toBe('PAUSED')
+    expect(await cluster.settle(told.result())).toBe('whole')
+    // What was finished before the takeover was not done again.
+    expect(done).toEqual(['first', 'second'])
   })
 })
 

@@ -46,6 +46,37 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
     )
   })
 
+  it('that die leave a run paused that another node has paused, until another one resumes it', async () => {
+    const world = await open()
+    const [first, other] = (await world.start({
+      first: owner,
+      other: {},
+      worker: { work: 2 },
+    })) as [Child, Child]
+    const steps = [[{ key: 'a', gate: 'a' }], [{ key: 'b' }]]
+    await world.run(first, { flow: 'plan', id: 'held', steps })
+    await world.seen('held', ({ kind, to }) => kind === 'task' && to.name === 'Running', 'a runs')
+    expect(await other.ask({ do: 'pause', id: 'held' })).toBe('Paused')
+    // What runs may end, and nothing follows.
+    world.ledger.open('a')
+    await world.seen('held', ({ kind, to }) => kind === 'task' && to.name === 'Completed', 'a has completed')
+    await first.kill()
+    const second = await world.node('second', owner)
+    await until('the second one has it', async () =>
+      (await world.entries('held')).some((entry) => entry.kind === 'claimed' && entry.node === second.node),
+    )
+    await world.run(second, { flow: 'plan', id: 'beside', steps: [[{ key: 'beside' }]] })
+    expect(await world.end('beside')).toBe('Completed')
+    expect(await other.ask({ do: 'state', id: 'held' })).toBe('Paused')
+    expect(world.deeds('began', 'b')).toEqual([])
+    expect(await other.ask({ do: 'resume', id: 'held' })).not.toBe('Paused')
+    await world.audit()
+    expect(world.deeds('began').map(({ key }) => key)).toEqual(['a', 'beside', 'b'])
+    const states = world.witness.of('held').filter(({ kind }) => kind === 'flow')
+    expect(states.filter(({ to }) => to.name === 'Paused')).toHaveLength(1)
+    expect(states.at(-1)).toMatchObject({ node: second.node, to: { name: 'Completed' } })
+  })
+
   it('that die again and again, also while they take over, leave one history', async () => {
     const world = await open()
     const first = await world.node('owner-0', owner)
