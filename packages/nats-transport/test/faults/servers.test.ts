@@ -80,11 +80,20 @@ describe.concurrent('a server', { timeout: 150_000 }, () => {
       steps: [[{ key: 'a' }], [{ key: 'b', gate: 'b' }], [{ key: 'c' }]],
     })
     await world.deed('began', 'b')
-    await jsm.streams.delete(`${world.namespace}_EV`)
+    const stream = `${world.namespace}_EV`
+    await jsm.streams.delete(stream)
     world.ledger.open('b')
-    await until('its owner says so', () => boss.errors.length > 0)
+    const isGone = (text: string): boolean =>
+      text.includes(`JOURNAL_UNAVAILABLE the stream ${stream} at `) && text.includes(' is gone: ')
+    await until('its owner says so', () => boss.errors.some(isGone))
+    await until('its owner is held back', async () => (await stalledOn(boss))[0] === 'gone')
+    await until('its health says so', async () => (await obstaclesOf(boss)).length > 0)
+    expect(await obstaclesOf(boss)).toEqual([expect.stringContaining(`the stream ${stream} at `) as string])
+    await expect(world.engine.get('gone')).rejects.toMatchObject({
+      code: 'JOURNAL_UNAVAILABLE',
+      details: { reason: 'stream-gone', stream },
+    })
     expect(world.deeds('began', 'c')).toEqual([])
-    await expect(world.engine.get('gone')).rejects.toThrow(/is gone/)
     expect(boss.running).toBe(true)
   })
 })
@@ -175,9 +184,17 @@ describe.concurrent('a server of the 2.9 line', { timeout: 120_000 }, () => {
   })
 })
 
+interface Health {
+  readonly stalled: readonly string[]
+  readonly obstacles: readonly string[]
+}
+
 async function stalledOn(node: Child): Promise<readonly string[]> {
-  const { stalled } = (await node.ask({ do: 'health' })) as { readonly stalled: readonly string[] }
-  return stalled
+  return ((await node.ask({ do: 'health' })) as Health).stalled
+}
+
+async function obstaclesOf(node: Child): Promise<readonly string[]> {
+  return ((await node.ask({ do: 'health' })) as Health).obstacles
 }
 
 function items(name: string, count: number, more: object = {}) {
