@@ -139,6 +139,11 @@ export class Item implements Startable, BodyHost {
     return this.#state === 'waiting' || this.#state === 'asking'
   }
 
+  /** Whether its body runs here, or has run. */
+  get hasBegun(): boolean {
+    return this.#body !== undefined
+  }
+
   get presence(): Presence {
     if (this.isUnbegun || this.#state === 'over') return 'none'
     return this.#body?.isEntangled === true ? 'entangled' : 'runs'

@@ -60,7 +60,7 @@ const unreadableMs = 1_000
 const orphanMs = 30_000
 /** How long the last reports may take when a worker is stopped. */
 const flushMs = 2_000
-/** How many deliveries are remembered that were handed back. */
+/** How many deliveries are remembered that were handed back, and how many attempts that are over. */
 const mostTries = 10_000
 
 /**
@@ -90,6 +90,9 @@ export class Worker implements ItemHost {
   /** Parts of offers that are not wanted any more, and that were offered again, the oldest first: they may still come. */
   readonly #unwanted = new Set<string>()
   readonly #doubtful = new Set<string>()
+  /** Attempts that had begun here and are over, of late and before: a copy of their offer may come. */
+  #executed = new Set<string>()
+  #executedBefore = new Set<string>()
   #stopLooking: (() => void) | undefined
   #isDraining = false
   #idle: (() => void) | undefined
@@ -209,7 +212,12 @@ export class Worker implements ItemHost {
     }
     // Its owner may have been superseded when it offered this, and not have noticed: its journal may not have it.
     const isOutdated = this.owners.heard(offer.flowRunId, offer.owner).epoch > offer.owner.epoch
-    const strict = offer.strict || isOutdated || held.delivery.repeated || this.#doubtful.has(part)
+    const strict =
+      offer.strict ||
+      isOutdated ||
+      held.delivery.repeated ||
+      this.#doubtful.has(part) ||
+      this.#hasExecuted(key)
     if (known !== undefined) {
       // It was delivered once more, and is here: one report is enough for both.
       known.alsoIn(held, strict)
@@ -274,8 +282,21 @@ export class Worker implements ItemHost {
   }
 
   isOver(item: Item): void {
-    this.#items.delete(keyOf(item.name))
+    const key = keyOf(item.name)
+    this.#items.delete(key)
+    if (item.hasBegun) this.#remember(key)
     if (this.#items.size === 0) this.#idle?.()
+  }
+
+  #hasExecuted(key: string): boolean {
+    return this.#executed.has(key) || this.#executedBefore.has(key)
+  }
+
+  #remember(key: string): void {
+    this.#executed.add(key)
+    if (this.#executed.size < mostTries / 2) return
+    this.#executedBefore = this.#executed
+    this.#executed = new Set()
   }
 
   /** Nobody answers for its flow run: it is over, or others may know its owner, or one comes soon. */

@@ -278,6 +278,17 @@ describe('a worker', () => {
     await stage.settle(next.close())
   })
 
+  it('asks before it begins what it has done already, whatever brings it again', async () => {
+    await stage.offer('one', [bodyOf('done')])
+    expect(await stage.pending()).toEqual([])
+    stage.verdict = 'drop'
+    // A copy that nothing tells from a first offer.
+    await stage.offer('copy', [bodyOf('done')])
+    expect(stage.asked).toEqual([['flow.done', 1]])
+    expect(ran).toEqual(['done'])
+    expect(await stage.pending()).toEqual([])
+  })
+
   it('gives back what its owner does not answer for, and tells that it has not begun', async () => {
     stage.verdict = undefined
     await stage.offer('one', [bodyOf('unanswered')], true)
