@@ -4,6 +4,7 @@ import { RunError } from '../base/errors.ts'
 import { isTerminal, type RunState } from '../machines/states.ts'
 import type { Given, Signal } from '../runs/current-body.ts'
 import type { Transition } from '../streams/transition.ts'
+import { notFound } from './ends.ts'
 import type { Mail, Order } from './mail.ts'
 
 /** A run that this engine does not own, as the engine sees it: from its journal. */
@@ -133,8 +134,13 @@ export class Elsewhere extends Foreign {
     return new RunError(code, message, { details: { runId: this.id, state: this.state.name } })
   }
 
+  /** @throws JournalError `RUN_NOT_FOUND` where it was deleted, and nobody here has heard of its end: no owner would read a letter */
   async #hasEnded(): Promise<boolean> {
-    return isTerminal((await this.#newest()).name)
+    const there = await this.#host.stateOf(this.id)
+    // A task run whose submission was lost with its owner is submitted again.
+    if (there === undefined && this.kind === 'flow' && !isTerminal(this.state.name)) throw notFound(this.id)
+    this.state = there ?? this.state
+    return isTerminal(this.state.name)
   }
 
   async #newest(): Promise<RunState> {

@@ -63,6 +63,6 @@ export async function readEnd(reader: EndReader, runId: string): Promise<End> {
   return { state, error: reader.values.loadError(outcome?.failure) }
 }
 
-function notFound(runId: string): JournalError {
+export function notFound(runId: string): JournalError {
   return new JournalError('RUN_NOT_FOUND', `there is no run ${runId}`, { details: { runId } })
 }

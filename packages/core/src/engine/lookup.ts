@@ -78,7 +78,13 @@ export class Lookup {
   }
 
   /** A run that this engine had, as seen from outside: another engine has it by now. */
-  foreign({ id, kind, name, runName, state }: Run): Target {
-    return new Elsewhere(this.elsewhere, id, state, { kind, name, runName })
+  foreign({ id, kind, name, runName, state, ledger }: Run): Target {
+    const { elsewhere } = this
+    // Where nothing of it was stored from here, its journal may still come to be there.
+    const host =
+      ledger.position > 0
+        ? elsewhere
+        : { ...elsewhere, stateOf: async (runId: string) => (await elsewhere.stateOf(runId)) ?? state }
+    return new Elsewhere(host, id, state, { kind, name, runName })
   }
 }

@@ -97,8 +97,8 @@ export interface FlowControls {
    * Sends a message to the body, which gets it from `receive(name)`: kept until it is asked for, in the order in which they
    * come. Resolves when it is safe. Sent by the body of a run, it is sent once, however often that body is replayed.
    *
-   * @throws {@link RunError} (rejects) `RUN_ENDED` where the run has ended; {@link CodecError} `NOT_ENCODABLE`;
-   * {@link UsageError} `INVALID_OPTION`
+   * @throws {@link RunError} (rejects) `RUN_ENDED` where the run has ended; {@link JournalError} `RUN_NOT_FOUND` where it was
+   * deleted; {@link CodecError} `NOT_ENCODABLE`; {@link UsageError} `INVALID_OPTION`
    */
   signal(name: string, payload?: unknown): Promise<void>
 }

@@ -20,9 +20,10 @@ type Engine = ReturnType<typeof testEngine>
 describe('a flow run of another engine that shares its journal', () => {
   let owner: Engine
   let other: Engine
+  let journal: Journal
 
   beforeEach(() => {
-    const journal = memoryJournal()
+    journal = memoryJournal()
     const clock = virtualClock()
     owner = testEngine({ journal, clock, node: 'owner' })
     other = testEngine({ journal, clock, node: 'other' })
@@ -104,6 +105,22 @@ describe('a flow run of another engine that shares its journal', () => {
     await handle.signal('b', 2)
     const [recovered] = await other.recover()
     expect(await other.settle(Promise.resolve(recovered?.result()))).toEqual([1, 2])
+  })
+
+  it('that was deleted refuses what is asked of it, and leaves no letters', async () => {
+    const run = owner.run(flow('deleted there', () => receive('word')))
+    run.ignore()
+    const handle = await seen(run)
+    await journal.delete(run.id)
+    const gone = code('RUN_NOT_FOUND', new RegExp(run.id))
+    expect(await errorOf(other.settle(handle.signal('word')))).toEqual(gone)
+    expect(await errorOf(other.settle(handle.pause()))).toEqual(gone)
+    expect(await errorOf(other.settle(handle.resume()))).toEqual(gone)
+    expect(await errorOf(other.settle(handle.cancel()))).toEqual(gone)
+    expect(await journal.mailbox?.addressees?.(10)).toEqual([])
+    // Its owner learns of it when it is to write.
+    expect(await errorOf(owner.settle(run.signal('word')))).toEqual(gone)
+    expect(await journal.mailbox?.addressees?.(10)).toEqual([])
   })
 })
 
