@@ -12,6 +12,7 @@ interface History {
   state: StateName
   seq: number
   attempt: number
+  hasBegun: boolean
   /** How many entries were committed, over all journals, when it ended. */
   endedAfter: number | undefined
 }
@@ -59,6 +60,7 @@ async function checkJournal(world: World, flowRunId: string): Promise<readonly H
         state: entry.to,
         seq: 1,
         attempt: 0,
+        hasBegun: false,
         endedAfter: undefined,
       })
     } else if (entry.kind === 'transition') checkTransition(world, runs[entry.run], entry)
@@ -86,7 +88,7 @@ function checkTransition(
   const begins = (to === 'Running' || to === 'Retrying') && run.state !== 'Paused'
   const expected = begins ? run.attempt + 1 : run.attempt
   // The first attempt may be counted before it begins.
-  const isFirst = run.attempt === 0 && attempt <= 1
+  const isFirst = !run.hasBegun && attempt <= 1
   if (attempt !== expected && !isFirst) world.violated('no attempt is skipped', told)
   if (to === 'Completed' && run.kind === 'task' && outcome !== undefined && 'value' in outcome) {
     const value = decodeValue(outcome.value as Uint8Array) as { readonly attempt: number }
@@ -96,6 +98,7 @@ function checkTransition(
   run.state = to
   run.seq = seq
   run.attempt = Math.max(attempt, run.attempt)
+  run.hasBegun ||= begins
 }
 
 /** When runs ended, as all saw it. */

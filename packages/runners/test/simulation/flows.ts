@@ -1,4 +1,4 @@
-import type { AnyFlow, Flow, QueueName, Serve } from '@troupe/core'
+import type { AnyFlow, Flow, Limit, QueueName, Serve } from '@troupe/core'
 import type { FlowPlan, Role, Step, TaskPlan } from './plan.ts'
 
 /** The library under test: the packages as they are, or copies with a fault in them. */
@@ -14,6 +14,8 @@ export interface Begun {
   readonly after: number
   /** Whether it got to its end. */
   hadEffect: boolean
+  /** Whether it has come to an end, whichever. */
+  isOver: boolean
 }
 
 /** Where bodies do what they do. */
@@ -31,6 +33,8 @@ export interface Definitions {
   play(stage: Stage | undefined): void
   flowOf(plan: FlowPlan): Flow<[number], unknown>
   serve(role: Role): Serve
+  /** A limit of all task runs. */
+  limit(concurrency: number): Limit
   readonly queues: readonly QueueName[]
 }
 
@@ -59,9 +63,13 @@ function define(core: Library, copy: number): Definitions {
     const run = core.currentTaskRun()
     const { id, attempt } = run
     const begun = onStage().body({ id, attempt }, plan.task)
-    if (plan.task.ms > 0) await (plan.task.sleeps ? core.sleep(plan.task.ms) : onStage().wait(plan.task.ms))
-    if (onStage().throws(id, plan.task)) throw new RangeError(`${plan.task.label} throws`)
-    onStage().effect(begun)
+    try {
+      if (plan.task.ms > 0) await (plan.task.sleeps ? core.sleep(plan.task.ms) : onStage().wait(plan.task.ms))
+      if (onStage().throws(id, plan.task)) throw new RangeError(`${plan.task.label} throws`)
+      onStage().effect(begun)
+    } finally {
+      begun.isOver = true
+    }
     return { label: plan.task.label, attempt }
   })
 
@@ -118,6 +126,7 @@ function define(core: Library, copy: number): Definitions {
     flowOf,
     serve: (role) =>
       role === 'owner' ? { flows } : role === 'worker' ? { tasks: { [`main${suffix}`]: 2 } } : {},
+    limit: (concurrency) => ({ task: `task${suffix}`, concurrency }),
     queues: [
       { of: 'flow', name: `local${suffix}` },
       { of: 'flow', name: `remote${suffix}` },

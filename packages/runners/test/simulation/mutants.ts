@@ -68,6 +68,14 @@ export const mutants: readonly Mutant[] = [
     foundBy: 'comes to its end',
   },
   {
+    name: 'slots-of-others',
+    fault: 'slots that others have are there to be had',
+    file: 'core/src/cluster/limit-document.ts',
+    find: `Number.POSITIVE_INFINITY : concurrency - heldOf(document)`,
+    replace: `Number.POSITIVE_INFINITY : concurrency`,
+    foundBy: 'limits hold',
+  },
+  {
     name: 'lease-kept',
     fault: 'a worker keeps its message in the queue when all of it is reported',
     file: 'core/src/worker/held.ts',

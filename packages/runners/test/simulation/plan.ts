@@ -42,6 +42,13 @@ export interface StartPlan {
   /** Another node that starts the same at about the same time. */
   readonly twice: number | undefined
   readonly cancelAtMs: number | undefined
+  readonly pause: PausePlan | undefined
+}
+
+/** Somebody holds a flow run some time after its start, and lets it go on after that. */
+export interface PausePlan {
+  readonly atMs: number
+  readonly forMs: number
 }
 
 /** At some time, with something that the node asks of the transport, or some time after the so-manieth body has begun there. */
@@ -68,6 +75,8 @@ export interface ClusterPlan {
   readonly nodes: readonly { readonly role: Role; readonly skewMs: number }[]
   readonly flows: readonly FlowPlan[]
   readonly starts: readonly StartPlan[]
+  /** How many task runs there may be at once, on all nodes together. */
+  readonly limit: number | undefined
   readonly messages: MemoryFaults
   readonly faults: readonly Fault[]
   /** How likely time goes on though there is more to do, at each turn. */
@@ -151,6 +160,9 @@ class Planner {
 /** What happens in the cluster of a seed. */
 export function planCluster(seed: number): ClusterPlan {
   const chance = new Chance(seed * 7919 + 17)
+  // Half of the plans are without pauses and limits: what takes many turns of chance is not to be crowded out by them.
+  const more = new Chance(seed * 6007 + 29)
+  const isFull = seed % 2 === 0
   const roles: Role[] = ['owner', 'owner', ...(chance.is(0.3) ? (['owner'] as const) : [])]
   roles.push('worker', 'worker', 'client')
   const nodes = roles.map((role) => ({ role, skewMs: chance.is(0.5) ? 0 : chance.between(-90_000, 90_000) }))
@@ -167,6 +179,10 @@ export function planCluster(seed: number): ClusterPlan {
       on,
       twice: chance.is(0.2) ? chance.of(owners) : undefined,
       cancelAtMs: chance.is(0.15) ? chance.of([20, 150, 2_500, 6_000]) : undefined,
+      pause:
+        isFull && more.is(0.5)
+          ? { atMs: more.of([0, 20, 150, 2_500, 6_000]), forMs: more.of([1, 400, 5_000, 60_000]) }
+          : undefined,
     }
   })
   const rough = chance.is(0.6)
@@ -185,6 +201,7 @@ export function planCluster(seed: number): ClusterPlan {
     nodes,
     flows: planner.flows,
     starts,
+    limit: isFull && more.is(0.7) ? more.between(1, 2) : undefined,
     messages,
     faults,
     slip: chance.is(0.5) ? 0 : chance.of([0.001, 0.02]),
@@ -206,6 +223,13 @@ function whenOf(chance: Chance): When {
   if (on < 2) return { on: 'time', ms: chance.of([1, 60, 200, 1_000, 4_000, 20_000]) + chance.below(200) }
   if (on < 5) return { on: 'body', body: chance.between(1, 12), ms: chance.of([0, 1, 50, 1_000]) }
   return { on: 'op', op: Math.ceil(2 ** (chance.below(900) / 100)), answered: chance.is(0.5) }
+}
+
+/** Whether nothing goes wrong with nodes and messages, and nobody starts what another one has. */
+export function isCalm({ faults, messages, starts }: ClusterPlan): boolean {
+  const { lose = 0, double = 0, delay = 0, forget = 0, unanswered = 0 } = messages
+  const isWhole = faults.length === 0 && lose + double + delay + forget + unanswered === 0
+  return isWhole && starts.every(({ twice }) => twice === undefined)
 }
 
 /** What a flow comes to when nothing is cancelled. */

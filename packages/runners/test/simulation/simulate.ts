@@ -14,6 +14,10 @@ export interface Lived {
   readonly bodies: number
   /** Bodies that began as a later attempt. */
   readonly again: number
+  /** Flow runs that were held. */
+  readonly pauses: number
+  /** Task runs that waited for a slot. */
+  readonly slotWaits: number
 }
 
 async function once(core: Library, seed: number): Promise<World> {
@@ -36,7 +40,10 @@ export async function simulate(core: Library, seed: number, twice = false): Prom
   const { violations, crashes, bodies, committed } = world
   const takeovers = committed.filter(({ entry }) => entry.kind === 'claimed' && entry.epoch > 2).length
   const again = bodies.filter(({ attempt }) => attempt > 1).length
-  return { violations, log, crashes, takeovers, bodies: bodies.length, again }
+  const moves = committed.flatMap(({ entry }) => (entry.kind === 'transition' ? [entry] : []))
+  const pauses = moves.filter(({ to, message }) => to === 'Paused' && message === 'paused').length
+  const slotWaits = moves.filter(({ to }) => to === 'AwaitingConcurrencySlot').length
+  return { violations, log, crashes, takeovers, bodies: bodies.length, again, pauses, slotWaits }
 }
 
 function firstDifference(one: string, other: string): string {

@@ -43,7 +43,7 @@ describe('a small cluster whose nodes crash, are cut off and close, and whose me
     { timeout },
     async () => {
       const failed: string[] = []
-      const counts = { crashes: 0, takeovers: 0, bodies: 0, again: 0 }
+      const counts = { crashes: 0, takeovers: 0, bodies: 0, again: 0, pauses: 0, slotWaits: 0 }
       await withoutStacks(async () => {
         for (let seed = first; seed < first + seeds && failed.length < told; seed++) {
           const lived = await simulate(library, seed, seed % everyTwice === 0)
@@ -54,7 +54,8 @@ describe('a small cluster whose nodes crash, are cut off and close, and whose me
       expect(failed.join('\n\n')).toBe('')
       console.log(
         `${seeds} seeds: ${counts.crashes} crashes, ${counts.takeovers} takeovers, ` +
-          `${counts.bodies} bodies, ${counts.again} of them a second time`,
+          `${counts.bodies} bodies, ${counts.again} of them a second time, ` +
+          `${counts.pauses} pauses, ${counts.slotWaits} waits for a slot`,
       )
       // The faults happened.
       for (const count of Object.values(counts)) expect(count).toBeGreaterThan(seeds / 50)

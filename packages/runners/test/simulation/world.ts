@@ -18,7 +18,16 @@ import type { Entry } from '../../../core/src/journal/entries.ts'
 import { isTerminal } from '../../../core/src/machines/states.ts'
 import { ClusterClock, executing, NodeClock } from './clock.ts'
 import { defined, type Begun, type Library, type Definitions, type Stage } from './flows.ts'
-import { Chance, type ClusterPlan, type Fault, type StartPlan, type TaskPlan, type When } from './plan.ts'
+import {
+  Chance,
+  isCalm,
+  type ClusterPlan,
+  type Fault,
+  type PausePlan,
+  type StartPlan,
+  type TaskPlan,
+  type When,
+} from './plan.ts'
 import { spiedTransport } from './spied.ts'
 
 /** Longer than any cluster takes, in virtual milliseconds; and how long it may take to come to rest. */
@@ -194,14 +203,16 @@ export class World implements Stage {
   }
 
   async leftBehind(): Promise<string[]> {
-    const { queue, mailbox, register, journal } = this.observer
+    const { queue, mailbox, journal } = this.observer
     const left: string[] = []
     for (const name of this.#definitions.queues) {
       const { ids } = await queue.pending(name, 100)
       left.push(...ids.map((id) => `${id} in queue ${name.of} ${name.name}`))
     }
-    left.push(...((await mailbox.addressees?.(100)) ?? []).map((id) => `a message to ${id}`))
-    left.push(...(await register.keys('')).map((key) => `register ${key}`))
+    const addressees = (await mailbox.addressees?.(100)) ?? []
+    // An answer stays that comes when whoever asked waits for it no more, or is dead.
+    left.push(...addressees.filter((id) => !id.startsWith('reply-')).map((id) => `a message to ${id}`))
+    left.push(...(await this.#registered()))
     const live = await journal.list({ ended: false, limit: 100 })
     left.push(...live.map(({ flowRunId, state }) => `flow run ${flowRunId} ${state}`))
     for (const { name, engine, state } of this.lives) {
@@ -209,6 +220,19 @@ export class World implements Stage {
       const { liveRuns, leftovers, stalled } = engine.health()
       if (liveRuns > 0) left.push(`${liveRuns} live runs at ${name}`)
       left.push(...[...leftovers, ...stalled].map((what) => `${what} at ${name}`))
+    }
+    return left
+  }
+
+  /** What stands in the register, but limits that nobody has anything of: they stay. */
+  async #registered(): Promise<string[]> {
+    const { register } = this.observer
+    const left: string[] = []
+    for (const key of await register.keys('')) {
+      const registered = await register.get(key)
+      if (registered === undefined) continue
+      const text = new TextDecoder().decode(registered.value)
+      if (!key.startsWith('limits.') || isTaken(text)) left.push(`register ${key} ${text}`)
     }
     return left
   }
@@ -227,6 +251,7 @@ export class World implements Stage {
     const name =
       keep && before !== undefined ? before.name : `${role[0]}${place}${life === 1 ? '' : `-${life}`}`
     const clock = new NodeClock(this.clock, name, skewMs)
+    const { limit } = this.plan
     this.say(`${name} starts`)
     executing.run(name, () => {
       const engine = this.core.createEngine({
@@ -242,6 +267,7 @@ export class World implements Stage {
           appended: (node, append) => this.#appended(node, append),
         }),
         serve: this.#definitions.serve(role),
+        limits: role === 'owner' && limit !== undefined ? [this.#definitions.limit(limit)] : [],
         suspendAfter: '30s',
       })
       engine.errors.subscribe((error) => this.#error(name, error))
@@ -359,6 +385,7 @@ export class World implements Stage {
       await this.clock.sleep(1)
       this.#startAt(plan, plan.twice)
     }
+    if (plan.pause !== undefined) void this.#pause(id, plan.pause)
     if (plan.cancelAtMs === undefined) return
     void this.#cancel(id, plan.cancelAtMs)
   }
@@ -398,6 +425,16 @@ export class World implements Stage {
       this.cancelled.add(id)
       await handle.cancel('enough')
     })
+  }
+
+  /** Lets it go on more than once: what holds it may be told to its owner late, or twice. */
+  async #pause(id: string, { atMs, forMs }: PausePlan): Promise<void> {
+    await this.clock.sleep(atMs)
+    await this.#tell(id, (handle) => handle.pause())
+    for (let ms = forMs; !this.#ends.has(id) && !this.#isOver; ms = 15_000) {
+      await this.clock.sleep(ms)
+      await this.#tell(id, (handle) => handle.resume())
+    }
   }
 
   /** A flow run waits for a signal: somebody sends it, again until that is safe. */
@@ -443,15 +480,25 @@ export class World implements Stage {
       node,
       after: this.committed.length,
       hadEffect: false,
+      isOver: false,
     }
     this.say(`${node} begins ${label} ${run.attempt}`)
     this.bodies.push(begun)
+    this.#checkLimit()
     for (const { fault, when } of this.#dueWithBodies) {
       if (when.body !== this.bodies.length) continue
       const life = this.lives.find((one) => one.name === node && one.state === 'up')
       this.clock.turn(() => void this.#happens(fault, life?.place ?? fault.node, when.ms))
     }
     return begun
+  }
+
+  /** Where nothing goes wrong that would let a body go on whose run has gone on without it. */
+  #checkLimit(): void {
+    const { limit } = this.plan
+    if (limit === undefined || this.cancelled.size > 0 || !isCalm(this.plan)) return
+    const busy = new Set(this.bodies.filter(({ isOver }) => !isOver).map(({ runId }) => runId))
+    if (busy.size > limit) this.violated('limits hold', `${[...busy].join(', ')} run at once, of ${limit}`)
   }
 
   effect(begun: Begun): void {
@@ -521,6 +568,23 @@ function inWords(entry: Entry): string {
     default:
       return entry.kind
   }
+}
+
+interface LimitInRegister {
+  readonly shares: Readonly<
+    Record<
+      string,
+      { readonly holds: readonly string[]; readonly begins: readonly number[]; readonly waits: number }
+    >
+  >
+  readonly queue: readonly string[]
+}
+
+/** Whether somebody has a slot of a limit, or a turn. */
+function isTaken(text: string): boolean {
+  const { shares, queue } = JSON.parse(text) as LimitInRegister
+  const taken = Object.values(shares).map(({ holds, begins, waits }) => holds.length + begins.length + waits)
+  return queue.length > 0 || taken.some((count) => count > 0)
 }
 
 /** Not one of those that are open, for calls outside any run. */
