@@ -159,7 +159,7 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
       'b there 2',
       'c there 1',
     ])
-    await world.audit({ zombies: ['away'] })
+    await world.audit()
     expect(world.deeds('began', 'c').map(({ node }) => node)).toEqual(['there'])
   })
 

@@ -33,6 +33,12 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 })
+/** What is done to a server or a node. */
+interface Fault {
+  readonly on: 'server' | 'owner' | 'worker'
+  readonly signal: 'SIGKILL' | 'SIGSTOP' | 'SIGTERM'
+}
+
 const totalMs = Number(values.minutes) * 60_000
 const totalRuns = Number(values.runs)
 const random = seededRandom(Number(values.seed))
@@ -60,10 +66,20 @@ const world = await World.open({
 await world.start(roles)
 const begin = performance.now()
 const elapsed = (): number => performance.now() - begin
-/** How often each fault was made. */
+/** Kinds of faults: a short soak makes each of them, too, before it goes on at random. */
+const kinds: readonly Fault[] = [
+  { on: 'server', signal: 'SIGKILL' },
+  { on: 'server', signal: 'SIGTERM' },
+  ...(['owner', 'worker'] as const).flatMap((on) =>
+    (['SIGKILL', 'SIGSTOP', 'SIGTERM'] as const).map((signal) => ({ on, signal })),
+  ),
+]
+const due = kinds
+  .map((fault) => ({ fault, place: random.number() }))
+  .toSorted((a, b) => a.place - b.place)
+  .map(({ fault }) => fault)
+/** How often each fault was made, by its name. */
 const faults = new Map<string, number>()
-/** Nodes that stood still at some time. */
-const zombies = new Set<string>()
 /** Milliseconds from the kill of a node to the next transition of a flow run that it owned. */
 const takeovers: number[] = []
 let isOver = false
@@ -72,11 +88,9 @@ await Promise.all([starts(), disturbs()])
 console.log(`${Math.round(elapsed() / 1000)} s: all ${totalRuns} flow runs are started, faults end`)
 await cluster?.healthy()
 const calm = performance.now()
-const found = await world.audit({ zombies: [...zombies] }).catch(async (error: unknown) => {
-  console.error(error)
-  await end()
-  process.exit(1)
-})
+const found = await world.audit().catch(failed)
+const missing = kinds.map((kind) => nameOf(kind)).filter((name) => !faults.has(name))
+if (missing.length > 0) await failed(new RangeError(`these faults were never made: ${missing.join(', ')}`))
 const figures = {
   node: process.version,
   cores: cpus().length,
@@ -93,6 +107,16 @@ console.log(JSON.stringify(figures, undefined, 2))
 if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(figures, undefined, 2)}\n`)
 await end()
 process.exit(0)
+
+async function failed(error: unknown): Promise<never> {
+  console.error(error)
+  await end()
+  process.exit(1)
+}
+
+function nameOf({ on, signal }: Fault): string {
+  return `${on} ${signal}`
+}
 
 async function end(): Promise<void> {
   await world.close()
@@ -143,57 +167,60 @@ async function disturbs(): Promise<void> {
   while (!isOver) {
     await delay(1_500 + pick(3_500))
     const free = Object.keys(roles).filter((name) => !busy.has(name))
-    const isServer = pick(3) === 0 && !busy.has('server')
-    const name = isServer ? 'server' : free[pick(free.length)]
-    // Half of the nodes stay.
-    if (name === undefined || (!isServer && free.length <= 3)) continue
+    /** What it can be done to now: half of the nodes stay. */
+    const targets = ({ on }: Fault): string[] => {
+      if (on === 'server') return busy.has('server') ? [] : ['server']
+      return free.length <= 3 ? [] : free.filter((name) => name.startsWith(on))
+    }
+    const fault = due.find((one) => targets(one).length > 0) ?? anyFault()
+    const possible = targets(fault)
+    const name = possible[pick(possible.length)]
+    if (name === undefined) continue
+    if (due.includes(fault)) due.splice(due.indexOf(fault), 1)
     busy.add(name)
-    const fault = (isServer ? disturbServer() : disturbNode(name)).finally(() => {
+    const made = (fault.on === 'server' ? disturbServer(fault) : disturbNode(name, fault)).finally(() => {
       busy.delete(name)
-      underWay.delete(fault)
+      underWay.delete(made)
     })
-    underWay.add(fault)
+    underWay.add(made)
   }
   await Promise.all(underWay)
 }
 
-function count(fault: string): void {
-  faults.set(fault, (faults.get(fault) ?? 0) + 1)
+function anyFault(): Fault {
+  if (pick(3) === 0) return { on: 'server', signal: pick(4) === 0 ? 'SIGTERM' : 'SIGKILL' }
+  const signals = ['SIGSTOP', 'SIGTERM', 'SIGKILL', 'SIGKILL'] as const
+  return { on: pick(2) === 0 ? 'owner' : 'worker', signal: signals[pick(4)] ?? 'SIGKILL' }
 }
 
-async function disturbServer(): Promise<void> {
+/** It has been made. */
+function count(fault: Fault): void {
+  const name = nameOf(fault)
+  faults.set(name, (faults.get(name) ?? 0) + 1)
+}
+
+async function disturbServer(fault: Fault): Promise<void> {
   const server = servers[pick(servers.length)]
-  const signal = pick(4) === 0 ? 'SIGTERM' : 'SIGKILL'
-  count(`server ${signal}`)
-  await server?.kill(signal)
+  await server?.kill(fault.signal)
+  count(fault)
   await delay(pick(3_000))
   await server?.restart()
   // Two of three must be there for anything to go on.
   await cluster?.healthy()
 }
 
-async function disturbNode(name: string): Promise<void> {
+async function disturbNode(name: string, fault: Fault): Promise<void> {
   const node = world.child(name)
-  const kind = name.startsWith('owner') ? 'owner' : 'worker'
-  switch (pick(4)) {
-    case 0: {
-      count(`${kind} SIGSTOP`)
-      zombies.add(name)
-      await node.kill('SIGSTOP')
-      await delay(500 + pick(25_000))
-      await node.kill('SIGCONT')
-      return
-    }
-    case 1:
-      count(`${kind} SIGTERM`)
-      await node.kill('SIGTERM')
-      await node.ended()
-      break
-    default:
-      count(`${kind} SIGKILL`)
-      if (kind === 'owner') void takeover(node)
-      await node.kill()
+  const { on, signal } = fault
+  if (on === 'owner' && signal === 'SIGKILL') void takeover(node)
+  await node.kill(signal)
+  count(fault)
+  if (signal === 'SIGSTOP') {
+    await delay(500 + pick(25_000))
+    await node.kill('SIGCONT')
+    return
   }
+  await node.ended()
   await delay(pick(4_000))
   await world.node(name, roles[name])
 }

@@ -95,7 +95,7 @@ describe.concurrent('workers', { timeout: 120_000 }, () => {
     await world.deed('ended', 'too-long', { node: other.node })
     const [value] = await world.result('too-long')
     expect(value).toMatchObject({ node: third.node, attempt: 2 })
-    await world.audit({ zombies: [other.node] })
+    await world.audit()
   })
 
   it('that are cut off let go before another one begins, and are refused when they are back', async () => {
@@ -118,7 +118,7 @@ describe.concurrent('workers', { timeout: 120_000 }, () => {
     await world.child('worker-there').kill()
     await world.run(boss, { flow: 'plan', id: 'back', steps: [[{ key: 'back' }]] })
     await world.deed('did', 'back', { node: away.node })
-    await world.audit({ zombies: [away.node] })
+    await world.audit()
   })
 
   it('whose acknowledgements are lost get their work again, and do not do it again', async () => {

@@ -11,10 +11,17 @@ import type { Witnessed } from './witness.ts'
 export interface Expected {
   /** Flow runs that there must be, besides their subflows, and no others. */
   readonly runs: ReadonlyMap<string, ExpectedRun>
-  /** Nodes that were stopped or cut off, and may have begun a body after its run had ended elsewhere. */
-  readonly zombies?: readonly string[]
+  /** When nodes stood still: what was theirs may have ended elsewhere meanwhile. */
+  readonly standstills?: readonly Standstill[]
   /** Whether clocks of nodes were wrong: then it can't be told whether a body began after the end of its run. */
   readonly skewed?: boolean
+}
+
+/** A time in which a process stood still, in milliseconds since 1970. */
+export interface Standstill {
+  readonly node: string
+  readonly from: number
+  readonly to: number
 }
 
 export interface ExpectedRun {
@@ -43,6 +50,8 @@ export interface Audited {
 
 /** How much later than its end was readable a body may begin: the clocks of processes are read in turns. */
 const toleranceMs = 50
+/** How long a node that goes on after a standstill may take to learn that it has lost what it had: its own clock tells it at once. */
+const learnsMs = 5_000
 
 /** @throws RangeError that lists all that is wrong */
 export async function audit(sources: Sources, expected: Expected): Promise<Audited> {
@@ -180,7 +189,8 @@ function checkDeeds({ deeds, witnessed }: Sources, { expected, roots, accepted, 
   }
   let again = 0
   const began = new Set<string>()
-  for (const { what, runId, key, node, at, attempt } of deeds) {
+  for (const deed of deeds) {
+    const { what, runId, key, node, at, attempt } = deed
     if (what !== 'began') continue
     if (began.has(runId)) again++
     began.add(runId)
@@ -189,7 +199,7 @@ function checkDeeds({ deeds, witnessed }: Sources, { expected, roots, accepted, 
       expected.skewed === true ||
       seen === undefined ||
       at <= seen + toleranceMs ||
-      expected.zombies?.includes(node) === true
+      stoodStill(deed, expected.standstills ?? [])
     )
       continue
     wrong.push(
@@ -197,6 +207,13 @@ function checkDeeds({ deeds, witnessed }: Sources, { expected, roots, accepted, 
     )
   }
   return again
+}
+
+/** Whether its node stood still right before, and could not know yet what had happened meanwhile. */
+function stoodStill(deed: Deed, standstills: readonly Standstill[]): boolean {
+  return standstills.some(
+    ({ node, from, to }) => node === deed.node && deed.at >= from && deed.at <= to + learnsMs,
+  )
 }
 
 /** Nothing is left in queues, mailboxes, or of slots and locks. */

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Standstill } from './audit.ts'
 import type { Ask, NodeOrder, Question, Refusal, Said, Start } from './orders.ts'
 import type { Done } from './plan-tasks.ts'
 import { within } from './until.ts'
@@ -34,12 +35,15 @@ export class Child {
   readonly order: NodeOrder
   /** What went wrong there that no caller heard of. */
   readonly errors: string[] = []
+  /** When it stood still, by SIGSTOP. */
+  readonly standstills: Standstill[] = []
   readonly #process: ChildProcess
   readonly #answers = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   readonly #ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
   #asked = 0
   #output = ''
   #isReady = false
+  #stoppedAt: number | undefined
 
   private constructor(child: ChildProcess, order: NodeOrder) {
     this.order = order
@@ -132,7 +136,12 @@ export class Child {
 
   /** Sends a signal; waits for the end of the process where it is SIGKILL. */
   async kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    if (signal === 'SIGSTOP') this.#stoppedAt ??= Date.now()
     this.#process.kill(signal)
+    if (signal === 'SIGCONT' && this.#stoppedAt !== undefined) {
+      this.standstills.push({ node: this.node, from: this.#stoppedAt, to: Date.now() })
+      this.#stoppedAt = undefined
+    }
     if (signal === 'SIGKILL') await this.#ended
   }
 

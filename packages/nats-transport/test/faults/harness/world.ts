@@ -183,7 +183,7 @@ export class World {
   }
 
   /** Waits for the end of all flow runs, and judges. */
-  async audit(options: Omit<Expected, 'runs'> = {}): Promise<Audited> {
+  async audit(options: Pick<Expected, 'skewed'> = {}): Promise<Audited> {
     try {
       for (const id of this.#expected.keys()) await this.end(id)
       if (this.witness.failure !== undefined) throw this.witness.failure as Error
@@ -195,7 +195,11 @@ export class World {
           deeds: this.ledger.deeds(),
           witnessed: this.witness,
         },
-        { runs: this.#expected, ...options },
+        {
+          runs: this.#expected,
+          standstills: this.nodes.flatMap(({ standstills }) => standstills),
+          ...options,
+        },
       )
     } catch (error) {
       throw new RangeError(`${(error as Error).message}\n${this.story()}`, { cause: error })
