@@ -55,8 +55,12 @@ export const mutants: readonly Mutant[] = [
     name: 'never-asks',
     fault: 'a worker begins what was delivered before without asking',
     file: 'core/src/worker/worker.ts',
-    find: `offer.strict || isOutdated || held.delivery.repeated`,
-    replace: `false`,
+    find: `      offer.strict ||
+      isOutdated ||
+      held.delivery.repeated ||
+      this.#doubtful.has(part) ||
+      this.#hasExecuted(key)`,
+    replace: `      false`,
     foundBy: 'nothing that has ended runs again',
   },
   {
