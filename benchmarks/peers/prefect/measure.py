@@ -73,8 +73,8 @@ def milliseconds_of_each(work, n):
     return [seconds(work, 1, 1) * 1e3 for _ in range(n)]
 
 
-def measure(task_runner=None):
-    """With a task runner tasks are submitted to it; without one they are awaited."""
+def measure(task_runner=None, from_synchronous=False):
+    """With a task runner tasks are submitted to it, from an asynchronous flow or a synchronous one; without one they are awaited."""
     # Imported after Dask's workers were started, which import this file.
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
@@ -96,18 +96,25 @@ def measure(task_runner=None):
         def submitted(i):
             return i
 
-        @flow(task_runner=task_runner)
-        async def submitted_sequence(n):
+        def in_sequence(n):
             return sum(submitted.submit(i).result() == i for i in range(n))
 
-        @flow(task_runner=task_runner)
-        async def submitted_at_once(n):
+        def at_once(n):
             futures = [submitted.submit(i) for i in range(n)]
             return sum(future.result() == i for i, future in enumerate(futures))
 
+        def flow_of(body):
+            if from_synchronous:
+                return flow(body, task_runner=task_runner)
+
+            async def asynchronous(n):
+                return body(n)
+
+            return waited_for(flow(asynchronous, name=body.__name__, task_runner=task_runner))
+
         return {
-            "sequence": per_second(waited_for(submitted_sequence), asked["n"]),
-            "fanOut": per_second(waited_for(submitted_at_once), asked["n"]),
+            "sequence": per_second(flow_of(in_sequence), asked["n"]),
+            "fanOut": per_second(flow_of(at_once), asked["n"]),
         }
 
     @flow
@@ -161,7 +168,7 @@ def measure_on_threads():
     from prefect.task_runners import ThreadPoolTaskRunner
 
     # As a flow has it that names no task runner: as many threads as there are task runs at once.
-    return measure(ThreadPoolTaskRunner())
+    return measure(ThreadPoolTaskRunner(), from_synchronous=True)
 
 
 def measure_on_dask():

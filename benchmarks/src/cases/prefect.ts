@@ -6,9 +6,11 @@ import { shapeReadings } from './shapes.ts'
 /**
  * Prefect's own trivial tasks (its folder `benches`): bodies that do nothing, awaited or gathered in a flow. Flows and
  * tasks are asynchronous: at its end, a synchronous flow waits up to a second for the thread of its heartbeat. Such tasks are
- * awaited where their flow runs, and no task runner has a part in it. To the task runner on threads, which a flow has by default,
- * and to Dask tasks are submitted, from an asynchronous flow too; their bodies are synchronous, for on threads an asynchronous
- * one is given an event loop of its own.
+ * awaited where their flow runs, and no task runner has a part in it. To Dask tasks are submitted, from an asynchronous flow too.
+ *
+ * To the task runner on threads, which a flow has by default, they are submitted from a synchronous flow, whose client they share:
+ * of an asynchronous one each task makes a client of its own, which takes many times as long as the task. The wait for the
+ * heartbeat is in what is measured, and weighs little beside a hundred task runs.
  *
  * The server hears of each transition of a flow run before it goes on. Those of task runs are sent to it as events, which
  * nothing waits for: what was not sent when a process dies is lost. The server is busy with them when the flow run has

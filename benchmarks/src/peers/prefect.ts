@@ -60,8 +60,8 @@ export const prefectVersions = (): Readonly<Record<string, string>> => ({
 export type PrefectPlace = 'server' | 'ephemeral' | 'postgres'
 
 /**
- * Asynchronous tasks awaited on the event loop of their flow, without a task runner; or tasks submitted to one: to that of threads,
- * which a flow has by default, or to Dask's.
+ * Asynchronous tasks awaited on the event loop of their flow, without a task runner; or tasks submitted to one: from a synchronous
+ * flow to that of threads, which a flow has by default, or from an asynchronous one to Dask's.
  */
 export type PrefectTasks = 'awaited' | 'threads' | 'dask'
 
