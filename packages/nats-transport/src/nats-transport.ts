@@ -47,14 +47,15 @@ class NatsTransport implements Transport {
     })
     const { link, journal, cache, register, live, relay } = shared
     const mailbox = new NatsMailbox({ link, presence, times })
-    const ownNodes = new NatsNodes({ link, presence, serves: () => relay?.start() })
-    const nodes = this.#settings.readOnly ? new Onlooker(link, times) : ownNodes
+    const nodes = this.#settings.readOnly
+      ? new Onlooker(link, times)
+      : new NatsNodes({ link, presence, serves: () => relay?.start() })
     const queue = new NatsQueue({ link, presence, times })
     let closed: Promise<void> | undefined
     const close = async (): Promise<void> => {
       await queue.close()
       await mailbox.close()
-      await ownNodes.close()
+      await nodes.close()
       await presence.close()
       await shared.close()
     }

@@ -99,6 +99,19 @@ describe('`asCompleted`', () => {
     expect(await engine.settle(run)).toEqual(['10', 'broken', '30'])
   })
 
+  it('gives those first that have ended already, as they stand in the list', async () => {
+    await using engine = testEngine()
+    const run = flow('ended', async () => {
+      const runs = [after(10), after(30), after(20)]
+      await waitAll(runs.slice(1))
+      await waitAll(runs.slice(0, 1))
+      const seen: string[] = []
+      for await (const future of asCompleted([after(5), ...runs])) seen.push(String(await future.result()))
+      return seen
+    })()
+    expect(await engine.settle(run)).toEqual(['10', '30', '20', '5'])
+  })
+
   it('waits for no more than the next', async () => {
     await using engine = testEngine()
     const start = engine.clock.now()

@@ -57,6 +57,7 @@ export class NatsCache implements Cache {
   }
 
   async put(key: string, { value, runId: run, expires }: CacheEntry): Promise<void> {
+    this.#link.assertWrites('to cache a result')
     const { codecs, largeValue } = this.#link.settings
     const sealed = seal([value], codecs)
     const connected = await this.#ready()
@@ -77,6 +78,7 @@ export class NatsCache implements Cache {
   }
 
   async delete(key: string): Promise<void> {
+    this.#link.assertWrites('to forget a cached result')
     const connected = await this.#ready()
     const blob = await this.#blobOf(connected, key)
     await this.#purge(connected, this.#subjectOf(key))

@@ -117,7 +117,7 @@ export class NatsMailbox implements Required<Mailbox> {
   }
 
   async confirm(flowRunId: string, id: string): Promise<void> {
-    this.#link.assertOpen()
+    this.#link.assertWrites('to confirm mail')
     const connected = await this.#connected()
     let mail = this.#known.get(flowRunId)?.get(id)
     if (mail === undefined) {
@@ -137,7 +137,7 @@ export class NatsMailbox implements Required<Mailbox> {
   }
 
   async clear(flowRunId: string): Promise<void> {
-    this.#link.assertOpen()
+    this.#link.assertWrites('to clear a mailbox')
     // One that never had mail, as far as could be heard.
     if (this.#isSure && this.#feeds.size > 0 && !this.#touched.has(flowRunId)) return
     const connected = await this.#connected()

@@ -15,7 +15,10 @@ export class Onlooker implements ClusterNodes {
     this.#times = times
   }
 
-  async announce(): Promise<void> {
+  /** @throws UsageError `READ_ONLY` where it is to serve: it could not report what it did */
+  async announce(_node: string, info?: NodeInfo): Promise<void> {
+    const serves = info !== undefined && info.flows.length + Object.keys(info.queues).length > 0
+    if (serves) this.#link.assertWrites('to serve flows or tasks')
     // Where there is no server, the engine learns of it here, and at once.
     await this.#link.control()
   }
@@ -49,6 +52,9 @@ export class Onlooker implements ClusterNodes {
   ask(node: string, question: Uint8Array, withinMs: number): Promise<Uint8Array | undefined> {
     return askNode(this.#link, { node, question, withinMs })
   }
+
+  /** Nobody asks it anything. */
+  async close(): Promise<void> {}
 
   async #open(): Promise<Keys> {
     const { namespace, replicas = 1, storage } = this.#link.settings

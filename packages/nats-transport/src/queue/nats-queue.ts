@@ -107,6 +107,7 @@ export class NatsQueue implements Queue {
   }
 
   async withdraw(queue: QueueName, id: string): Promise<void> {
+    this.#link.assertWrites('to take work back')
     const names = this.#names(queue)
     const connected = await this.#link.control()
     await this.#stream(connected, queue.of)

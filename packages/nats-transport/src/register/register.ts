@@ -48,7 +48,6 @@ export class NatsRegister implements Register {
   }
 
   async put(key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
-    this.#link.assertWrites('to set a limit')
     // The caller may go on with its bytes at once.
     return this.#write(key, expected, { payload: value.slice(), lines: '' })
   }
@@ -116,6 +115,7 @@ export class NatsRegister implements Register {
     expected: number,
     { payload, lines }: { readonly payload: Uint8Array; readonly lines: string },
   ): Promise<number | undefined> {
+    this.#link.assertWrites('to change a limit')
     const connected = await this.#ready()
     const { stream } = this.#bucket
     const id = `${this.#token}.${(++this.#written).toString(36)}`

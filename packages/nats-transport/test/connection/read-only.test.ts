@@ -52,6 +52,16 @@ describe.each(versions)('an engine that only reads, on the %s server', (version)
     expect(await run.result()).toBe('by the owner')
   })
 
+  it('serves nothing: what it did it could not report', async () => {
+    const transport = natsTransport({ servers: server().url, readOnly: true })
+    const serving = createEngine({ transport, serve: { flows: [waits], tasks: { work: 1 } } })
+    engines.push(serving)
+    const told: unknown[] = []
+    serving.errors.subscribe(({ error }) => told.push(error))
+    await expect(serving.run(waits)).rejects.toMatchObject({ code: 'READ_ONLY' })
+    expect(told).toContainEqual(expect.objectContaining({ code: 'READ_ONLY' }))
+  })
+
   it('is no node: others see it nowhere, and it sees them', async () => {
     const where = { servers: server().url, namespace: `read-only-${++namespaces}` }
     const [owner, reader] = [natsTransport(where), natsTransport({ ...where, readOnly: true })].map(
