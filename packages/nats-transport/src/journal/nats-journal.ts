@@ -100,6 +100,7 @@ export class NatsJournal implements Journal {
   }
 
   async delete(flowRunId: string): Promise<void> {
+    this.#assertOpen()
     this.#link.assertWrites('to delete a flow run')
     await this.summaries.update()
     // Those below it first: what is left of a family after a crash is found again by its root.
