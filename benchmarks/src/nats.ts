@@ -17,8 +17,8 @@ const measured =
   ({ warmupMs, windowMs }: Options, where: Partial<Params> = {}) =>
   (label: string, measure: MeasureName, inFlight: number): Case => {
     const n = Math.max(200, 10 * inFlight)
-    // Of one at a time a third of the CPU time is thousands of task runs, and several seconds.
-    const window = (inFlight === 1 ? 2 : 6) * windowMs
+    // Of one at a time less CPU time is thousands of task runs, and several seconds.
+    const window = (inFlight === 1 ? 2 : 3) * windowMs
     const params = { n, subscribers: 0, warmupMs: 1.5 * warmupMs, windowMs: window, inFlight, ...where }
     // Little but waiting: as much CPU time would take minutes.
     if (where.sync === true) {

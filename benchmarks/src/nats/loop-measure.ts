@@ -19,6 +19,7 @@ export const loop =
     try {
       const owner = await kinds[kind].owner(server)
       const worker = await startBeside('worker', server, kind)
+      const { inFlight = 1 } = params
       const times: number[] = []
       let before: Readonly<Record<string, number>> = {}
       let after = before
@@ -26,17 +27,19 @@ export const loop =
       const readings = await throughput(
         () => ({
           work: async (n) => {
-            // Many at once warm the code up in less time.
+            // Many at once warm the code up in less time: one at a time has its turn when all is warm.
             if (!isWarm) await owner.work(n, warmupInFlight, times)
-            await owner.work(n, params.inFlight ?? 1, times)
+            if (isWarm || inFlight > 1) await owner.work(n, inFlight, times)
           },
           ready: async () => {
             isWarm = true
+          },
+          around: async (window) => {
             times.length = 0
             before = await spent(server, worker)
-          },
-          close: async () => {
+            const measured = await window()
             after = await spent(server, worker)
+            return measured
           },
         }),
         params,
