@@ -4,6 +4,7 @@ import { useServer } from '../servers/index.ts'
 import type { Child } from './harness/child.ts'
 import { until } from './harness/until.ts'
 import { useWorlds } from './harness/worlds.ts'
+import type { World } from './harness/world.ts'
 
 const server = useServer({ version: 'newest' })
 const { world: open, proxy: way } = useWorlds(() => [server().url])
@@ -14,35 +15,44 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
     const world = await open()
     const first = await world.node('first', owner)
     await world.node('worker', { work: 2 })
+    const lengthMs = 16_000
     await world.run(first, {
       flow: 'plan',
       id: 'sleep',
-      steps: [[{ key: 'a' }], { sleep: '5s' }, [{ key: 'b' }]],
+      steps: [[{ key: 'a' }], { sleep: lengthMs }, [{ key: 'b' }]],
     })
     await world.run(first, {
       flow: 'plan',
       id: 'retry',
-      steps: [[{ key: 'c', failures: 1, retryDelay: '5s' }]],
+      steps: [[{ key: 'c', failures: 1, retryDelay: lengthMs }]],
     })
     await world.seen('retry', ({ to }) => to.name === 'AwaitingRetry', 'its delay has begun')
-    const asleep = async (): Promise<boolean> =>
-      (await world.entries('sleep')).some(({ kind }) => kind === 'wait')
-    await until('it sleeps', asleep)
+    const deadline = await sleepOf(world, 'sleep')
+    // Whoever began them anew would be late by all that was over.
+    await until('half of it is over', () => Date.now() > deadline - lengthMs / 2)
     await first.kill()
     await world.node('second', owner)
     await world.audit()
 
+    /** When the second owner took it: both would end so much later if they began anew. */
+    const anew = async (id: string): Promise<number> => {
+      const entries = await world.entries(id)
+      const claimed = entries.find((entry) => entry.kind === 'claimed' && entry.node === 'second')
+      return (claimed?.at ?? -Infinity) + lengthMs
+    }
     const waits = (await world.entries('sleep')).filter((entry) => entry.kind === 'wait')
     expect(waits).toHaveLength(1)
     const woken = (await world.entries('sleep')).find((entry) => entry.kind === 'woken')
-    expect(woken?.at).toBeGreaterThanOrEqual(waits[0]?.deadline ?? Infinity)
+    expect(woken?.at).toBeGreaterThanOrEqual(deadline)
+    expect(woken?.at).toBeLessThan(await anew('sleep'))
     const retries = (await world.entries('retry')).filter((entry) => entry.kind === 'transition')
     const delays = retries.filter(({ to }) => to === 'AwaitingRetry')
     const again = retries.find(({ to }) => to === 'Retrying')
     expect(delays).toHaveLength(1)
     expect(again?.at).toBeGreaterThanOrEqual(delays[0]?.until ?? Infinity)
+    expect(again?.at).toBeLessThan(await anew('retry'))
     console.log(
-      `ms late: sleep ${(woken?.at ?? 0) - (waits[0]?.deadline ?? 0)}, retry ${(again?.at ?? 0) - (delays[0]?.until ?? 0)}`,
+      `ms late: sleep ${(woken?.at ?? 0) - deadline}, retry ${(again?.at ?? 0) - (delays[0]?.until ?? 0)}`,
     )
   })
 
@@ -257,3 +267,11 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
     expect(world.deeds('began', 'old')).toHaveLength(1)
   })
 })
+
+/** The deadline of the sleep of a flow run, as soon as it sleeps. */
+function sleepOf(world: World, id: string): Promise<number> {
+  return until(`${id} sleeps`, async () => {
+    const wait = (await world.entries(id)).find((entry) => entry.kind === 'wait')
+    return wait?.deadline
+  })
+}
