@@ -194,6 +194,47 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
     expect(world.deeds('began', 'b').length).toBeGreaterThanOrEqual(2)
   })
 
+  it('whose clocks are wrong end a sleep that they take over wrong by at most that, and end it', async () => {
+    const world = await open()
+    const first = await world.node('first', owner)
+    await world.node('worker', { work: 2 })
+    const [lengthMs, skewMs, lateMs] = [16_000, 8_000, 15_000]
+    // Their flows are different: so it is known who takes which.
+    for (const [id, flow] of [
+      ['early', 'plan'],
+      ['late', 'even'],
+    ] as const)
+      await world.run(first, {
+        flow,
+        id,
+        steps: [[{ key: `${id}.a` }], { sleep: lengthMs }, [{ key: `${id}.b` }]],
+      })
+    const deadlines = { early: await sleepOf(world, 'early'), late: await sleepOf(world, 'late') }
+    await first.kill()
+    await world.start({ fast: { flows: ['plan'], skewMs }, slow: { flows: ['even'], skewMs: -skewMs } })
+    await world.audit()
+
+    for (const [id, node] of [
+      ['early', 'fast'],
+      ['late', 'slow'],
+    ] as const) {
+      const entries = await world.entries(id)
+      const claims = entries.filter((entry) => entry.kind === 'claimed')
+      expect(claims.map((entry) => entry.node)).toEqual(['first', node])
+      // By its own clock it is right.
+      expect(entries.find((entry) => entry.kind === 'woken')?.at).toBeGreaterThanOrEqual(deadlines[id])
+    }
+    // The worker's clock is right, as that of the first owner was.
+    const offBy = async (id: 'early' | 'late'): Promise<number> =>
+      (await world.deed('began', `${id}.b`)).at - deadlines[id]
+    const [early, late] = [await offBy('early'), await offBy('late')]
+    console.log(`ms from the deadline to the end of a sleep: fast clock ${early}, slow clock ${late}`)
+    expect(early).toBeGreaterThanOrEqual(-skewMs)
+    expect(early).toBeLessThan(lateMs)
+    expect(late).toBeGreaterThanOrEqual(0)
+    expect(late).toBeLessThan(skewMs + lateMs)
+  })
+
   it('of several that start a run by one key, one has it, and all get its value', async () => {
     const world = await open()
     const nodes = await world.start({
