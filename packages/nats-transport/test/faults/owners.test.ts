@@ -265,15 +265,26 @@ describe.concurrent('owners', { timeout: 120_000 }, () => {
 
   it('whose runs end before anybody asks wake everybody that does', async () => {
     const world = await open()
-    await world.start({ 'owner-1': owner, 'owner-2': owner })
-    const count = 150
+    const [one, two] = (await world.start({
+      'owner-1': owner,
+      'owner-2': owner,
+      worker: { work: 8 },
+    })) as [Child, Child]
     const ids = await Promise.all(
-      Array.from({ length: count }, (_, n) =>
-        world.run('any', { flow: 'local', id: `quick-${n}`, steps: [] }),
+      Array.from({ length: 100 }, (_, n) =>
+        world.run('any', {
+          flow: n % 2 === 0 ? 'local' : 'plan',
+          id: `quick-${n}`,
+          steps: [[{ key: `${n}.a` }, { key: `${n}.b` }]],
+        }),
       ),
     )
-    const values = await Promise.all(ids.map((id) => world.result(id)))
-    expect(values).toEqual(Array.from({ length: count }, () => []))
+    const keys = ids.map((_, n) => [`${n}.a`, `${n}.b`])
+    await until('all have ended', () => ids.every((id) => world.witness.endOf(id) !== undefined), 60_000)
+    for (const who of [world, one, two]) {
+      const values = await Promise.all(ids.map((id) => who.result(id)))
+      expect(values.map((value) => value.map(({ key }) => key))).toEqual(keys)
+    }
     await world.audit()
   })
 
