@@ -53,6 +53,42 @@ describe.concurrent('a server', { timeout: 150_000 }, () => {
     expect(world.deeds('began').length).toBeGreaterThanOrEqual(9)
   })
 
+  it('whose queue of flow runs is purged or deleted while nobody serves them gives them to who does later', async () => {
+    const world = await open()
+    const { jsm } = world.streams
+    const queue = `${world.namespace}_FQ`
+    const count = 5
+    const startedAs = async (name: string): Promise<void> => {
+      for (let n = 0; n < count; n++)
+        await world.run('any', { flow: 'plan', id: `${name}-${n}`, steps: [[{ key: `${name}.${n}` }]] })
+      await until('all wait', async () => (await jsm.streams.info(queue)).state.messages === count)
+    }
+    // It leaves the consumers of the queue behind.
+    const former = await world.node('former', owner)
+    await until('it takes', async () => (await consumersOf(world, queue)).length > 0)
+    await former.kill('SIGTERM')
+    await former.ended()
+
+    await startedAs('purged')
+    expect((await jsm.streams.purge(queue)).purged).toBe(count)
+    const consumers = await consumersOf(world, queue)
+    expect(consumers).not.toEqual([])
+    for (const name of consumers) await jsm.consumers.delete(queue, name)
+    await startedAs('deleted')
+    await jsm.streams.delete(queue)
+    expect(world.deeds('began')).toEqual([])
+
+    await world.start({ owner, worker: { work: 2 } })
+    await world.audit()
+    const keys = ['deleted', 'purged'].flatMap((name) => items(name, count).map(({ key }) => key))
+    expect(
+      world
+        .deeds('began')
+        .map(({ key }) => key)
+        .toSorted(),
+    ).toEqual(keys)
+  })
+
   it('that is full holds writers back, who say so, and go on when there is room', async () => {
     const world = await open({ settings: { times: shortTimes, maxBytes: 1_048_576 } })
     const { jsm } = world.streams
@@ -183,6 +219,14 @@ describe.concurrent('a server of the 2.9 line', { timeout: 120_000 }, () => {
     expect(wrong).toEqual([])
   })
 })
+
+/** Names of the consumers of a stream; none where the stream is not there. */
+async function consumersOf({ streams }: World, stream: string): Promise<string[]> {
+  const there = (await streams.all()).some(({ config }) => config.name === stream)
+  const names: string[] = []
+  if (there) for await (const { name } of streams.jsm.consumers.list(stream)) names.push(name)
+  return names
+}
 
 interface Health {
   readonly stalled: readonly string[]
