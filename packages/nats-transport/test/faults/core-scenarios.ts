@@ -1,7 +1,6 @@
 /** What every server must carry: nodes killed and stopped, servers killed, nodes restarted one after another. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { useCluster, useServer, versions, type NatsCluster, type NatsServer } from '../servers/index.ts'
-import type { Child } from './harness/child.ts'
 import type { Item, Step } from './harness/plan-tasks.ts'
 import { clusterTimes, shortTimes } from './harness/times.ts'
 import { until } from './harness/until.ts'
@@ -19,6 +18,10 @@ export function coreScenarios(count: 'one server' | 'three servers'): void {
 
 const owner = { flows: ['plan', 'even', 'local'] }
 const worker = { work: 2 }
+/** Within what a killed process is found by pings, also by a busy machine: in two seconds as a rule. */
+const foundMs = 15_000
+/** Within what a node has left that was told to: in one second as a rule, and before the grace is over, which nothing here needs. */
+const drainedMs = 15_000
 const everybody = {
   'owner-1': owner,
   'owner-2': owner,
@@ -29,14 +32,14 @@ const everybody = {
 }
 
 function scenarios(servers: Servers, version: string): void {
-  const place = `${version}, ${'three' in servers ? 'three servers' : 'one server'}`
+  const isThree = 'three' in servers
+  const place = `${version}, ${isThree ? 'three servers' : 'one server'}`
+  const urls = (): readonly string[] => ('three' in servers ? servers.three().urls : [servers.one().url])
+  const replicas = isThree ? 3 : 1
+  const times = isThree ? clusterTimes : shortTimes
   let world: World
   beforeAll(async () => {
-    world = await World.open(
-      'three' in servers
-        ? { servers: servers.three().urls, settings: { replicas: 3, times: clusterTimes } }
-        : { servers: [servers.one().url], settings: { times: shortTimes } },
-    )
+    world = await World.open({ servers: urls(), settings: { replicas, times } })
     await world.start(everybody)
   }, 60_000)
   afterEach(() => world.wake())
@@ -120,38 +123,50 @@ function scenarios(servers: Servers, version: string): void {
   )
 
   it('go on at once where one of them is killed alone', { timeout: 120_000 }, async () => {
-    const [boss, hand] = (await world.start({ 'owner-1': owner, 'worker-1': worker })) as [Child, Child]
-    const id = await world.run(boss, {
-      flow: 'even',
-      steps: [range(6).map((n) => ({ key: `alone.${n}`, gate: `${n}` }))],
+    // Who is gone is found by pings: what has to wait until the key of a node is forgotten would take a minute here.
+    const patient = await World.open({
+      servers: urls(),
+      settings: { replicas, times: { ...times, keyLifeMs: 60_000 } },
     })
-    const running = (attempt: number) =>
-      world.witness
-        .of(id)
-        .filter((one) => one.kind === 'task' && one.to.name === 'Running' && one.attempt === attempt)
-    await until('all run', () => running(1).length === 6)
-    const ownerAt = Date.now()
-    await boss.kill()
-    const taken = await world.seen(id, ({ node }) => node !== 'owner-1', 'another owner has it')
-    const workerAt = Date.now()
-    await hand.kill()
-    const lost = world
-      .deeds('began')
-      .filter(({ key, node }) => key.startsWith('alone.') && node === 'worker-1')
-    expect(lost).toHaveLength(2)
-    const offered = await until('they are offered again', () => {
-      const recovering = world.witness
-        .of(id)
-        .filter(({ kind, to }) => kind === 'task' && to.name === 'Recovering')
-      return recovering.length === 2 ? recovering : undefined
-    })
-    for (const n of range(6)) world.ledger.open(`${n}`)
-    expect(await world.end(id)).toBe('Completed')
-    expect(world.deeds('began').filter(({ key }) => key.startsWith('alone.'))).toHaveLength(8)
-    console.log(
-      `${place}: ms from the kill of one node to what follows: owner ${taken.at - ownerAt}, ` +
-        `worker ${offered.map((one) => one.at - workerAt).join(', ')}`,
-    )
+    try {
+      await patient.start(everybody)
+      const boss = patient.child('owner-1')
+      const hand = patient.child('worker-1')
+      const id = await patient.run(boss, {
+        flow: 'even',
+        steps: [range(6).map((n) => ({ key: `alone.${n}`, gate: `${n}` }))],
+      })
+      const running = (attempt: number) =>
+        patient.witness
+          .of(id)
+          .filter((one) => one.kind === 'task' && one.to.name === 'Running' && one.attempt === attempt)
+      await until('all run', () => running(1).length === 6)
+      const ownerAt = Date.now()
+      await boss.kill()
+      const taken = await patient.seen(id, ({ node }) => node !== 'owner-1', 'another owner has it')
+      const workerAt = Date.now()
+      await hand.kill()
+      const lost = patient.deeds('began', undefined, { node: 'worker-1' })
+      expect(lost).toHaveLength(2)
+      const offered = await until('they are offered again', () => {
+        const recovering = patient.witness
+          .of(id)
+          .filter(({ kind, to }) => kind === 'task' && to.name === 'Recovering')
+        return recovering.length === 2 ? recovering : undefined
+      })
+      const gaps = { owner: taken.at - ownerAt, workers: offered.map((one) => one.at - workerAt) }
+      expect(gaps.owner).toBeLessThan(foundMs)
+      expect(Math.max(...gaps.workers)).toBeLessThan(foundMs)
+      for (const n of range(6)) patient.ledger.open(`${n}`)
+      expect(await patient.end(id)).toBe('Completed')
+      expect(patient.deeds('began')).toHaveLength(8)
+      await patient.audit()
+      console.log(
+        `${place}: ms from the kill of one node to what follows: owner ${gaps.owner}, worker ${gaps.workers.join(', ')}`,
+      )
+    } finally {
+      await patient.close()
+    }
   })
 
   it(
@@ -181,7 +196,7 @@ function scenarios(servers: Servers, version: string): void {
     'fail nothing, and do nothing twice, where all are restarted one after another',
     { timeout: 180_000 },
     async () => {
-      const times: number[] = []
+      const drains: number[] = []
       const started: Promise<string>[] = []
       const begin = (): void => {
         const name = `roll.${started.length}`
@@ -196,9 +211,10 @@ function scenarios(servers: Servers, version: string): void {
         const node = world.child(name)
         await node.kill('SIGTERM')
         expect(await node.ended()).toEqual({ code: 0, signal: null })
-        times.push(Date.now() - at)
+        drains.push(Date.now() - at)
         await world.node(name, options)
       }
+      expect(Math.max(...drains)).toBeLessThan(drainedMs)
       const runs = await Promise.all(started)
       for (const id of runs) expect(await world.end(id)).toBe('Completed')
       const began = world.deeds('began').filter(({ key }) => key.startsWith('roll.'))
@@ -211,13 +227,13 @@ function scenarios(servers: Servers, version: string): void {
         ]),
       ).toEqual([])
       expect(began).toHaveLength(runs.length * 4 * 6)
-      console.log(`${place}: ms to drain: ${times.join(', ')}`)
+      console.log(`${place}: ms to drain: ${drains.join(', ')}`)
     },
   )
 
   it('leave journals without a gap, each effect, and nothing in queues', { timeout: 120_000 }, async () => {
     const { flowRuns, taskRuns, again, recoveries } = await world.audit()
-    expect(recoveries).toBeGreaterThanOrEqual(8)
+    expect(recoveries).toBeGreaterThanOrEqual(7)
     console.log(
       `${place}: ${flowRuns} flow runs, ${taskRuns} task runs, ${recoveries} lost attempts, ${again} bodies again`,
     )
