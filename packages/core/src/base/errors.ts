@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'RUN_ENDED'
   | 'RUN_CANCELLING'
   | 'RUN_SUSPENDED'
+  | 'RUN_NOT_ENDED'
   | 'NOT_ENCODABLE'
   | 'UNKNOWN_DEFINITION'
   | 'AMBIGUOUS_NAME'

@@ -15,6 +15,7 @@ import type { AnyRunHandle, Args, FlowRun, FlowRunHandle } from '../runs/types.t
 import type { RunsChange } from '../streams/as-list.ts'
 import type { Transition } from '../streams/transition.ts'
 import { checkWatch, type Watched, type WatchFilter, type WatchOptions } from '../streams/watch.ts'
+import { deleteRun } from './delete-run.ts'
 import type { EngineError, EngineHealth, EngineOptions } from './engine-options.ts'
 import { openEngine, type Engine as Inside } from './engine.ts'
 import { forkRun, type ForkOptions } from './fork.ts'
@@ -143,6 +144,14 @@ export interface Engine {
    * @throws JournalError `RUN_NOT_FOUND`; UsageError `INVALID_OPTION` where it was not set aside, and what `fork` gives (rejects)
    */
   release(id: string, options?: ReleaseOptions): Promise<FlowRunHandle<unknown>>
+  /**
+   * Forgets a flow run that has ended: its journal and those of its subflows, their large values, their mail. Resolves when they
+   * are gone, with false where there was none. A start by its idempotency key begins anew after that.
+   *
+   * @throws UsageError `RUN_NOT_ENDED`; `INVALID_OPTION` for a task run in a flow run, and a subflow; `ENGINE_CLOSED`. JournalError,
+   * such as `JOURNAL_UNAVAILABLE` (rejects)
+   */
+  delete(id: string): Promise<boolean>
   /**
    * Resolves when the other nodes of its transport know of it, and it has begun to serve; at once where it has none.
    *
@@ -280,6 +289,10 @@ class EngineFace implements Engine {
 
   async release(id: string, options: ReleaseOptions = {}): Promise<FlowRunHandle<unknown>> {
     return handle(await releaseRun(this[inside], id, options)) as FlowRunHandle<unknown>
+  }
+
+  delete(id: string): Promise<boolean> {
+    return deleteRun(this[inside], id)
   }
 
   async warm(runner: TaskRunner, tasks: readonly AnyTask[] = []): Promise<void> {
