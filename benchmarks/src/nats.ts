@@ -17,9 +17,16 @@ const measured =
   ({ warmupMs, windowMs }: Options, where: Partial<Params> = {}) =>
   (label: string, measure: MeasureName, inFlight: number): Case => {
     const n = Math.max(200, 10 * inFlight)
-    // Of one at a time less CPU time is thousands of task runs, and several seconds.
-    const window = (inFlight === 1 ? 2 : 3) * windowMs
-    const params = { n, subscribers: 0, warmupMs: 1.5 * warmupMs, windowMs: window, inFlight, ...where }
+    const params = {
+      n,
+      subscribers: 0,
+      warmupMs: 1.5 * warmupMs,
+      // One at a time is warm only after thousands that went so: those before it came in groups.
+      ...(inFlight === 1 && { settlingMs: warmupMs / 2 }),
+      windowMs: (inFlight === 1 ? 4 : 3) * windowMs,
+      inFlight,
+      ...where,
+    }
     // Little but waiting: as much CPU time would take minutes.
     if (where.sync === true) {
       const durability = promised[measure] ?? 'power'

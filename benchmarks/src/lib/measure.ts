@@ -8,6 +8,8 @@ export interface Params {
   readonly flows?: number
   /** The work is repeated for at least this much CPU time before the clock starts. */
   readonly warmupMs: number
+  /** And for this much between the forced collection and the clock, at most `warmupMs`. Default 300. */
+  readonly settlingMs?: number
   /** The work is repeated for at least this much CPU time while the clock runs, and at least once. */
   readonly windowMs: number
   /**

@@ -1,8 +1,8 @@
 import { withPeakHeap } from './heap.ts'
 import type { Params, Readings } from './measure.ts'
 
-/** CPU time, in milliseconds, that is let pass after a forced collection. */
-const settlingMs = 300
+/** CPU time, in milliseconds, that is let pass after a forced collection, where the measurement says nothing else. */
+const shortlyMs = 300
 
 /** Something that does `n` runs, again and again. */
 export interface Subject {
@@ -70,7 +70,11 @@ export async function throughput(create: () => Subject, params: Params): Promise
   await subject.ready?.()
   globalThis.gc?.()
   if (params.wallMs === undefined)
-    await repeat(subject, params.warmupN ?? params.n, Math.min(params.warmupMs, settlingMs))
+    await repeat(
+      subject,
+      params.warmupN ?? params.n,
+      Math.min(params.warmupMs, params.settlingMs ?? shortlyMs),
+    )
   const window = (): Promise<Readings> => measureWindow(subject, params)
   const readings = await withPeakHeap(() => subject.around?.(window) ?? window())
   await subject.close?.()
