@@ -346,6 +346,8 @@ export class Item implements Startable, BodyHost {
     const wasRunning = this.#state === 'running'
     this.#isOver()
     if (wasRunning) this.#body?.stop(reason)
+    // It has a slot where it asks its owner.
+    else this.#freeSlot()
     this.settle()
   }
 

@@ -250,6 +250,27 @@ describe('a worker', () => {
     expect(await stage.pending()).toEqual([])
   })
 
+  it('has its slots for others when what asks its owner is stopped before there is an answer', async () => {
+    stage.verdict = undefined
+    await stage.offer('one', [bodyOf('x'), bodyOf('y')], true)
+    expect(stage.asked).toEqual([
+      ['flow.x', 1],
+      ['flow.y', 1],
+    ])
+    for (const name of ['x', 'y']) await stage.stop([`flow.${name}`, 1], ['one'])
+    await stage.offer('two', [bodyOf('next')])
+    expect(ran).toEqual(['next'])
+    // By now nobody waits for the answers any more; each slot was given back once.
+    await stage.pass(10_000)
+    await stage.offer('full', [heldBody('a'), heldBody('b')])
+    await stage.offer('three', [bodyOf('last')])
+    expect(ran).toEqual(['next', 'a', 'b'])
+    for (const name of ['a', 'b']) gates.get(name)?.()
+    await stage.pass(100)
+    expect(ran).toEqual(['next', 'a', 'b', 'last'])
+    expect(await stage.pending()).toEqual([])
+  })
+
   it('asks the latest owner before it begins what one offers that was superseded', async () => {
     await stage.presence(['flow.a', 1], { topic: 'tasks', epoch: 2 })
     stage.verdict = 'drop'
