@@ -4,9 +4,11 @@ import type { SharedLimit } from './shared-limit.ts'
 import type { SlotRequest } from './slot-request.ts'
 
 /** Who waits for slots of limits of the cluster. */
-interface SlotClaimant {
+export interface SlotClaimant {
   /** Id of the run. */
   readonly run: string
+  /** Whether its attempt has begun already, elsewhere: it wants no starts. */
+  readonly hasBegun: boolean
   /** It has a slot of each, and may begin. */
   granted(): void
   /** It can't begin now. */
@@ -47,15 +49,7 @@ export class SharedClaim {
     this.#claimant = claimant
     this.#clock = time.clock
     this.#random = time.random
-    const [first] = limits
-    const inOrder = limits.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    this.#parts =
-      first !== undefined && limits.length === 1
-        ? [{ limit: first, slot: true, start: true }]
-        : [
-            ...inOrder.map((limit) => ({ limit, slot: true, start: false })),
-            ...inOrder.map((limit) => ({ limit, slot: false, start: true })),
-          ]
+    this.#parts = partsOf(limits, claimant.hasBegun)
     this.#next()
   }
 
@@ -121,4 +115,11 @@ export class SharedClaim {
     for (const request of this.#requests.values()) request.release()
     this.#requests.clear()
   }
+}
+
+function partsOf(limits: readonly SharedLimit[], hasBegun: boolean): readonly Part[] {
+  const inOrder = limits.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  if (!hasBegun && limits.length === 1) return inOrder.map((limit) => ({ limit, slot: true, start: true }))
+  const slots = inOrder.map((limit) => ({ limit, slot: true, start: false }))
+  return hasBegun ? slots : [...slots, ...inOrder.map((limit) => ({ limit, slot: false, start: true }))]
 }

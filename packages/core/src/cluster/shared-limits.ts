@@ -6,7 +6,7 @@ import { isSameLimit } from './limit-document.ts'
 import { Pauses } from './pauses.ts'
 import type { Peers } from './peers.ts'
 import { keyPart } from './register-keys.ts'
-import { SharedClaim } from './shared-claim.ts'
+import { SharedClaim, type SlotClaimant } from './shared-claim.ts'
 import { SharedLimit, type SharedLimitHost } from './shared-limit.ts'
 
 const prefix = 'limits.'
@@ -92,10 +92,7 @@ export class SharedLimits {
     return limit
   }
 
-  claim(
-    limits: readonly SharedLimit[],
-    claimant: { run: string; granted(): void; waits(): void },
-  ): SharedClaim {
+  claim(limits: readonly SharedLimit[], claimant: SlotClaimant): SharedClaim {
     return new SharedClaim(limits, claimant, this.#host)
   }
 

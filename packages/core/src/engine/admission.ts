@@ -41,8 +41,8 @@ export class Admission implements Held, Claimant, Seeker<Run> {
   #key: string | undefined
   #claim: Claim | undefined
   #stopWaiting: (() => void) | undefined
-  /** Whether its body runs already. */
-  #isThere = false
+  /** Whether its body runs already, and began on another node. */
+  hasBegun = false
   /** Whether all was given back. */
   gone = false
 
@@ -90,7 +90,7 @@ export class Admission implements Held, Claimant, Seeker<Run> {
   /** Its body runs already, on another node: it is admitted, and takes its slots when they come. */
   takeAlong(): void {
     const { run } = this
-    this.#isThere = true
+    this.hasBegun = true
     const { caching } = run.definition.settings
     const key = caching === undefined ? undefined : run.host.results.keyOf(run, this.#attempt.arguments)
     if (key !== undefined) run.host.results.goOn(key, run)
@@ -146,7 +146,7 @@ export class Admission implements Held, Claimant, Seeker<Run> {
   }
 
   slotsGranted(): void {
-    if (this.#isThere) return
+    if (this.hasBegun) return
     if (this.#key === undefined || this.run.definition.settings.caching?.refresh === true) {
       this.#admitting.admitted(this.#attempt)
       return
@@ -173,7 +173,7 @@ export class Admission implements Held, Claimant, Seeker<Run> {
   deadlocked(words: string): void {
     const { run } = this
     this.release()
-    if (this.#isThere) return
+    if (this.hasBegun) return
     this.#admitting.refused(this.#attempt, limitDeadlockError(run, words))
   }
 

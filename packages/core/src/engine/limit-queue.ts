@@ -14,6 +14,8 @@ export interface Claimant {
   readonly id: string
   readonly priority: number
   readonly order: number
+  /** Whether its attempt has begun already, elsewhere: it wants slots, and no start of a rate. */
+  readonly hasBegun: boolean
   /** It has a slot of each of its limits. */
   slotsGranted(): void
   /** It turned out that it has to wait, where that took time. */
@@ -315,8 +317,10 @@ export class Claiming implements Claim, Wait {
     this.#isStaged = true
     this.isAsking = this.#isNew
     for (const one of this.needs) one.staged.add(this)
+    const { id: run, hasBegun } = this.claimant
     this.#inCluster = cluster.claim(limits, {
-      run: this.claimant.id,
+      run,
+      hasBegun,
       granted: () => {
         this.#leaveStage()
         this.#give()
@@ -339,7 +343,7 @@ export class Claiming implements Claim, Wait {
     this.granted = true
     this.#host.deadlocks.delete(this)
     for (const one of this.needs) one.give(this.claimant.run)
-    this.#let()
+    if (!this.claimant.hasBegun) this.#let()
     if (!this.#isNew) this.claimant.slotsGranted()
   }
 

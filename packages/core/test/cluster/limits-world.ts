@@ -18,6 +18,7 @@ interface NodeOfTest {
 
 /** A run that is to have slots, on whichever node it is. */
 class RunOfTest implements Claimant {
+  readonly hasBegun = false
   readonly id: string
   readonly tags: readonly string[]
   readonly order: number

@@ -52,6 +52,7 @@ const anyRule: fc.Arbitrary<Rule> = fc.oneof(
 
 /** A claimant, and what is known of it without asking the limiter. */
 class Waiter implements Claimant {
+  readonly hasBegun = false
   readonly priority: number
   readonly order: number
   /** Of the limits that count it. */
@@ -380,6 +381,7 @@ describe('Limiter', () => {
               order: number,
               run: {},
               id: `#${number}`,
+              hasBegun: false,
               slotsAwaited: () => undefined,
               slotsGranted: () => void order.push(number),
               holding: () => [],
@@ -411,6 +413,7 @@ describe('Limiter', () => {
       limiter.claim(limits, {
         run: {},
         id: `#${order}`,
+        hasBegun: false,
         slotsAwaited: () => undefined,
         get priority() {
           asked++
@@ -448,6 +451,7 @@ function forests(of: readonly Tag[]): fc.Arbitrary<Plan[]> {
 }
 
 class Node implements Claimant {
+  readonly hasBegun = false
   readonly plan: Plan
   readonly above: Node | undefined
   readonly order: number

@@ -1,13 +1,17 @@
-import { flow, type AnyFlow, type Engine } from '@troupe/core'
+import { flow, type AnyFlow, type Engine, type Limit } from '@troupe/core'
 import { NatsTaskRunner } from '@troupe/runners'
 import { describe, expect, it } from 'vitest'
 import { VirtualCluster, remoteFlow } from './support.ts'
 import { failing, held, noted, open, parent, slow, traceOf } from './tasks.ts'
 
 /** Two nodes that serve the flow, the first of which owns its runs. */
-function owners(cluster: VirtualCluster, served: AnyFlow): { readonly a: Engine; readonly b: Engine } {
-  const serve = { flows: [served] }
-  return { a: cluster.node('a', { serve }), b: cluster.node('b', { serve }) }
+function owners(
+  cluster: VirtualCluster,
+  served: AnyFlow,
+  limits: readonly Limit[] = [],
+): { readonly a: Engine; readonly b: Engine } {
+  const options = { serve: { flows: [served] }, limits }
+  return { a: cluster.node('a', options), b: cluster.node('b', options) }
 }
 
 /** Lets time pass until a body has left so many lines. */
@@ -50,6 +54,35 @@ describe('where the owner of a flow run is lost', () => {
     expect(traceOf('meanwhile')).toEqual(['+5', '-5'])
     expect(await ended(cluster, b, id)).toBe(5)
     expect(traceOf('meanwhile')).toEqual(['+5', '-5'])
+  })
+
+  it.each([
+    ['a rate', ['one']],
+    ['several rates', ['one', 'other']],
+  ])('a body that goes on has begun, and takes up no start of %s', async (words, tags) => {
+    await using cluster = new VirtualCluster()
+    const [long, next] = [`goes on under ${words}`, `begins under ${words}`]
+    const rated = remoteFlow(`takeover/rated-${tags.length}`, () => held.with({ tags })(long))
+    const limits = tags.map((tag) => ({ tag, rate: { count: 1, per: 100 } }))
+    const { a, b } = owners(cluster, rated, limits)
+    cluster.worker('w1')
+    const { id } = a.run(rated)
+    await traced(cluster, long, 1)
+    await cluster.pass(100)
+    cluster.crash('a')
+    await cluster.pass(10_000)
+    // The next owner has it, and counts it.
+    expect(b.limits.list().map(({ held: here }) => here)).toEqual(tags.map(() => 1))
+    const after = b.run(
+      remoteFlow(`takeover/after-rated-${tags.length}`, () => noted.with({ tags })(next, 1)),
+    )
+    after.handle.ignore()
+    await cluster.pass(5_000)
+    expect(traceOf(next)).toEqual(['1'])
+    open(long)
+    expect(await ended(cluster, b, id)).toBe(1)
+    expect(await cluster.settle(after)).toBe(1)
+    expect(traceOf(long)).toEqual(['+1', '-1 done'])
   })
 
   it('a body that had submitted runs is stopped, and another attempt finds them again', async () => {
