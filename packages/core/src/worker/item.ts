@@ -166,7 +166,9 @@ export class Item implements Startable, BodyHost {
   start(): void {
     this.#isCounted = true
     const hasWaited = this.clock.monotonic() - this.#takenAt >= mostUnaskedMs
-    if (this.#mustAsk || hasWaited) void this.#ask()
+    // What can't begin says so unasked: to its owner, what it has allowed has begun, and would be lost.
+    const canBegin = 'fn' in this.#init.found
+    if (canBegin && (this.#mustAsk || hasWaited)) void this.#ask()
     else this.#begin()
   }
 

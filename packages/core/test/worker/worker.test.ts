@@ -37,6 +37,9 @@ task('worker/held', async (name: string) => {
   await new Promise<void>((resolve) => gates.set(name, resolve))
   return `${name} is done`
 })
+// Two of one name, and nothing tells which is meant.
+task('worker/twice', () => 'one')
+task('worker/twice', () => 'other')
 
 const queue = { of: 'task', name: 'q' } as const
 const nothing = (): void => undefined
@@ -268,6 +271,13 @@ describe('a worker', () => {
     for (const name of ['a', 'b']) gates.get(name)?.()
     await stage.pass(100)
     expect(ran).toEqual(['next', 'a', 'b', 'last'])
+    expect(await stage.pending()).toEqual([])
+  })
+
+  it('says without asking of what is offered strictly that it can not begin', async () => {
+    await stage.offer('one', [bodyOf('x', { task: 'worker/twice' })], true)
+    expect(stage.asked).toEqual([])
+    expect(await stage.reports()).toEqual(['flow.x 1 refused AMBIGUOUS_NAME'])
     expect(await stage.pending()).toEqual([])
   })
 

@@ -1,4 +1,4 @@
-import type { RunHandle, TaskFuture } from '@troupe/core'
+import { task, type RunHandle, type TaskFuture } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { VirtualCluster, remoteFlow } from './support.ts'
 import { held, noted, open, slow, traceOf } from './tasks.ts'
@@ -180,5 +180,23 @@ describe('an offer', () => {
     expect(traceOf('paused').toSorted()).toEqual(values.map(String))
     // At once, and not when somebody looks for what was lost.
     expect(cluster.clock.now() - before).toBeLessThan(5_000)
+  })
+})
+
+describe('a task that its worker finds twice', () => {
+  const twice = task('losses/twice', () => 'one')
+
+  it('fails its run before its body, also where that is to ask before it begins', async () => {
+    await using cluster = new VirtualCluster()
+    const { value, runs } = await submitted(cluster, () => [twice.with({ onHostLost: 'crash' })()])
+    const [run] = runs as [RunHandle<unknown>]
+    const failure = value.catch((error: unknown) => error)
+    // Where the run was submitted there was one of the name.
+    task('losses/twice', () => 'other')
+    cluster.worker('w1')
+    await expect(cluster.settle(run.result())).rejects.toMatchObject({ code: 'AMBIGUOUS_NAME' })
+    expect(await cluster.settle(failure)).toMatchObject({ cause: { code: 'AMBIGUOUS_NAME' } })
+    const owner = cluster.engines.get('owner')
+    expect(owner && (await cluster.history(owner, run.id))).toBe('Pending → Failed')
   })
 })
