@@ -14,7 +14,7 @@ export interface WorkerThreadsTaskRunnerOptions {
   readonly bodiesPerThread?: number
   /**
    * How many threads there may be besides, for bodies that wait for runs which they submitted; default 8. Where nesting
-   * goes deeper, bodies share a thread with others that wait.
+   * goes deeper, bodies share a thread with others that wait, up to 1,024 each; where all are full, there is one more.
    */
   readonly extraThreads?: number
   /** How many threads are kept when there is nothing to do; default 0. */

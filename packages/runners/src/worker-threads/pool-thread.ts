@@ -156,13 +156,19 @@ export class PoolThread {
     return !this.isEnding && !this.isRetiring && !isSpent && this.placed.size < slots / 2
   }
 
+  /** Whether something waits in it, and there is room for more beside that. */
+  get mayShare(): boolean {
+    return this.lentCount > 0 && this.placed.size < slots
+  }
+
   // --- giving -----------------------------------------------------------------------------------------------------
 
   /** @param beside - Whether it begins at once, whatever else is there. */
   place(assignment: Assignment, beside: boolean): PlacedHere {
     const lease = (this.#lastKey = (this.#lastKey + 1) & largestKey)
-    const slot = this.#free.pop() ?? this.#nextSlot++
     const server = assignment.serve((event) => this.#send(lease, event))
+    const start = server.start()
+    const slot = this.#free.pop() ?? this.#nextSlot++
     const placed: PlacedHere = {
       assignment,
       key: lease,
@@ -179,7 +185,6 @@ export class PoolThread {
     this.#unreported.add(placed)
     if (beside) this.#besideNow++
     this.idleSince = undefined
-    const start = server.start()
     const { buffers, ...args } = start.args
     // Buffers are moved when the body has begun: until then it may be taken back.
     const order = { lease, slot, task: this.#taskNumber(assignment.task.origin), beside }

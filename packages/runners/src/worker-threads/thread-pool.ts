@@ -280,14 +280,11 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
   }
 
   #begin(assignment: Assignment, withRoom: PoolThread | undefined): void {
-    let thread: PoolThread
     try {
-      thread = withRoom ?? this.#startThread(assignment.task.origin.modules)
+      this.#place(assignment, withRoom ?? this.#startThread(assignment.task.origin.modules), true)
     } catch (error) {
       this.#host.reports.refused(assignment, noThread(error))
-      return
     }
-    this.#place(assignment, thread, true)
   }
 
   /** A thread that has nothing to do, or else room, where no other may be started; one in which bodies wait is the last. */
@@ -302,17 +299,17 @@ export class ThreadPool implements TaskPool, ThreadEvents<PoolThread> {
     if (this.#mayStart()) return undefined
     // Where all that is in a thread waits it may take more, though it gets nothing else any more.
     const waiting = [...this.#threads].filter(
-      (thread) => !thread.isEnding && thread.lentCount > 0 && thread.load < bodiesPerThread,
+      (thread) => !thread.isEnding && thread.mayShare && thread.load < bodiesPerThread,
     )
     return waiting.toSorted(byLoad)[0]
   }
 
-  /** Those that are being ended, or take no more and have room, do not count: another one takes the place of each. */
+  /** Those that are being ended, or could execute more and get nothing more, do not count: another one takes the place of each. */
   #mayStart(): boolean {
     const { threads, extraThreads } = this.#settings
     let count = 0
     for (const thread of this.#threads) {
-      const isUsed = thread.canTake || thread.lentCount > 0 || thread.load >= this.#settings.bodiesPerThread
+      const isUsed = thread.canTake || thread.mayShare || thread.load >= this.#settings.bodiesPerThread
       if (isUsed && !thread.isEnding) count++
     }
     return count < threads + extraThreads

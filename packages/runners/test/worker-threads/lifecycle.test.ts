@@ -16,7 +16,7 @@ import {
   threadsAre,
 } from './support.ts'
 import { mark, spinsOnce, waitsForGate } from './tasks/crashes.ts'
-import { environment, limitsOfThread, thread, twoThreads, waitsBelow } from './tasks/life.ts'
+import { deep, environment, limitsOfThread, thread, twoThreads, waitsBelow } from './tasks/life.ts'
 import { goesOn } from './tasks/stops.ts'
 
 afterEach(() => expect(threadCount()).toBe(0))
@@ -63,6 +63,13 @@ describe('threads are started', () => {
     expect(inner).toBe(outer)
     expect(threadCount()).toBe(1)
   })
+
+  it('besides all the same where those that there may be are full of bodies that wait', async () => {
+    await using stage = onThreads({ threads: 1, extraThreads: 0 })
+    const before = startedThreads()
+    expect(await stage.run(() => deep(1_099))).toBe(1_100)
+    expect(startedThreads() - before).toBe(2)
+  }, 120_000)
 
   it('for each engine: closing one does not end those of another', async () => {
     await using one = onThreads({ threads: 1 })

@@ -20,6 +20,12 @@ export const twoThreads = task('life/two-threads', async (): Promise<number[]> =
   return [threadId, child]
 })
 
+/** Waits for another one, which waits for another one, and so on. Gives how many they are. */
+export const deep = task('life/deep', async (below: number): Promise<number> => {
+  if (below === 0) return 1
+  return 1 + (await deep(below - 1))
+})
+
 export const failsOnce = task('life/fails-once', (): number => {
   if (currentTaskRun().attempt === 1) throw new TypeError('once')
   return threadId
