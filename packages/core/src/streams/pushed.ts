@@ -17,6 +17,12 @@ export class Pushed {
     return this.#entries.length
   }
 
+  /** Whether it holds the entry of a position. */
+  has(position: number): boolean {
+    const index = position - this.#from
+    return index >= 0 && index < this.#entries.length
+  }
+
   /**
    * Adds a commit.
    *

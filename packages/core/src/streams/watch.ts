@@ -320,7 +320,8 @@ class Follower {
   async #read(position: number): Promise<readonly Entry[]> {
     const entries = await this.#journal.read(this.#flowRunId, position, page)
     if (entries.length > 0 || this.#stopped || (position === 1 && !this.#seen)) return entries
-    if ((await this.#journal.summary(this.#flowRunId)) === undefined && this.#pushed.size === 0)
+    // What was pushed may begin behind what is missing now: that never comes.
+    if ((await this.#journal.summary(this.#flowRunId)) === undefined && !this.#pushed.has(position))
       throw notFound(this.#flowRunId)
     return entries
   }

@@ -73,6 +73,11 @@ class BusyJournal {
   }
 }
 
+/** Reads on until there is no more. */
+async function toItsEnd(iterator: AsyncIterator<unknown>): Promise<void> {
+  while ((await iterator.next()).done !== true);
+}
+
 describe('a watch of everything', () => {
   it.each([5, 1_000_000])(
     'holds no more names than it may, of flow runs of which %i are kept',
@@ -109,6 +114,33 @@ describe('a watch of one flow run', () => {
     engine.clock.advance(1_000)
     await engine.settle(quick.with({ id: 'same' })(1))
     expect(await errorOf(iterator.next())).toEqual(code('RUN_NOT_FOUND'))
+  })
+
+  it('that is forgotten while it is read slowly, and its journal was longer than what is held, fails: it does not look for ever', async () => {
+    const journal = memoryJournal({ keep: 1 })
+    const long = flow('long', async () => {
+      await receive('go')
+      for (let n = 0; n < 600; n++) await step(n)
+    })
+    await using engine = testEngine({ journal })
+    const run = engine.run(long)
+    await quiet()
+    const iterator = engine.watch({ flowRunId: run.id })[Symbol.asyncIterator]()
+    const seen = [await iterator.next(), await iterator.next()]
+    expect(seen.map(({ value }) => value?.to.name)).toEqual(['Pending', 'Running'])
+    await run.signal('go')
+    await engine.settle(run)
+    expect((await journal.summary(run.id))?.position).toBeGreaterThan(1_100)
+    await engine.settle(quick(1))
+    expect(await journal.summary(run.id)).toBeUndefined()
+    const read = journal.read.bind(journal)
+    let reads = 0
+    journal.read = (...asked) => {
+      // One that looks for ever never gives the event loop a turn.
+      if (++reads > 100) throw new TypeError('it looks for ever')
+      return read(...asked)
+    }
+    expect(await errorOf(toItsEnd(iterator))).toEqual(code('RUN_NOT_FOUND'))
   })
 
   it('says when its flow run was started, so that two of one id are told apart', async () => {
