@@ -5,6 +5,7 @@ import type { Call, Failure, Read, Report, ThreadData, ThreadEvent, Told, Write 
 /** What happens outside of any call. */
 export interface LinkHost {
   commits(commits: Extract<ThreadEvent, { kind: 'commits' }>['commits']): void
+  forgotten(flowRunIds: readonly string[]): void
   mail(mail: Extract<ThreadEvent, { kind: 'mail' }>['mail']): void
   committed(): void
 }
@@ -163,6 +164,9 @@ export class Link {
           break
         case 'commits':
           this.#host.commits(event.commits)
+          break
+        case 'forgotten':
+          this.#host.forgotten(event.flowRunIds)
           break
         case 'mail':
           this.#host.mail(event.mail)

@@ -130,6 +130,7 @@ class FolderJournal implements SqliteJournal {
       { folder, durability, readOnly, driver, pollMs },
       {
         commits: (commits) => this.#othersCommitted(commits),
+        forgotten: (flowRunIds) => this.#forgotten(flowRunIds),
         mail: (mail) => this.#mailCame(mail),
         committed: () => void this.#stats.commits++,
       },
@@ -188,7 +189,7 @@ class FolderJournal implements SqliteJournal {
   }
 
   async delete(flowRunId: string): Promise<void> {
-    await this.#ask({ op: 'delete', flowRunId })
+    await this.#ask<readonly string[]>({ op: 'delete', flowRunId }, (family) => this.#forgotten(family))
   }
 
   subscribe(listener: CommitListener): () => void {
@@ -301,6 +302,10 @@ class FolderJournal implements SqliteJournal {
 
   #tell(...commit: Parameters<CommitListener>): void {
     for (const listener of this.#listeners) undisturbed(() => listener(...commit))
+  }
+
+  #forgotten(flowRunIds: readonly string[]): void {
+    for (const flowRunId of flowRunIds) this.#tell(flowRunId, 0, [])
   }
 
   #othersCommitted(commits: readonly CommitOnWire[]): void {

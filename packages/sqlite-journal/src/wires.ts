@@ -173,6 +173,8 @@ export type ThreadEvent =
   | { readonly kind: 'failed'; readonly id: number; readonly failure: Failure }
   /** Commits of other processes, in order. */
   | { readonly kind: 'commits'; readonly commits: readonly CommitOnWire[] }
+  /** Flow runs that a sweep of this process has forgotten. */
+  | { readonly kind: 'forgotten'; readonly flowRunIds: readonly string[] }
   /** Messages that were sent: by other processes, and by this one. */
   | { readonly kind: 'mail'; readonly mail: readonly MailOnWire[] }
   /** A transaction was committed; the answers that follow came of it. */

@@ -39,7 +39,7 @@ export class StationJournal implements Journal {
   read(flowRunId: string, from: number, limit: number): ReturnType<Journal['read']> {
     return this.#call(async () => {
       const entries = await this.#shared.read(flowRunId, from, limit)
-      return entries.length === 0 ? entries : throughBytes(entries)
+      return throughBytes(entries)
     })
   }
 
@@ -77,6 +77,7 @@ export class StationJournal implements Journal {
 }
 
 function throughBytes(entries: readonly Entry[]): readonly Entry[] {
+  if (entries.length === 0) return entries
   const { bytes } = packEntries(entries, { codecs: [], largeValue: Number.POSITIVE_INFINITY })
   return unpackEntries(bytes, { codecs: [], blob: () => undefined })
 }

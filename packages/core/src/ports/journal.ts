@@ -71,7 +71,10 @@ export interface JournalQuery {
   readonly limit: number
 }
 
-/** Told after every commit. */
+/**
+ * Told after every commit; and of a journal that was forgotten, with position 0 and without entries: then it is looked whether it is
+ * there, for that may be told more than once, and when another one has the id.
+ */
 export type CommitListener = (flowRunId: string, firstPosition: number, entries: readonly Entry[]) => void
 
 /**
@@ -109,11 +112,12 @@ export interface Journal {
   summary(flowRunId: string): Promise<JournalSummary | undefined>
   /** Summaries in the order of creation. */
   list(query: JournalQuery): Promise<readonly JournalSummary[]>
-  /** Forgets a journal; nothing where it does not exist. */
+  /** Forgets a journal, with those below it; nothing where it does not exist. Whoever follows them here is told. */
   delete(flowRunId: string): Promise<void>
   /**
    * Calls `listener` after every commit to any journal, by any engine, in commit order; where `flowRunId` is given, an adapter
-   * may leave out the others. @returns A function that ends it.
+   * may leave out the others. It is called for each journal that is forgotten, too, also because it is not kept any longer; where
+   * another process forgets it, as far as the adapter hears of that. @returns A function that ends it.
    */
   subscribe(listener: CommitListener, flowRunId?: string): () => void
   /**

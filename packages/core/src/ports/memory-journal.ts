@@ -13,6 +13,8 @@ import type {
 } from './journal.ts'
 import { memoryMailbox } from './mailbox.ts'
 
+const none: readonly string[] = []
+
 interface Stored {
   readonly entries: Entry[]
   readonly order: number
@@ -84,15 +86,16 @@ class MemoryJournal implements Journal {
       this.#journals.set(flowRunId, stored)
       this.#adopt(flowRunId, entries)
     }
+    let forgotten = none
     for (const entry of entries) {
       stored.entries.push(entry)
-      if (entry.kind === 'transition' && entry.run === 0 && isTerminal(entry.to)) this.#end(flowRunId, stored)
+      if (entry.kind === 'transition' && entry.run === 0 && isTerminal(entry.to))
+        forgotten = this.#end(flowRunId, stored)
     }
     stored.epoch = epoch
     stored.last = entries
-    for (const listener of this.#listeners) listener(flowRunId, position + 1, entries)
-    const followers = this.#followers.get(flowRunId)
-    if (followers !== undefined) for (const listener of followers) listener(flowRunId, position + 1, entries)
+    this.#tell(flowRunId, position + 1, entries)
+    for (const one of forgotten) this.#tell(one, 0, [])
     return undefined
   }
 
@@ -125,7 +128,7 @@ class MemoryJournal implements Journal {
   async delete(flowRunId: string): Promise<void> {
     this.#check()
     this.#finished.delete(flowRunId)
-    this.#forget(flowRunId)
+    for (const one of this.#forget(flowRunId)) this.#tell(one, 0, [])
   }
 
   subscribe(listener: CommitListener, flowRunId?: string): () => void {
@@ -148,6 +151,12 @@ class MemoryJournal implements Journal {
     this.#followers.clear()
   }
 
+  #tell(flowRunId: string, first: number, entries: readonly Entry[]): void {
+    for (const listener of this.#listeners) listener(flowRunId, first, entries)
+    const followers = this.#followers.get(flowRunId)
+    if (followers !== undefined) for (const listener of followers) listener(flowRunId, first, entries)
+  }
+
   #check(): void {
     if (this.#closed) throw new JournalError('ENGINE_CLOSED', 'the memory journal was closed')
   }
@@ -163,23 +172,31 @@ class MemoryJournal implements Journal {
     else family.push(flowRunId)
   }
 
-  #end(flowRunId: string, stored: Stored): void {
+  /** @returns Those that are not kept any more */
+  #end(flowRunId: string, stored: Stored): readonly string[] {
     stored.ended = true
     const submitted = stored.entries.find((entry) => entry.kind === 'submitted')
-    if (submitted?.kind === 'submitted' && submitted.parentRunId !== undefined) return
+    if (submitted?.kind === 'submitted' && submitted.parentRunId !== undefined) return none
     this.#finished.add(flowRunId)
+    if (this.#finished.size <= this.#keep) return none
+    const forgotten: string[] = []
     for (const oldest of this.#finished) {
       if (this.#finished.size <= this.#keep) break
       this.#finished.delete(oldest)
-      this.#forget(oldest)
+      for (const one of this.#forget(oldest)) forgotten.push(one)
     }
+    return forgotten
   }
 
-  #forget(flowRunId: string): void {
-    this.#journals.delete(flowRunId)
-    const family = this.#families.get(flowRunId)
-    this.#families.delete(flowRunId)
-    for (const child of family ?? []) this.#forget(child)
+  /** With what is below it. @returns Those that were there */
+  #forget(flowRunId: string): readonly string[] {
+    const family = [flowRunId]
+    for (const member of family) {
+      const below = this.#families.get(member)
+      this.#families.delete(member)
+      for (const child of below ?? []) family.push(child)
+    }
+    return family.filter((member) => this.#journals.delete(member))
   }
 }
 

@@ -54,6 +54,8 @@ export class Fleet {
     this.#journal = journal
     this.#since = since
     this.#unsubscribe = journal.subscribe((flowRunId, first, entries) => {
+      // It was forgotten: where it is not being read, there is nothing to drop.
+      if (first === 0 && !this.#readers.has(flowRunId)) return
       let news = this.#news.get(flowRunId)
       if (news === undefined && this.#news.size < most) this.#news.set(flowRunId, (news = new Pushed()))
       if (news === undefined) this.#missed = true

@@ -24,12 +24,13 @@ export class Pushed {
   }
 
   /**
-   * Adds a commit.
+   * Adds a commit. News without entries, of a journal that was forgotten say, leave it as it is.
    *
    * @param first - Position of its first entry.
    * @param room - How many entries it may hold after that: where there is less, it holds nothing, and the journal is read.
    */
   add(first: number, entries: readonly Entry[], room: number): void {
+    if (entries.length === 0) return
     if (first === 1) this.#startedAt = rootOf(entries)?.startedAt
     if (this.#entries.length === 0) this.#from = first
     const isNext = first === this.#from + this.#entries.length

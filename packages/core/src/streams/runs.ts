@@ -14,7 +14,7 @@ const mostUnread = 10_000
 const mostForeign = 10_000
 /** So many changes are handed out before it is looked what else has happened. */
 const changesInTurn = 100
-/** Nobody tells of runs that are forgotten: where something happens, it is looked so often which are still there. */
+/** Not every journal tells of runs that others forget: where something happens, it is looked so often which are still there. */
 const lookAgainMs = 60_000
 
 /** A list that is kept up to date. */
@@ -147,6 +147,7 @@ class Roll {
   #committed(flowRunId: string, first: number, entries: readonly Entry[]): void {
     if (this.#clock.monotonic() - this.#listedAt > lookAgainMs) this.#listAgain = true
     const known = this.#now.get(flowRunId)
+    if (first === 0) return this.#forgotten(flowRunId)
     if (known === undefined) {
       if (this.#mayBeAskedFor(flowRunId, entries)) this.#read(flowRunId)
       return
@@ -157,6 +158,12 @@ class Roll {
     if (entries.length > 0 && last <= known.position) return
     if (entries.length === 0 || first !== known.position + 1) return this.#read(flowRunId)
     this.#put({ ...known, ...changeOf(entries), position: last })
+  }
+
+  /** Another one may have its id by now; and what is being read may have it still. */
+  #forgotten(flowRunId: string): void {
+    this.#foreign.delete(flowRunId)
+    if (this.#now.has(flowRunId) || this.#listing || this.#reading.has(flowRunId)) this.#read(flowRunId)
   }
 
   /** Whether a run that is none of those asked for may be one of them now. */

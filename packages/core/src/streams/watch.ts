@@ -255,7 +255,7 @@ class Follower {
   #news = false
   /** The journal that it reads is gone: another flow run has been given its id. */
   #replaced = false
-  /** Whether the journal is known to have been there, or will not be. */
+  /** Whether a journal that is to be created is known to have been there, or will not be. */
   #seen = false
   #stopExpecting: (() => void) | undefined
   #wake: (() => void) | undefined
@@ -270,7 +270,8 @@ class Follower {
       this.#pushed.add(first, entries, page)
       // A commit may be told of more than once, and late.
       if (first === 1 && isAnother(this.#pushed.startedAt, this.#reader.startedAt)) this.#replaced = true
-      this.#seen = true
+      // That one was forgotten may be told late: of another one, which had the id before.
+      if (first > 0) this.#seen = true
       this.#news = true
       this.#wake?.()
     }, flowRunId)
@@ -319,7 +320,8 @@ class Follower {
   /** @throws JournalError `RUN_NOT_FOUND` where the journal was dropped before it was read, or was never created */
   async #read(position: number): Promise<readonly Entry[]> {
     const entries = await this.#journal.read(this.#flowRunId, position, page)
-    if (entries.length > 0 || this.#stopped || (position === 1 && !this.#seen)) return entries
+    const isExpected = position === 1 && !this.#seen && this.#stopExpecting !== undefined
+    if (entries.length > 0 || this.#stopped || isExpected) return entries
     // What was pushed may begin behind what is missing now: that never comes.
     if ((await this.#journal.summary(this.#flowRunId)) === undefined && !this.#pushed.has(position))
       throw notFound(this.#flowRunId)

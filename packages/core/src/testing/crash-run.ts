@@ -118,7 +118,9 @@ class Lives<R> {
   constructor(test: CrashTest<R>, journal: Journal) {
     this.#test = test
     this.#journal = journal
-    journal.subscribe((flowRunId, _first, entries) => {
+    journal.subscribe((flowRunId, first, entries) => {
+      // It was forgotten.
+      if (first === 0) return
       this.#appends.at(-1)?.push(entries.length)
       for (const entry of entries) this.#stored(flowRunId, entry)
     })

@@ -200,6 +200,32 @@ const living: JournalCases = {
     await append(others, { flowRunId: 'a', expected: 4, epoch: 2, entries: [claimed(2, 'node-b')] })
     assert.deepEqual([...(await told.atLeast(4))].toSorted(), ['3+2', '3+2', '5+1', '5+1'])
   },
+  async 'tells listeners of a journal that is forgotten, and of those below it, with position 0 and no entries'({
+    journal,
+    others = journal,
+  }) {
+    const [all, one, other] = [new Told<string>(), new Told<string>(), new Told<string>()]
+    await create(journal, 'stays')
+    await create(journal, 'a')
+    await create(journal, 'below', { parentRunId: 'a' })
+    const words = (flowRunId: string, first: number, entries: readonly Entry[]): string =>
+      `${flowRunId} ${first}+${entries.length}`
+    journal.subscribe((...commit) => all.add(words(...commit)))
+    // An adapter may tell it of others as well.
+    journal.subscribe((...commit) => {
+      if (commit[0] === 'below') one.add(words(...commit))
+    }, 'below')
+    others.subscribe((...commit) => other.add(words(...commit)))
+    await Promise.all([journal.summary('a'), others.summary('a')])
+    await journal.delete('nobody')
+    await journal.delete('a')
+    await create(journal, 'a')
+    for (const told of [all, other]) {
+      const items = await told.until((seen) => seen.includes('a 1+2'))
+      assert.deepEqual(items.slice(0, -1).toSorted(), ['a 0+0', 'below 0+0'])
+    }
+    assert.deepEqual(await one.atLeast(1), ['below 0+0'])
+  },
   async 'has stored what it tells a listener of'({ journal, others = journal }) {
     const reads = new Told<Promise<readonly Entry[]>>()
     others.subscribe((flowRunId, first) => reads.add(others.read(flowRunId, first, 10)))

@@ -13,7 +13,7 @@ import { virtualClock } from '@troupe/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { schemaOf } from './schemas.ts'
 import { forgetDefinitions } from '../replay/forget.ts'
-import { code, errorOf, quiet, statesOf, testEngine } from './support.ts'
+import { all, code, errorOf, quiet, statesOf, testEngine } from './support.ts'
 
 type Engine = ReturnType<typeof testEngine>
 
@@ -121,6 +121,35 @@ describe('a flow run of another engine that shares its journal', () => {
     // Its owner learns of it when it is to write.
     expect(await errorOf(owner.settle(run.signal('word')))).toEqual(gone)
     expect(await journal.mailbox?.addressees?.(10)).toEqual([])
+  })
+})
+
+describe('whoever follows a flow run of another engine that is deleted', () => {
+  it.each<[string, (engine: Engine, id: string) => Promise<unknown>]>([
+    ['waits for its end', async (engine, id) => (await engine.get(id))?.wait()],
+    ['waits for its result', async (engine, id) => (await engine.get(id))?.result()],
+    ['watches it', (engine, id) => all(engine.watch({ flowRunId: id }))],
+    [
+      'watches its states',
+      async (engine, id) => {
+        const handle = await engine.get(id)
+        return handle && all(handle.states)
+      },
+    ],
+  ])('is told where it %s', async (_, follows) => {
+    const journal = memoryJournal()
+    await using owner = testEngine({ journal, node: 'owner' })
+    await using other = testEngine({ journal, node: 'other' })
+    const run = owner.run(flow('deleted meanwhile', () => receive('word')))
+    run.ignore()
+    await quiet()
+    const followed = errorOf(follows(other, run.id))
+    await quiet()
+    await journal.delete(run.id)
+    const gone = code('RUN_NOT_FOUND', new RegExp(run.id))
+    expect(await followed).toEqual(gone)
+    // Its owner learns of it when it is to write.
+    expect(await errorOf(owner.settle(run.signal('word')))).toEqual(gone)
   })
 })
 

@@ -238,8 +238,26 @@ describe('engine.runs', () => {
     await reader.return?.()
   })
 
-  it('takes a run away that was forgotten, when something happens after a minute', async () => {
+  it('takes a run away when it is forgotten', async () => {
     await using engine = createTestEngine()
+    await engine.settle(engine.run(quick.with({ id: 'order-1' })))
+    await engine.settle(engine.run(quick.with({ id: 'order-2' })))
+    const { told, lists } = follow(engine)
+    await quiet()
+    await engine.journal.delete('order-1')
+    await quiet()
+    expect(told.slice(1)).toEqual(['removed quick Completed'])
+    expect(lists.at(-1)).toMatchObject([{ id: 'order-2' }])
+  })
+
+  it('takes a run away that was forgotten where nobody tells of that, when something happens after a minute', async () => {
+    const journal = memoryJournal()
+    const subscribe = journal.subscribe.bind(journal)
+    journal.subscribe = (listener, flowRunId) =>
+      subscribe((id, first, entries) => {
+        if (first > 0) listener(id, first, entries)
+      }, flowRunId)
+    await using engine = createTestEngine({ journal })
     const run = engine.run(quick)
     await engine.settle(run)
     const { told } = follow(engine)

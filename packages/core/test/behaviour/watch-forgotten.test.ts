@@ -1,6 +1,6 @@
 /** What watches make of flow runs that are forgotten while they are watched, and of others that get their ids. */
 import { flow, memoryJournal, receive, task, type Journal, type Transition } from '@troupe/core'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Fleet } from '../../src/streams/fleet.ts'
 import type { Entry } from '../../src/journal/entries.ts'
 import { all, code, errorOf, quiet, testEngine } from './support.ts'
@@ -99,6 +99,34 @@ describe('a watch of everything', () => {
   )
 })
 
+describe('a watch of everything, of a flow run that is forgotten', () => {
+  it('holds it no longer, and is told nothing of those that it does not hold', async () => {
+    const journal = memoryJournal()
+    await using engine = testEngine({ journal })
+    await engine.settle(engine.run(quick.with({ id: 'over' }), 1))
+    const run = engine.run(waits)
+    run.ignore()
+    await quiet()
+    const fleet = new Fleet(journal)
+    const transitions = fleet.transitions()
+    // What is there is read, and more is waited for.
+    for (let seen = 0; seen < 8; seen++) await transitions.next()
+    const next = transitions.next()
+    await quiet()
+    expect(fleet.held).toBe(2)
+    await journal.delete(run.id)
+    await quiet()
+    expect(fleet.held).toBe(1)
+    const summaries = vi.spyOn(journal, 'summary')
+    await journal.delete('over')
+    await quiet()
+    expect(summaries).not.toHaveBeenCalled()
+    fleet.stop()
+    expect(await next).toEqual({ done: true, value: undefined })
+    expect(await errorOf(engine.settle(run.signal('go')))).toEqual(code('RUN_NOT_FOUND'))
+  })
+})
+
 describe('a watch of one flow run', () => {
   it('that is forgotten before it was read, and whose id another one gets, fails: it does not go on in that', async () => {
     const journal = memoryJournal()
@@ -163,6 +191,24 @@ describe('a watch of one flow run', () => {
 })
 
 describe('whoever waits for the end of a run that another engine has', () => {
+  it('is told where it is deleted before it can be followed', async () => {
+    const journal = memoryJournal()
+    await using owner = testEngine({ journal, node: 'owner' })
+    const run = owner.run(waits)
+    run.ignore()
+    await quiet()
+    await using engine = testEngine({ journal, node: 'other' })
+    const handle = await engine.get(run.id)
+    const summary = journal.summary.bind(journal)
+    journal.summary = async (flowRunId) => {
+      const found = await summary(flowRunId)
+      await journal.delete(flowRunId)
+      return found
+    }
+    expect(await errorOf(Promise.resolve(handle?.wait()))).toEqual(code('RUN_NOT_FOUND'))
+    expect(await errorOf(owner.settle(run.signal('go')))).toEqual(code('RUN_NOT_FOUND'))
+  })
+
   it('is told when this engine is closed, and leaves nothing behind', async () => {
     const journal = memoryJournal()
     const subscribe = journal.subscribe.bind(journal)

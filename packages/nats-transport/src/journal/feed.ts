@@ -44,7 +44,7 @@ interface News extends RecordRead {
 }
 
 /**
- * Commits of all flow runs, or of one, in the order of the stream, each once. The servers tell of each message that they stored, by a
+ * Commits of all flow runs, or of one, in the order of the stream, each once, and which were forgotten. The servers tell of each message that they stored, by a
  * message that may be lost; each says which one was before it, and what is missing is read. One subscription, and no consumer.
  */
 export class Feed {
@@ -156,8 +156,11 @@ export class Feed {
 
   /** Was anything missed? */
   async #look(): Promise<void> {
+    const before = this.#told ?? 0
     try {
       const newest = await this.#newest(await this.#parts.stream.bulk())
+      // Even the mark that a journal leaves which was forgotten is cleared in the end.
+      if (this.#flowRunId !== undefined && before > 0 && newest === 0) this.#tell(this.#flowRunId, 0, [])
       this.#hear(newest)
       this.#missedTo = Math.max(this.#missedTo, newest)
       this.#next()
@@ -283,6 +286,7 @@ export class Feed {
     const { flowRunId, headers, seq } = record
     if (isTombstone(headers)) {
       this.#told = seq
+      this.#tell(flowRunId, 0, [])
       return undefined
     }
     const { first } = placeOf(headers, `the journal of ${flowRunId}`)

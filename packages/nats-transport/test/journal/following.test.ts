@@ -209,9 +209,46 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
     await create(writer.journal, 'run')
     await write(writer, 'run', 3, 1)
     for (const one of followed) {
-      await one.reached(4)
-      expect(one.told).toEqual(['run@3 n3', 'run@4 n4', 'run@1 ', 'run@3 n3'])
+      await one.reached(5)
+      expect(one.told).toEqual(['run@3 n3', 'run@4 n4', 'run@0 ', 'run@1 ', 'run@3 n3'])
     }
+  })
+
+  it.each([
+    ['one flow run', 'run'],
+    ['all flow runs', undefined],
+  ])('%s: are told after a reconnect that it was forgotten in the meantime', async (_, of) => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url)
+    const writer = node(server().url, { namespace: follower.namespace })
+    await create(writer.journal, 'run')
+    const followed = follow(follower, of)
+    await follower.journal.summary('run')
+    const lines = await write(writer, 'run', 3, 2)
+    await followed.reached(2)
+    proxy.cut()
+    await append(writer.journal, 'run', 4, [moved('Completed')])
+    await writer.journal.delete('run')
+    proxy.heal()
+    await followed.reached('run@0 ')
+    expect(followed.told).toEqual([...lines, 'run@0 '])
+  })
+
+  it('are told after a reconnect that a flow run was forgotten so long ago that nothing is left of it', async () => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url)
+    const writer = node(server().url, { namespace: follower.namespace })
+    await create(writer.journal, 'run')
+    const followed = follow(follower, 'run')
+    await follower.journal.summary('run')
+    proxy.cut()
+    await writer.journal.delete('run')
+    const { stream } = writer.journal
+    const { jsm } = await stream.bulk()
+    await jsm.streams.purge(stream.name, { filter: stream.subjectOf('run') })
+    proxy.heal()
+    await followed.reached(1)
+    expect(followed.told).toEqual(['run@0 '])
   })
 
   it('are told of an end that they did not decide: a listener that throws disturbs no other', async () => {

@@ -4,6 +4,7 @@ import { connect } from '@nats-io/transport-node'
 import { createEngine, flow, receive, sleep, type Engine, type EngineOptions } from '@troupe/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { natsTransport } from '../../src/index.ts'
+import { Proxy } from '../faults/harness/proxy.ts'
 import { until } from '../faults/harness/until.ts'
 import { useServer, versions } from '../servers/index.ts'
 import { freshNamespace, hostOf } from '../support.ts'
@@ -35,8 +36,13 @@ describe.each(versions)('on the %s server', { timeout: 120_000 }, (version) => {
     for (const close of closing.splice(0).toReversed()) await close()
   })
 
-  function open(node: string, namespace: string, options: EngineOptions = {}): Engine {
-    const transport = natsTransport({ servers: server().url, namespace })
+  function open(
+    node: string,
+    namespace: string,
+    options: EngineOptions = {},
+    servers = server().url,
+  ): Engine {
+    const transport = natsTransport({ servers, namespace })
     const engine = createEngine({ node, transport, ...options })
     closing.push(() => engine.close())
     return engine
@@ -101,6 +107,37 @@ describe.each(versions)('on the %s server', { timeout: 120_000 }, (version) => {
       expect(await one.result()).toBe('heard')
     },
   )
+
+  it('who waits for the end of a flow run is told where it is deleted, also while there is no connection', async () => {
+    const namespace = freshNamespace()
+    const owner = open('owner', namespace, { serve: { flows: [rests] }, suspendAfter: false })
+    const proxy = await Proxy.open(server().url)
+    closing.push(() => proxy.close())
+    const client = open('client', namespace, {}, proxy.url)
+    // The connection is lost, and that is told.
+    client.errors.subscribe(() => undefined)
+    const observer = natsTransport({ servers: server().url, namespace }).open(hostOf())
+    closing.push(() => observer.close())
+    for (const isCut of [false, true]) {
+      const run = await client.run('rests', 1)
+      const gone = { code: 'RUN_NOT_FOUND', details: { runId: run.id } }
+      const told = run.wait().then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      await until('it waits', async () => (await client.get(run.id))?.state.name === 'Running')
+      if (isCut) {
+        proxy.cut()
+        const there = await owner.get(run.id)
+        if (there?.kind !== 'flow') throw new TypeError('it is no flow run')
+        await there.signal('word', 'over')
+        await there.result()
+      }
+      await observer.journal.delete(run.id)
+      proxy.heal()
+      expect(await told).toMatchObject(gone)
+    }
+  })
 
   it('a signal to a flow run that was deleted is refused, and nothing is left of it', async () => {
     const namespace = freshNamespace()

@@ -15,7 +15,7 @@ export function write(tables: Tables, ask: Write): unknown {
       return tables.entries.append(ask)
     case 'delete': {
       const run = tables.runs.find(ask.flowRunId)
-      return run === undefined ? 0 : forgetFamily(tables, run.id)
+      return run === undefined ? [] : forgetFamily(tables, run.id)
     }
     case 'putBlob':
       return tables.blobs.pin(ask.name, ask.bytes)

@@ -23,8 +23,12 @@ interface Asked {
   readonly compact: boolean
 }
 
-/** Forgets a flow run and what is below it: at once for those who read, in small pieces on the disk. In a transaction. */
-export function forgetFamily(tables: Tables, id: number): number {
+/**
+ * Forgets a flow run and what is below it: at once for those who read, in small pieces on the disk. In a transaction.
+ *
+ * @returns The ids of these flow runs
+ */
+export function forgetFamily(tables: Tables, id: number): string[] {
   const { session, runs } = tables
   const family = session.sql(`${below} select id, name from family`).all(id) as {
     readonly id: number
@@ -36,18 +40,21 @@ export function forgetFamily(tables: Tables, id: number): number {
     session.sql('delete from messages where flow_run_id = ?').run(run.name)
     runs.drop(run.name)
   }
-  return family.length
+  return family.map(({ name }) => name)
 }
 
-/** Sweeps in small transactions, with a pause after each in which others get on. */
-export function* sweep(tables: Tables, asked: Asked): Generator<undefined, SweepAnswer> {
+/** Sweeps in small transactions, with a pause after each in which others get on. Gives the ids of flow runs that it has forgotten. */
+export function* sweep(
+  tables: Tables,
+  asked: Asked,
+): Generator<readonly string[] | undefined, SweepAnswer, undefined> {
   const { session } = tables
   const before = pages(tables)
   let runs = 0
   for (const { states, rule } of asked.keep?.rules ?? []) {
     for (const forgotten of byRule(tables, states, { rule, now: asked.now })) {
-      runs += forgotten
-      yield
+      runs += forgotten.length
+      yield forgotten
     }
   }
   while (session.writing(() => clearDoomed(tables))) yield
@@ -70,7 +77,7 @@ function* byRule(
   tables: Tables,
   states: readonly string[],
   { rule, now }: { rule: KeepRule; now: number },
-): Generator<number> {
+): Generator<readonly string[], void, undefined> {
   const { session } = tables
   const inStates = `state in (${states.map(() => '?').join(', ')})`
   const limits: { readonly where: string; readonly values: SqlValue[] }[] = []
@@ -96,11 +103,9 @@ function* byRule(
       const last = found.at(-1)
       if (last === undefined) break
       ;[time, id] = [last.changed_at, last.id]
-      yield session.writing(() => {
-        let forgotten = 0
-        for (const root of found) if (isEnded(tables, root.id)) forgotten += forgetFamily(tables, root.id)
-        return forgotten
-      })
+      yield session.writing(() =>
+        found.flatMap((root) => (isEnded(tables, root.id) ? forgetFamily(tables, root.id) : [])),
+      )
     }
   }
 }

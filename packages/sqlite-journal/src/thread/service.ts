@@ -38,7 +38,7 @@ export class Service {
   #driver: Driver | undefined
   #tables: Tables | undefined
   #follower: Follower | undefined
-  #sweeping: { readonly id: number; readonly steps: Generator<undefined, unknown> } | undefined
+  #sweeping: { readonly id: number; readonly steps: ReturnType<typeof sweep> } | undefined
   #beat: NodeJS.Timeout | undefined
   #running = false
   #closed = false
@@ -272,7 +272,11 @@ export class Service {
     const { id, steps } = sweeping
     try {
       const step = steps.next()
-      if (step.done !== true) return
+      if (step.done !== true) {
+        const flowRunIds = step.value ?? []
+        if (flowRunIds.length > 0) this.#report([{ kind: 'forgotten', flowRunIds }])
+        return
+      }
       this.#sweeping = undefined
       this.#report([answer(id, step.value)])
     } catch (error) {

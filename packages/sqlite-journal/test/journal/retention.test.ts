@@ -145,7 +145,7 @@ describe('a sweep', () => {
     }
   })
 
-  it('tells listeners of what comes after it once, also where the newest commit was forgotten', async () => {
+  it('tells listeners what it has forgotten, and of what comes after it once, also where the newest commit was forgotten', async () => {
     const clock = { now: () => day, monotonic: () => 0 }
     const { journal, close } = await opened({ durability: 'process', clock, keep: { count: 0 } })
     try {
@@ -157,7 +157,7 @@ describe('a sweep', () => {
       expect(await journal.list({ limit: 5 })).toEqual([])
       await create(journal, 'new')
       await append(journal, 'new', 2, [note('x')])
-      expect(told).toEqual(['old@1', 'old@3', 'new@1', 'new@3'])
+      expect(told).toEqual(['old@1', 'old@3', 'old@0', 'new@1', 'new@3'])
     } finally {
       await close()
     }
