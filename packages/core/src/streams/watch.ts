@@ -42,11 +42,14 @@ const filterNames = ['flowRunId', 'runId', 'flow', 'task', 'tag']
 
 /** @throws {@link UsageError} `INVALID_OPTION` */
 export function checkWatch(filter: WatchFilter, { from, since }: WatchOptions): void {
+  const { flowRunId, runId } = filter
   for (const name of Object.keys(filter)) {
     if (!filterNames.includes(name))
       throw refused(name, `watch has no filter \`${name}\`; it takes ${filterNames.join(', ')}`)
   }
-  const isOfOne = filter.flowRunId !== undefined || filter.runId !== undefined
+  if (flowRunId !== undefined && runId !== undefined && flowRunIdOf(runId) !== flowRunId)
+    throw refused('runId', `expected \`runId\` to be a run of flow run ${flowRunId}, got ${runId}`)
+  const isOfOne = flowRunId !== undefined || runId !== undefined
   if (from !== undefined) {
     if (!Number.isInteger(from) || from < 0)
       throw refused(
@@ -147,12 +150,24 @@ function watchJournal(
     }
     for await (const transition of follower.transitions()) {
       if (transition.position > watched.from && select(transition, follower.tags)) yield transition
-      if (transition.runId !== watched.runId || !isTerminal(transition.to.name)) continue
+      if (!isLast(transition, watched.runId)) continue
       state.ended = true
       return
     }
   }
   return pullable({ open: () => new Follower(journal, watched.flowRunId), read: transitions, state }, sink)
+}
+
+/**
+ * Whether a run ends with a transition.
+ *
+ * @throws JournalError `RUN_NOT_FOUND` where that is the end of its flow run: nothing follows it, and the run was never submitted
+ */
+function isLast({ runId, flowRunId, to }: Transition, of: string): boolean {
+  if (!isTerminal(to.name)) return false
+  if (runId === of) return true
+  if (runId === flowRunId) throw notFound(of)
+  return false
 }
 
 /** An Observable, and an async iterable, of what `read` gives; each subscription and each loop with a source of its own. */
@@ -356,7 +371,7 @@ export async function untilTerminal(
   closers.add(stop)
   try {
     for await (const transition of follower.transitions()) {
-      if (transition.runId === runId && isTerminal(transition.to.name)) return
+      if (isLast(transition, runId)) return
     }
   } finally {
     closers.delete(stop)

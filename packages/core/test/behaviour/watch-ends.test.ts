@@ -11,7 +11,8 @@ import {
   type Watched,
 } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
-import { all, code, steps, testEngine } from './support.ts'
+import { untilTerminal } from '../../src/streams/watch.ts'
+import { all, code, errorOf, quiet, steps, testEngine } from './support.ts'
 
 const step = task('step', (n: number) => n)
 const steady = flow('steady', async () => {
@@ -97,6 +98,36 @@ describe('a watch of one run', () => {
     expect(watched.ended).toBe(false)
     expect(await engine.settle(all(watched))).toEqual([])
     expect(watched.ended).toBe(true)
+  })
+
+  it('that its flow run never had fails: at once where that has ended, and else when it ends', async () => {
+    const journal = memoryJournal()
+    await using engine = testEngine({ journal })
+    const run = engine.run(steady)
+    const runId = `${run.id}.99`
+    const follows = [
+      (): Promise<unknown> => all(engine.watch({ runId })),
+      (): Promise<unknown> => all(engine.watch({ flowRunId: run.id, runId })),
+      (): Promise<unknown> => untilTerminal(journal, runId, new Set()),
+    ]
+    await quiet()
+    const early = follows.map((follow) => errorOf(follow()))
+    await quiet()
+    await run.signal('go')
+    await engine.settle(run)
+    const late = follows.map((follow) => errorOf(follow()))
+    for (const error of await engine.settle(Promise.all([...early, ...late])))
+      expect(error).toEqual(code('RUN_NOT_FOUND', new RegExp(runId)))
+  })
+
+  it('of another flow run than the one that is given is refused', async () => {
+    await using engine = testEngine()
+    expect(() => engine.watch({ flowRunId: 'a', runId: 'b.3' })).toThrow(
+      code('INVALID_OPTION', /a run of flow run a/),
+    )
+    expect(() => engine.watch({ flowRunId: 'a', runId: 'b' })).toThrow(code('INVALID_OPTION'))
+    expect(() => engine.watch({ flowRunId: 'a', runId: 'a.3' })).not.toThrow()
+    expect(() => engine.watch({ flowRunId: 'a', runId: 'a' })).not.toThrow()
   })
 
   it('that its engine cut short has not', async () => {
