@@ -63,6 +63,8 @@ export class Feed {
   #working = false
   #exact = true
   #looking = false
+  /** Sequence of the stream when a feed of one flow run looked last. */
+  #lookedAt = 0
   #ended = false
   /** The newest try to begin. Resolves when nothing that is committed from then on is missed. */
   #beginning: Promise<void>
@@ -110,6 +112,25 @@ export class Feed {
     } else if (this.#told === undefined || this.#told < seq) this.#lookLater()
   }
 
+  /**
+   * The stream is at a sequence. Who follows all flow runs knows by that whether anything is missing; who follows one looks, unless
+   * nothing was stored since it did.
+   *
+   * @returns Whether it looks
+   */
+  reached(newest: number): boolean {
+    if (this.#told === undefined || this.#ended) return false
+    if (this.#flowRunId !== undefined) {
+      if (this.#lookedAt >= newest) return false
+      void this.#look(newest)
+      return true
+    }
+    this.#hear(newest)
+    // The news may be on their way.
+    if (this.#told < newest) this.#lookLater()
+    return false
+  }
+
   #begin(): Promise<void> {
     const beginning = this.#tryToBegin()
     beginning.catch((error: unknown) => {
@@ -154,14 +175,19 @@ export class Feed {
       : lastOf(connected, stream.name, stream.subjectOf(this.#flowRunId)).then((last) => last?.seq ?? 0)
   }
 
-  /** Was anything missed? */
-  async #look(): Promise<void> {
+  /**
+   * Was anything missed?
+   *
+   * @param at - Sequence of the stream, where that was asked for before.
+   */
+  async #look(at = 0): Promise<void> {
     const before = this.#told ?? 0
     try {
       const newest = await this.#newest(await this.#parts.stream.bulk())
       // Even the mark that a journal leaves which was forgotten is cleared in the end.
       if (this.#flowRunId !== undefined && before > 0 && newest === 0) this.#tell(this.#flowRunId, 0, [])
       this.#hear(newest)
+      this.#lookedAt = Math.max(this.#lookedAt, at)
       this.#missedTo = Math.max(this.#missedTo, newest)
       this.#next()
     } catch (error) {

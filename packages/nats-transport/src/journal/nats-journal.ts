@@ -19,6 +19,9 @@ import { Summaries } from './summaries.ts'
 import { isTombstone, summaryIn } from './wire.ts'
 import { JournalWriter } from './writer.ts'
 
+/** So many of those who follow one flow run each look at a time whether they have missed anything. */
+const looksAtOnce = 100
+
 /** Journals in a stream of NATS. */
 export class NatsJournal implements Journal {
   readonly encodes = true
@@ -52,7 +55,7 @@ export class NatsJournal implements Journal {
     this.#blobs = parts.blobs
     this.#claimed = parts.claimed
     this.#forgetting = parts.forget ?? (async () => undefined)
-    this.stream = new JournalStream(link)
+    this.stream = new JournalStream(link, (newest) => this.#looked(newest))
     this.summaries = new Summaries(this.stream)
     const records = new Records(settings, parts.blobs)
     const token = Array.from({ length: 2 }, () => random.uint32().toString(36)).join('')
@@ -161,6 +164,21 @@ export class NatsJournal implements Journal {
   #assertOpen(): void {
     this.#link.assertOpen()
     if (this.#closed) throw new JournalError('ENGINE_CLOSED', 'the NATS journal was closed')
+  }
+
+  /** Nothing tells of news that were lost where none come after them. */
+  #looked(newest: number): void {
+    const feeds = [...this.#feeds]
+    let looks = 0
+    for (const [flowRunId, feed] of feeds) {
+      const isOfOne = flowRunId !== ''
+      if (isOfOne && looks === looksAtOnce) continue
+      if (!feed.reached(newest) || !isOfOne) continue
+      looks++
+      // Next time it is the turn of the others.
+      this.#feeds.delete(flowRunId)
+      this.#feeds.set(flowRunId, feed)
+    }
   }
 
   #committed(commit: OwnCommit): void {

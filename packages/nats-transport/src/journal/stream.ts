@@ -22,6 +22,7 @@ export class JournalStream {
   readonly name: string
   readonly all: string
   readonly #link: Link
+  readonly #looked: (newest: number) => void
   readonly #names: ReturnType<typeof namesOf>['journal']
   #made: Promise<void> | undefined
   #isMade = false
@@ -35,8 +36,10 @@ export class JournalStream {
   #stopLooking: (() => void) | undefined
   #isClosed = false
 
-  constructor(link: Link) {
+  /** @param looked - Called with its newest sequence, whenever that was looked for. */
+  constructor(link: Link, looked: (newest: number) => void) {
     this.#link = link
+    this.#looked = looked
     this.#names = namesOf(link.settings.namespace).journal
     this.name = this.#names.stream
     this.all = `${this.#names.subjects}>`
@@ -133,13 +136,15 @@ export class JournalStream {
   }
 
   async #look(): Promise<void> {
+    let newest: number | undefined
     try {
-      await this.newest(await this.#link.control())
+      newest = await this.newest(await this.#link.control())
       this.#gone = undefined
     } catch (error) {
       if (TroupeError.is(error) && isStreamGone(error)) this.#isGone(error)
       // Where no server is there, that is told by whoever has something to ask.
     }
+    if (newest !== undefined && !this.#isClosed) this.#looked(newest)
     this.#lookLater()
   }
 

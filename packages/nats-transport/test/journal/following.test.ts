@@ -1,15 +1,20 @@
+import type { Clock } from '@troupe/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Proxy, type Passing } from '../faults/harness/proxy.ts'
 import { useServer, versions } from '../servers/index.ts'
-import { append, create, moved, nodeAt, note, wordsOf, type TestNode } from '../support.ts'
+import { append, create, machineClock, moved, nodeAt, note, wordsOf, type TestNode } from '../support.ts'
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close()
 })
 
-function node(servers: string, options: Omit<Parameters<typeof nodeAt>[0], 'servers'> = {}): TestNode {
-  const made = nodeAt({ servers, ...options })
+function node(
+  servers: string,
+  options: Omit<Parameters<typeof nodeAt>[0], 'servers'> = {},
+  clock: Clock = machineClock,
+): TestNode {
+  const made = nodeAt({ servers, ...options }, { clock })
   closing.push(() => made.close())
   return made
 }
@@ -56,6 +61,16 @@ async function write({ journal }: TestNode, run: string, from: number, count: nu
     lines.push(`${run}@${position} n${position}`)
   }
   return lines
+}
+
+/** A clock on which that comes soon which comes every 15 s: the look of a node at the stream of journals. */
+const hurried: Clock = {
+  ...machineClock,
+  at: (deadline, fn) => {
+    const now = Date.now()
+    const isLook = Math.abs(deadline - now - 15_000) <= 100
+    return machineClock.at(isLook ? now + 50 : deadline, fn)
+  },
 }
 
 const isNews = ({ to, frame }: Passing): boolean => to === 'client' && frame.subject.includes('.live.ev.')
@@ -105,6 +120,77 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
       expect(followed.told).toEqual(lines)
     },
   )
+
+  it.each([
+    ['one flow run', 'run'],
+    ['all flow runs', undefined],
+  ])('%s: are told what they missed where all messages to them are lost, and no more come', async (_, of) => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url, {}, hurried)
+    const writer = node(server().url, { namespace: follower.namespace })
+    await create(writer.journal, 'run')
+    const followed = follow(follower, of)
+    await follower.journal.summary('run')
+    proxy.intercept = (passing) => (isNews(passing) ? 'drop' : 'pass')
+    const lines = await write(writer, 'run', 3, 5)
+    await followed.reached(lines.length)
+    expect(followed.told).toEqual(lines)
+    lines.push(...(await write(writer, 'run', 8, 1)))
+    await writer.journal.delete('run')
+    await followed.reached('run@0 ')
+    // What was deleted can't be read any more, where it was not read before.
+    const last = lines.pop()
+    expect(followed.told.filter((line) => line !== last)).toEqual([...lines, 'run@0 '])
+  })
+
+  it('are told of the news that were lost of each flow run, also where more are followed than are looked after at a time', async () => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url, {}, hurried)
+    const writer = node(server().url, { namespace: follower.namespace })
+    const runs = Array.from({ length: 250 }, (_, n) => `run${n}`)
+    for (const run of runs) await create(writer.journal, run)
+    const followed = runs.map((run) => follow(follower, run))
+    await follower.journal.summary('run0')
+    proxy.intercept = (passing) => (isNews(passing) ? 'drop' : 'pass')
+    const lines = await Promise.all(runs.map((run) => write(writer, run, 3, 1)))
+    for (const [index, one] of followed.entries()) {
+      await one.reached(1)
+      expect(one.told).toEqual(lines[index])
+    }
+  })
+
+  it('ask nothing more of flow runs while nothing is stored', async () => {
+    const proxy = await proxyTo(server().url)
+    const follower = node(proxy.url, {}, hurried)
+    const writer = node(server().url, { namespace: follower.namespace })
+    const asked = { looks: 0, messages: 0 }
+    let look = (): void => undefined
+    proxy.intercept = ({ to, frame }) => {
+      if (to === 'server' && frame.subject.startsWith('$JS.API.STREAM.INFO.')) asked.looks++
+      if (to === 'server' && frame.subject.startsWith('$JS.API.STREAM.MSG.GET.')) asked.messages++
+      look()
+      return 'pass'
+    }
+    const looks = (count: number): Promise<void> =>
+      new Promise((resolve) => {
+        look = () => {
+          if (asked.looks >= count) resolve()
+        }
+        look()
+      })
+    for (const run of ['a', 'b', 'c']) {
+      await create(writer.journal, run)
+      follow(follower, run)
+    }
+    await follower.journal.summary('a')
+    const before = asked.messages
+    await looks(asked.looks + 10)
+    // Each of them looked once.
+    const after = asked.messages
+    expect(after - before).toBeGreaterThanOrEqual(3)
+    await looks(asked.looks + 10)
+    expect(asked.messages).toBe(after)
+  })
 
   it('have one subscription for each flow run, however many they are, and none when the last has left', async () => {
     const proxy = await proxyTo(server().url)
