@@ -1,4 +1,4 @@
-import { JournalError, UsageError } from '../base/errors.ts'
+import { CodecError, JournalError, UsageError } from '../base/errors.ts'
 import { flowRunIdOf, uuidV4 } from '../base/ids.ts'
 import { isTerminal } from '../machines/states.ts'
 import type { Journal } from '../ports/journal.ts'
@@ -8,6 +8,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
 import { deadlineAfter } from '../runs/deadline.ts'
 import { decodeValue, encodeValue } from '../values/codec.ts'
+import { isPassing } from './patient-journal.ts'
 import { historyOf } from './read-again.ts'
 import { findLive } from './run-tree.ts'
 import type { Run } from './run.ts'
@@ -32,7 +33,12 @@ interface Letter {
 /** In place of an answer. */
 const unread: { readonly error?: unknown } = {}
 
+/** How long to wait before something is tried again that failed: doubling from 10 ms to 5 s. */
+const firstPauseMs = 10
 const longestPauseMs = 5_000
+
+/** How many letters to a run are remembered: one that comes again comes soon. */
+const newestKnown = 10_000
 
 interface MailHost {
   readonly journal: Journal
@@ -54,8 +60,8 @@ export class Mail {
   readonly #host: MailHost
   readonly #mailbox: Mailbox | undefined
   readonly #answers = new Map<string, (answer: { readonly error?: unknown }) => void>()
-  /** Letters that are being read, or have been. */
-  readonly #read = new Set<string>()
+  /** Letters that came, by the run that they are for: another one of its id, after a takeover, has not heard of them. */
+  readonly #letters = new WeakMap<Run, Map<string, 'open' | 'done'>>()
   /** Ends the reading of this node's own mail. */
   readonly #stopOwn: (() => void) | undefined
   /** The nodes whose mail is read here, too: those that had runs before which are here now, with these. */
@@ -65,13 +71,14 @@ export class Mail {
   /** Flow runs whose mail is being read, and what waits for that. */
   readonly #reading = new Map<string, (() => void)[]>()
   readonly #reports: WorkerReports
+  #isClosed = false
 
   constructor(host: MailHost) {
     this.#host = host
     this.#mailbox = host.mailbox
     this.#reports = new WorkerReports({
       turn: (fn) => host.clock.turn(fn),
-      confirm: (message) => void this.#confirm(message.flowRunId, message.id),
+      confirm: (root, message) => void this.#confirm(root, message),
       report: (error, run) => host.report(error, run),
     })
     this.#stopOwn = this.#mailbox?.subscribe((message) => this.#arrived(message), host.node)
@@ -110,12 +117,30 @@ export class Mail {
   }
 
   /** What is not forgotten is received again by the next owner, who knows it. */
-  async #confirm(flowRunId: string, id: string): Promise<void> {
-    try {
-      await this.#mailbox?.confirm(flowRunId, id)
-    } catch (error) {
-      this.#host.report(error, this.#host.rootOf(flowRunId))
+  #confirm(root: Run, { flowRunId, id }: MailMessage): Promise<boolean> {
+    return this.#patiently(root, () => this.#mailbox?.confirm(flowRunId, id))
+  }
+
+  /**
+   * Does what may fail for now, again until it is done or another engine has the run: a message is told of once, so nobody else comes
+   * to do it.
+   *
+   * @returns Whether it is done
+   */
+  async #patiently(root: Run, act: () => Promise<void> | undefined): Promise<boolean> {
+    for (let pauseMs = firstPauseMs; !root.ledger.lost && !this.#isClosed;) {
+      try {
+        await act()
+        return true
+      } catch (error) {
+        if (pauseMs === firstPauseMs) this.#host.report(error, root)
+        // What is left of one that has ended is swept.
+        if (this.#isClosed || (root.ended && !isPassing(error))) return false
+      }
+      await deadlineAfter(this.#host.clock, pauseMs).done
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs)
     }
+    return false
   }
 
   /** The run has ended, or left this engine; of one that has ended nobody reads the mail any more. */
@@ -198,7 +223,11 @@ export class Mail {
   }
 
   async #collect(run: Run): Promise<void> {
-    for (let pauseMs = 10; !run.ended && !run.ledger.lost; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+    for (
+      let pauseMs = firstPauseMs;
+      !run.ended && !run.ledger.lost;
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs)
+    ) {
       try {
         for (const message of (await this.#mailbox?.pending(run.id)) ?? []) this.#arrived(message)
         return
@@ -210,6 +239,7 @@ export class Mail {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#stopOwn?.()
     for (const { stop } of this.#followed.values()) stop()
     const error = new UsageError(
@@ -231,31 +261,52 @@ export class Mail {
       this.#reports.arrived(root, message)
       return
     }
-    if (this.#read.has(message.id)) return
-    this.#read.add(message.id)
-    void this.#obey(root, message).finally(() => this.#read.delete(message.id))
+    const letters = this.#lettersTo(root)
+    const known = letters.get(message.id)
+    // It was sent again, or read before it was forgotten.
+    if (known === 'done') void this.#confirm(root, message)
+    if (known !== undefined) return
+    letters.set(message.id, 'open')
+    // One that can't be read stays for the next owner, who may understand it.
+    this.#obey(root, message).catch((error: unknown) => this.#host.report(error, root))
   }
 
-  async #obey(root: Run, { id, flowRunId, body }: MailMessage): Promise<void> {
-    try {
-      const { order, replyTo, replyNode: owner } = decodeValue(body) as Letter
-      const error = await this.#do(root, order, id)
-      await new Promise<void>((resolve) => root.ledger.whenSafe(resolve))
-      // Another engine has the run by now: the letter is for that one.
-      if (root.ledger.lost) return
-      const answer = error === undefined ? {} : { error }
-      if (replyTo !== undefined)
-        await this.#mailbox?.send({
-          id: 'answer',
-          flowRunId: replyTo,
-          ...(owner === undefined ? undefined : { owner }),
-          body: encodeValue(answer, { at: 'answer' }),
-        })
-      else if (error !== undefined) this.#host.report(error, root)
-      await this.#mailbox?.confirm(flowRunId, id)
-    } catch (error) {
-      this.#host.report(error, root)
+  #lettersTo(root: Run): Map<string, 'open' | 'done'> {
+    let letters = this.#letters.get(root)
+    if (letters === undefined) this.#letters.set(root, (letters = new Map()))
+    return letters
+  }
+
+  async #obey(root: Run, message: MailMessage): Promise<void> {
+    const letter = decodeValue(message.body) as Letter
+    const error = await this.#do(root, letter.order, message.id)
+    await new Promise<void>((resolve) => root.ledger.whenSafe(resolve))
+    // Another engine has the run by now: the letter is for that one.
+    if (root.ledger.lost) return
+    // It is not obeyed again, however often that fails.
+    const isTold = await this.#answer(root, letter, error)
+    if (isTold && (await this.#confirm(root, message))) this.#done(root, message.id)
+  }
+
+  async #answer(root: Run, { replyTo, replyNode: owner }: Letter, error: unknown): Promise<boolean> {
+    if (replyTo === undefined) {
+      if (error !== undefined) this.#host.report(error, root)
+      return true
     }
+    const to = owner === undefined ? undefined : { owner }
+    const answer = { id: 'answer', flowRunId: replyTo, ...to, body: answerOf(error) }
+    return this.#patiently(root, () => this.#mailbox?.send(answer))
+  }
+
+  #done(root: Run, id: string): void {
+    const letters = this.#lettersTo(root)
+    letters.set(id, 'done')
+    if (letters.size <= newestKnown) return
+    for (const [oldest, state] of letters)
+      if (state === 'done') {
+        letters.delete(oldest)
+        return
+      }
   }
 
   /** @returns Why it could not be done. */
@@ -298,5 +349,17 @@ export class Mail {
       if (recorded === undefined || isTerminal(recorded.stateName)) return undefined
       await deadlineAfter(clock, pauseMs).done
     }
+  }
+}
+
+/** An error that can't be sent is told of in words: whoever asked waits for an answer. */
+function answerOf(error: unknown): Uint8Array {
+  if (error === undefined) return encodeValue({}, { at: 'answer' })
+  try {
+    return encodeValue({ error }, { at: 'answer' })
+  } catch (cause) {
+    if (!(cause instanceof CodecError)) throw cause
+    const message = `why it could not be done can't be sent: ${cause.message}`
+    return encodeValue({ error: new CodecError(cause.code, message) }, { at: 'answer' })
   }
 }

@@ -7,7 +7,7 @@ interface Host {
   /** See `Clock.turn`. */
   turn(fn: () => void): void
   /** Forgets a message of a flow run. */
-  confirm(message: MailMessage): void
+  confirm(root: Run, message: MailMessage): void
   report(error: unknown, run: Run): void
 }
 
@@ -98,7 +98,7 @@ export class WorkerReports {
     } catch (error) {
       // Nobody will ever understand it.
       this.#host.report(error, root)
-      this.#host.confirm(message)
+      this.#host.confirm(root, message)
       return
     }
     const arrived: Arrived = { message, root, left: reports.length }
@@ -128,7 +128,7 @@ export class WorkerReports {
   #safe({ root, message }: Arrived): void {
     root.ledger.whenSafe(() => {
       // Where another engine has the run by now, it is that one's to read.
-      if (!root.ledger.lost) this.#host.confirm(message)
+      if (!root.ledger.lost) this.#host.confirm(root, message)
     })
   }
 

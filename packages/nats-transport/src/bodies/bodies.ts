@@ -7,6 +7,9 @@ import type { Link } from '../connection/link.ts'
 const mark = Buffer.from('troupe-blob:')
 /** Room for headers and subjects beside a body, in what a server takes. */
 const headBytes = 16 * 1_024
+/** How long to wait before a read that failed is repeated: doubling from 50 ms to 5 s. */
+const firstPauseMs = 50
+const longestPauseMs = 5_000
 
 /** What is known of where a body is. */
 export interface Stored {
@@ -77,6 +80,17 @@ export class Bodies {
     this.#blobs.delete(flowRunId, blob).catch((error: unknown) => {
       if (!this.#link.closed) this.#link.host.report(error)
     })
+  }
+
+  get closed(): boolean {
+    return this.#link.closed
+  }
+
+  /** Waits before another try: the longer the more tries there were. */
+  async pause(tries: number): Promise<void> {
+    const { clock, random } = this.#link.host
+    const ms = Math.min(firstPauseMs * 2 ** tries, longestPauseMs) * (0.5 + random.number() / 2)
+    await new Promise<void>((resolve) => void clock.at(clock.now() + ms, resolve))
   }
 
   /** Something went wrong that no caller hears of. */

@@ -1,4 +1,5 @@
 import { CodecError, type Mailbox, type MailMessage } from '@troupe/core'
+import { isForbidden } from '../connection/errors.ts'
 import type { Bodies } from './bodies.ts'
 
 /** Messages whose bodies are in the object store, as far as this node knows of them. */
@@ -32,43 +33,12 @@ export class BodiesMailbox implements Required<Mailbox> {
   }
 
   subscribe(listener: (message: MailMessage) => void, owner?: string): () => void {
-    // In their order, though one has to be fetched.
-    let before: Promise<void> | undefined
-    let isOver = false
-    const tell = async (message: MailMessage, after: Promise<void> | undefined): Promise<void> => {
-      await after
-      try {
-        const read = await this.#read(message)
-        if (read !== undefined && !isOver) listener(read)
-      } catch (error) {
-        this.#bodies.report(error)
-      }
-    }
-    const stop = this.#mailbox.subscribe((message) => {
-      if (before === undefined && this.#bodies.blobOf(message.body) === undefined) {
-        this.#tellNow(message, listener)
-        return
-      }
-      const told = tell(message, before).finally(() => {
-        if (before === told) before = undefined
-      })
-      before = told
-    }, owner)
+    const telling = new Telling(this.#bodies, (message) => this.#read(message), listener)
+    const stop = this.#mailbox.subscribe((message) => telling.tell(message), owner)
     return () => {
-      isOver = true
+      telling.isOver = true
       stop()
     }
-  }
-
-  #tellNow(message: MailMessage, listener: (message: MailMessage) => void): void {
-    let body: Uint8Array
-    try {
-      body = this.#bodies.open(message.body, `message ${message.id}`)
-    } catch (error) {
-      this.#bodies.report(error)
-      return
-    }
-    listener(body === message.body ? message : { ...message, body })
   }
 
   /** One that nobody here can open does not keep the others from being read. */
@@ -118,5 +88,88 @@ export class BodiesMailbox implements Required<Mailbox> {
 
   addressees(limit: number): Promise<readonly string[]> {
     return this.#mailbox.addressees(limit)
+  }
+}
+
+/** Tells a listener of messages in their order, though some have to be fetched. */
+class Telling {
+  isOver = false
+  readonly #bodies: Bodies
+  readonly #read: (message: MailMessage) => Promise<MailMessage | undefined>
+  readonly #listener: (message: MailMessage) => void
+  #before: Promise<void> | undefined
+  /** Flow runs of which a message could not be fetched: what came for them later waits behind it. */
+  readonly #late = new Map<string, Promise<void>>()
+
+  constructor(
+    bodies: Bodies,
+    read: (message: MailMessage) => Promise<MailMessage | undefined>,
+    listener: (message: MailMessage) => void,
+  ) {
+    this.#bodies = bodies
+    this.#read = read
+    this.#listener = listener
+  }
+
+  tell(message: MailMessage): void {
+    const isFirst = this.#before === undefined && !this.#late.has(message.flowRunId)
+    if (isFirst && this.#bodies.blobOf(message.body) === undefined) {
+      this.#tellNow(message)
+      return
+    }
+    const told = this.#tellAfter(message, this.#before).finally(() => {
+      if (this.#before === told) this.#before = undefined
+    })
+    this.#before = told
+  }
+
+  #tellNow(message: MailMessage): void {
+    let body: Uint8Array
+    try {
+      body = this.#bodies.open(message.body, `message ${message.id}`)
+    } catch (error) {
+      this.#bodies.report(error)
+      return
+    }
+    this.#listener(body === message.body ? message : { ...message, body })
+  }
+
+  async #tellAfter(message: MailMessage, before: Promise<void> | undefined): Promise<void> {
+    await before
+    const { flowRunId } = message
+    const behind = this.#late.get(flowRunId)
+    if (behind === undefined && (await this.#isRead(message))) return
+    // What is for others does not wait for it.
+    const told = this.#tellLate(message, behind).finally(() => {
+      if (this.#late.get(flowRunId) === told) this.#late.delete(flowRunId)
+    })
+    this.#late.set(flowRunId, told)
+  }
+
+  /** A message comes once: one that can't be fetched for now is fetched later. */
+  async #tellLate(message: MailMessage, before: Promise<void> | undefined): Promise<void> {
+    await before
+    for (let tries = 0; ; tries++) {
+      await this.#bodies.pause(tries)
+      if (this.isOver || this.#bodies.closed || (await this.#isRead(message))) return
+    }
+  }
+
+  /** @returns False where it may be read another time */
+  async #isRead(message: MailMessage): Promise<boolean> {
+    let read: MailMessage | undefined
+    try {
+      read = await this.#read(message)
+    } catch (error) {
+      this.#bodies.report(error)
+      // What this node can't open, or may not read, it never can.
+      return error instanceof CodecError || isForbidden(error)
+    }
+    try {
+      if (read !== undefined && !this.isOver) this.#listener(read)
+    } catch (error) {
+      this.#bodies.report(error)
+    }
+    return true
   }
 }

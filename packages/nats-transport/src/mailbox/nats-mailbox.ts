@@ -131,6 +131,10 @@ export class NatsMailbox implements Required<Mailbox> {
     for (const { seq } of mail) this.#confirming.add(seq)
     try {
       await Promise.all(mail.map((one) => deleter.delete(one)))
+    } catch (error) {
+      // Whoever confirms it again finds it.
+      this.#remember(flowRunId, id, mail)
+      throw error
     } finally {
       for (const { seq } of mail) this.#confirming.delete(seq)
     }
@@ -278,18 +282,21 @@ export class NatsMailbox implements Required<Mailbox> {
     const { flowRunId, id } = mail.message
     this.#touch(flowRunId)
     if (this.#isConfirmed(mail)) return
-    let messages = this.#known.get(flowRunId)
-    if (messages === undefined) this.#known.set(flowRunId, (messages = new Map()))
-    if (this.#known.size > mostKnown) {
-      // Others own them, if this node has not confirmed theirs for so long.
-      const [oldest = ''] = this.#known.keys()
-      this.#known.delete(oldest)
-    }
-    const same = messages.get(id)
+    const same = this.#known.get(flowRunId)?.get(id)
     // The body is not kept.
     const entry = { ...mail, message: { ...mail.message, body: nothing } }
-    if (same === undefined) messages.set(id, [entry])
+    if (same === undefined) this.#remember(flowRunId, id, [entry])
     else if (!same.some(({ seq }) => seq === mail.seq)) same.push(entry)
+  }
+
+  #remember(flowRunId: string, id: string, mail: Mail[]): void {
+    let messages = this.#known.get(flowRunId)
+    if (messages === undefined) this.#known.set(flowRunId, (messages = new Map()))
+    messages.set(id, mail)
+    if (this.#known.size <= mostKnown) return
+    // Others own them, if this node has not confirmed theirs for so long.
+    const [oldest = ''] = this.#known.keys()
+    this.#known.delete(oldest)
   }
 
   #isConfirmed(mail: Mail): boolean {

@@ -60,6 +60,23 @@ onEach('on the %s server', 'mailboxes', (version) => {
     expect(await sender.mailbox.pending('run')).toEqual([])
   })
 
+  it('forgets what is confirmed again, where that failed before', async () => {
+    const from = await look()
+    const owner = node()
+    await send(owner, ['a'])
+    const connected = await owner.link.control()
+    const patiently = connected.patiently.bind(connected)
+    let failed = 0
+    const failing: typeof connected.patiently = async (what, ask, forMs) => {
+      if (what.startsWith("can't confirm") && failed++ === 0) throw new RangeError('it is cut')
+      return patiently(what, ask, forMs)
+    }
+    Object.assign(connected, { patiently: failing })
+    await expect(owner.mailbox.confirm('run', 'a')).rejects.toMatchObject({ code: 'TRANSPORT_UNAVAILABLE' })
+    await owner.mailbox.confirm('run', 'a')
+    expect((await from.jsm.streams.info(`${owner.namespace}_MB`)).state.messages).toBe(0)
+  })
+
   it('tells after a reconnect what came meanwhile, in order and once', async () => {
     const proxy = await proxied()
     const sender = node()
