@@ -77,7 +77,8 @@ export class Mail {
     this.#host = host
     this.#mailbox = host.mailbox
     this.#reports = new WorkerReports({
-      turn: (fn) => host.clock.turn(fn),
+      clock: host.clock,
+      history: historyOf,
       confirm: (root, message) => void this.#confirm(root, message),
       report: (error, run) => host.report(error, run),
     })
@@ -240,6 +241,7 @@ export class Mail {
 
   close(): void {
     this.#isClosed = true
+    this.#reports.close()
     this.#stopOwn?.()
     for (const { stop } of this.#followed.values()) stop()
     const error = new UsageError(

@@ -104,6 +104,34 @@ describe('where the owner of a flow run is lost', () => {
     expect(traceOf('nested held')).toEqual(['+1', '-1 done'])
   })
 
+  it('reports on task runs that have ended are forgotten by the next one, also where it has the same name', async () => {
+    await using cluster = new VirtualCluster()
+    const simple = remoteFlow('takeover/again', async () => {
+      await noted('again', 1)
+      return held('again held')
+    })
+    const serve = { flows: [simple] }
+    const a = cluster.node('a', { serve })
+    cluster.worker('w1')
+    // It is killed before it has forgotten what was reported.
+    const never = new Promise<never>(() => undefined)
+    Object.assign(cluster.stations.get('a')!.mailbox, { confirm: () => never })
+    const { id } = a.run(simple)
+    await traced(cluster, 'again held', 1)
+    await cluster.pass(100)
+    cluster.crash('a')
+    await cluster.pass(10_000)
+    const again = cluster.node('a', { serve })
+    await cluster.pass(60_000)
+    const station = cluster.observe()
+    expect((await cluster.settle(station.journal.summary(id)))?.node).toBe('a')
+    expect(await cluster.settle(station.mailbox.pending(id))).toEqual([])
+    await cluster.settle(station.close())
+    open('again held')
+    expect(await ended(cluster, again, id)).toBe(1)
+    expect(traceOf('again')).toEqual(['1'])
+  })
+
   it('what was in the queue stays there, and runs once', async () => {
     await using cluster = new VirtualCluster()
     const values = Array.from({ length: 40 }, (_, n) => n)
