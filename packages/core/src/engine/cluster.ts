@@ -14,7 +14,7 @@ import type { SendOrder } from './send-order.ts'
 import { sendRun, type SendHost, type Sent } from './send-run.ts'
 import { FlowServer, offerRun, servedFlows, servedName, type FlowServerHost } from './serve-flows.ts'
 import type { Served } from './serve-options.ts'
-import { sweep } from './sweep.ts'
+import { Sweeper } from './sweep.ts'
 import { Worker } from '../worker/worker.ts'
 
 /** How often a node that serves flows looks for flow runs that nobody has: what a lost message would leave. */
@@ -43,6 +43,7 @@ export class Cluster {
   /** There where queues are served. */
   readonly #worker: Worker | undefined
   readonly #station: Station
+  readonly #sweeper: Sweeper
   /** Flow runs whose journals are being created for others to go on with. */
   readonly #sent = new Set<string>()
   /** Brings to workers what no task runner of this engine knows of. */
@@ -54,6 +55,7 @@ export class Cluster {
     this.#host = host
     this.#station = station
     this.#served = served
+    this.#sweeper = new Sweeper({ ...station, journal: host.journal }, host.clock)
     this.info = { node: host.node, flows: served.flows.map(servedName), queues: served.queues }
     this.shared = new SharedState(station, host)
     this.#questions = new Questions(station.nodes, host.node)
@@ -136,7 +138,7 @@ export class Cluster {
     const nodes = await this.#station.nodes.list()
     const tasks = new Set(nodes.flatMap(({ queues }) => Object.keys(queues)))
     const flows = new Set(this.#served.flows.map(({ name }) => name))
-    await sweep({ ...this.#station, journal: this.#host.journal }, [
+    await this.#sweeper.sweep([
       ...[...tasks].map((name) => ({ of: 'task', name }) as const),
       ...[...flows].map((name) => ({ of: 'flow', name }) as const),
     ])

@@ -33,6 +33,9 @@ interface Letter {
 /** In place of an answer. */
 const unread: { readonly error?: unknown } = {}
 
+/** The mailboxes of answers begin so. */
+const replyPrefix = 'reply-'
+
 /** How long to wait before something is tried again that failed: doubling from 10 ms to 5 s. */
 const firstPauseMs = 10
 const longestPauseMs = 5_000
@@ -170,7 +173,7 @@ export class Mail {
    */
   async ask(order: Order, ended: Promise<void>): Promise<boolean> {
     const id = uuidV4(this.#host.random)
-    const replyTo = `reply-${id}`
+    const replyTo = `${replyPrefix}${id}`
     const answered = new Promise<{ readonly error?: unknown }>((resolve) =>
       this.#answers.set(replyTo, resolve),
     )
@@ -258,7 +261,10 @@ export class Mail {
       return
     }
     const root = this.#host.rootOf(message.flowRunId)
-    if (root === undefined) return
+    if (root === undefined) {
+      this.#forNobody(message)
+      return
+    }
     if (message.id.startsWith(reportPrefix)) {
       this.#reports.arrived(root, message)
       return
@@ -271,6 +277,12 @@ export class Mail {
     letters.set(message.id, 'open')
     // One that can't be read stays for the next owner, who may understand it.
     this.#obey(root, message).catch((error: unknown) => this.#host.report(error, root))
+  }
+
+  /** An answer that comes when whoever asked has heard enough: only this node knows that nobody waits for it. */
+  #forNobody({ flowRunId, owner }: MailMessage): void {
+    if (owner !== this.#host.node || !flowRunId.startsWith(replyPrefix)) return
+    this.#mailbox?.clear(flowRunId).catch((error: unknown) => this.#host.report(error, undefined))
   }
 
   #lettersTo(root: Run): Map<string, 'open' | 'done'> {

@@ -94,7 +94,7 @@ export function stationMailbox(wire: Wire, shared: Required<Mailbox>): Mailbox {
     pending: (flowRunId) => wire.call(() => shared.pending(flowRunId)),
     confirm: (flowRunId, id) => wire.call(() => shared.confirm(flowRunId, id)),
     clear: (flowRunId) => wire.call(() => shared.clear(flowRunId)),
-    addressees: (limit) => wire.call(() => shared.addressees(limit)),
+    addressees: (limit, after) => wire.call(() => shared.addressees(limit, after)),
     subscribe: (listener, owner) =>
       wire.listen(listener, (tell) => {
         const told = (message: MailMessage): void => {

@@ -31,8 +31,13 @@ export interface Mailbox {
   confirm(flowRunId: string, id: string): Promise<void>
   /** Forgets all messages to a flow run: it has ended. */
   clear(flowRunId: string): Promise<void>
-  /** Flow runs that have messages, at most `limit`; absent where the adapter sees to those of ended runs itself. */
-  addressees?(limit: number): Promise<readonly string[]>
+  /**
+   * Flow runs that have messages, at most `limit`, in an order that is always the same; absent where the adapter sees to those of ended
+   * runs itself.
+   *
+   * @param after - The last of those that were given before: what comes after it, whether it has messages by now or not.
+   */
+  addressees?(limit: number, after?: string): Promise<readonly string[]>
 }
 
 /** Nobody changes what is kept. */
@@ -62,6 +67,9 @@ export function memoryMailbox(): Required<Mailbox> {
       if (box?.size === 0) kept.delete(flowRunId)
     },
     clear: async (flowRunId) => void kept.delete(flowRunId),
-    addressees: async (limit) => Array.from(kept.keys()).slice(0, limit),
+    async addressees(limit, after) {
+      const rest = [...kept.keys()].filter((flowRunId) => after === undefined || flowRunId > after)
+      return rest.toSorted().slice(0, limit)
+    },
   }
 }

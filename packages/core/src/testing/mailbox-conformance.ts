@@ -187,11 +187,19 @@ export function mailboxConformance(make: () => Promise<OpenedMailbox>): Conforma
         'one',
         'two',
       ])
-      assert.equal((await others.addressees?.(2))?.length, 2)
+      const first = (await others.addressees?.(2)) ?? []
+      assert.equal(first.length, 2)
+      const rest = (await mailbox.addressees?.(2, first[1])) ?? []
+      assert.deepEqual([...first, ...rest].toSorted(), ["it's three.* >", 'one', 'two'])
+      assert.deepEqual(await others.addressees?.(2, rest[0]), [])
       await mailbox.confirm('one', 'a')
       await mailbox.clear('two')
       await mailbox.confirm("it's three.* >", 'a')
       assert.deepEqual(await others.addressees?.(10), ['one'])
+      // It goes on after one that has no messages any more.
+      await mailbox.clear('one')
+      await mailbox.send(messageOf(rest[0] ?? '', 'c'))
+      assert.deepEqual(await others.addressees?.(10, first[1]), rest)
     },
     async 'stores only the bytes of a view, and is untouched by what callers do to them'({ mailbox }) {
       const bytes = text('xxcontentxx')

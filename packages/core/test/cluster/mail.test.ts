@@ -10,12 +10,15 @@ import {
   type Transition,
 } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
+import { encodeValue } from '../../src/values/codec.ts'
 import { ClusterOfTest } from './nodes.ts'
+import { hostOf } from './support.ts'
 
 const waits = flow('waits for a word', async () => {
   const word = await receive('word')
   return `heard ${String(word)}`
 })
+const done = flow('is done', () => 'done')
 
 function pass({ clock }: ClusterOfTest, ms: number): Promise<void> {
   return clock.run(new Promise<void>((resolve) => void clock.at(clock.now() + ms, resolve)))
@@ -76,7 +79,7 @@ function failsOnce<Name extends 'send' | 'confirm'>(
 
 /** A flow run that waits on one node, as another one sees it. */
 async function waiting(cluster: ClusterOfTest): Promise<FlowRunHandle<unknown>> {
-  cluster.start('server', { serve: { flows: [waits] } })
+  cluster.start('server', { serve: { flows: [waits, done] } })
   const client = cluster.start('client')
   const handle = await cluster.settle(client.run('waits for a word'))
   await pass(cluster, 1_000)
@@ -129,5 +132,53 @@ describe('a letter to the owner of a flow run', () => {
     await pass(cluster, 20_000)
     expect(pause).toBeDefined()
     expect(await statesOf(cluster, handle)).toEqual(['Pending', 'Running', 'Paused', 'Running'])
+  })
+})
+
+describe('mail that nobody reads', () => {
+  const body = new TextEncoder().encode('late')
+
+  it('goes at once where it is an answer to a node that waits for it no more', async () => {
+    await using cluster = new ClusterOfTest()
+    const { mailboxes } = postOf(cluster)
+    cluster.start('server')
+    cluster.start('client')
+    await cluster.settle(
+      mailboxes.get('server')!.send({ id: 'answer', flowRunId: 'reply-late', owner: 'client', body }),
+    )
+    await pass(cluster, 1_000)
+    expect(await cluster.settle(mailboxes.get('server')!.addressees!(10))).toEqual([])
+  })
+
+  it('goes in some minutes, though there are a thousand answers to the dead before it', async () => {
+    await using cluster = new ClusterOfTest()
+    const server = cluster.start('server', { serve: { flows: [done] } })
+    const { id } = server.run(done.with({ id: 'zz-ended' }))
+    await pass(cluster, 1_000)
+    const { mailbox } = cluster.transport.open(hostOf('observer', cluster.clock))
+    const answers = Array.from({ length: 1_000 }, (_, n) => `reply-${n}`)
+    await cluster.settle(
+      Promise.all([
+        ...answers.map((flowRunId) => mailbox.send({ id: 'answer', flowRunId, owner: 'dead', body })),
+        mailbox.send({ id: 'late', flowRunId: id, body }),
+        mailbox.send({ id: 'lost', flowRunId: 'zz-unknown', body }),
+      ]),
+    )
+    await pass(cluster, 60_000)
+    expect(await cluster.settle(mailbox.pending(id))).toEqual([])
+    await pass(cluster, 11 * 60_000)
+    expect(await cluster.settle(mailbox.addressees!(10))).toEqual([])
+  })
+
+  it('is there for a flow run that comes some minutes after it', async () => {
+    await using cluster = new ClusterOfTest()
+    const server = cluster.start('server', { serve: { flows: [waits] } })
+    const { mailbox } = cluster.transport.open(hostOf('observer', cluster.clock))
+    const order = { do: 'signal', runId: 'comes-later', name: 'word', payload: 'early' }
+    const letter = encodeValue({ order, replyTo: undefined, replyNode: 'observer' }, { at: 'letter' })
+    await cluster.settle(mailbox.send({ id: 'early', flowRunId: 'comes-later', body: letter }))
+    await pass(cluster, 5 * 60_000)
+    const run = server.run(waits.with({ id: 'comes-later', on: 'any' }))
+    expect(await soon(cluster, run.handle.result())).toBe('heard early')
   })
 })

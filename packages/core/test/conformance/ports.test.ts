@@ -209,6 +209,10 @@ describe('memoryMailbox', () => {
       (mailbox) => ({ subscribe: (listener) => (mailbox.subscribe(listener), () => undefined) }),
     ],
     [
+      'gives the same flow runs first again and again',
+      (mailbox) => ({ addressees: async (limit) => (await mailbox.addressees?.(limit)) ?? [] }),
+    ],
+    [
       'mixes flow runs up',
       (mailbox) => ({
         send: (message) => mailbox.send({ ...message, flowRunId: 'run' }),

@@ -86,8 +86,8 @@ export class BodiesMailbox implements Required<Mailbox> {
     }
   }
 
-  addressees(limit: number): Promise<readonly string[]> {
-    return this.#mailbox.addressees(limit)
+  addressees(limit: number, after?: string): Promise<readonly string[]> {
+    return this.#mailbox.addressees(limit, after)
   }
 }
 

@@ -24,8 +24,6 @@ import { extentOf, readMail, type Mail } from './reader.ts'
 
 /** For how long a message that was received is known again. */
 const windowMs = 300_000
-/** Flow runs that are remembered to have had mail. */
-const mostTouched = 100_000
 /** Flow runs of which it is remembered where their messages are; of others it is looked up. */
 const mostKnown = 10_000
 
@@ -46,8 +44,6 @@ export class NatsMailbox implements Required<Mailbox> {
   /** Messages that are not confirmed, as far as this node has heard of them. */
   readonly #known = new Map<string, Map<string, Mail[]>>()
   readonly #confirming = new Set<number>()
-  #touched = new Set<string>()
-  #isSure = true
   #ready: Promise<Connected> | undefined
   #deleter: Deleter | undefined
   readonly #endLost: () => void
@@ -78,7 +74,6 @@ export class NatsMailbox implements Required<Mailbox> {
         const reason = stored.kind === 'full' ? stored.refusal.description : stored.kind
         throw troubleWith(`can't send to ${flowRunId}`, connected.where, reason)
       }
-      this.#touch(flowRunId)
       if (!stored.duplicate || (await this.#isThere(connected, stored.seq))) return
       // One of this id was received and forgotten.
       messageId = `${name}~${stored.seq}`
@@ -142,8 +137,6 @@ export class NatsMailbox implements Required<Mailbox> {
 
   async clear(flowRunId: string): Promise<void> {
     this.#link.assertWrites('to clear a mailbox')
-    // One that never had mail, as far as could be heard.
-    if (this.#isSure && this.#feeds.size > 0 && !this.#touched.has(flowRunId)) return
     const connected = await this.#connected()
     this.#known.delete(flowRunId)
     const what = `can't clear the mailbox of ${flowRunId}`
@@ -151,30 +144,38 @@ export class NatsMailbox implements Required<Mailbox> {
     try {
       await connected.patiently(what, () => connected.jsm.streams.purge(this.#names.stream, { filter }))
     } catch (error) {
+      // Somebody has deleted the stream, and all mail with it.
+      if (codeOf(error) === codes.streamNotFound) return
       throw troubleWith(what, connected.where, error)
     }
-    this.#touched.delete(flowRunId)
     this.#deleter?.forget(`.${flowRunToken(flowRunId)}.`)
   }
 
-  async addressees(limit: number): Promise<readonly string[]> {
+  async addressees(limit: number, after?: string): Promise<readonly string[]> {
     this.#link.assertOpen()
     const connected = await this.#connected()
-    const { stream, prefix } = this.#names
+    const subjects = await this.#subjects(connected)
+    const from = after === undefined ? '' : flowRunToken(after)
     const found = new Set<string>()
+    // In the order of their tokens: that of a flow run stays the same, whichever subjects it has.
+    for (const token of [...subjects.keys()].filter((one) => one > from).toSorted()) {
+      if (found.size >= limit) break
+      const flowRunId = await this.#addresseeOf(connected, token, subjects.get(token) ?? '')
+      if (flowRunId !== undefined) found.add(flowRunId)
+    }
+    return [...found]
+  }
+
+  /** Of each flow run that has messages, by its token. */
+  async #subjects(connected: Connected): Promise<ReadonlyMap<string, string>> {
+    const { stream, prefix } = this.#names
+    const found = new Map<string, string>()
     for (let offset = 0; ;) {
       const page = await subjectsOf(connected, stream, `${prefix}>`, offset)
       const subjects = Object.keys(page.subjects)
-      for (const subject of subjects) {
-        if (found.size >= limit) break
-        const flowRunId = await this.#addresseeOf(connected, subject)
-        if (flowRunId === undefined) continue
-        found.add(flowRunId)
-        // It was not heard, and is there: `clear` is to clear it.
-        this.#touch(flowRunId)
-      }
+      for (const subject of subjects) found.set(subject.slice(prefix.length).split('.')[1] ?? '', subject)
       offset += subjects.length
-      if (found.size >= limit || subjects.length === 0 || offset >= page.total) return [...found]
+      if (subjects.length === 0 || offset >= page.total) return found
     }
   }
 
@@ -280,7 +281,6 @@ export class NatsMailbox implements Required<Mailbox> {
 
   #know(mail: Mail): void {
     const { flowRunId, id } = mail.message
-    this.#touch(flowRunId)
     if (this.#isConfirmed(mail)) return
     const same = this.#known.get(flowRunId)?.get(id)
     // The body is not kept.
@@ -309,13 +309,6 @@ export class NatsMailbox implements Required<Mailbox> {
     if (messages?.size === 0) this.#known.delete(flowRunId)
   }
 
-  #touch(flowRunId: string): void {
-    this.#touched.add(flowRunId)
-    if (this.#touched.size <= mostTouched) return
-    this.#touched = new Set()
-    this.#isSure = false
-  }
-
   async #isThere(connected: Connected, seq: number): Promise<boolean> {
     const { stream } = this.#names
     const what = `can't read the stream ${stream}`
@@ -330,9 +323,8 @@ export class NatsMailbox implements Required<Mailbox> {
     }
   }
 
-  async #addresseeOf(connected: Connected, subject: string): Promise<string | undefined> {
-    const token = subject.slice(this.#names.prefix.length).split('.')[1]
-    const flowRunId = token === undefined ? undefined : textOf(token)
+  async #addresseeOf(connected: Connected, token: string, subject: string): Promise<string | undefined> {
+    const flowRunId = textOf(token)
     if (flowRunId !== undefined) return flowRunId
     const message = await messageOf(connected, this.#names.stream, { seq: 1, next_by_subj: subject })
     return message === undefined ? undefined : addressOf(message.header.get('Nats-Msg-Id')).flowRunId

@@ -60,6 +60,15 @@ onEach('on the %s server', 'mailboxes', (version) => {
     expect(await sender.mailbox.pending('run')).toEqual([])
   })
 
+  it('clears also what a node has neither heard of nor found', async () => {
+    const sender = node()
+    const forgets = node({ namespace: sender.namespace })
+    await heard(forgets, 'forgets')
+    await send(sender, ['late'], { owner: 'gone' })
+    await forgets.mailbox.clear('run')
+    expect(await sender.mailbox.pending('run')).toEqual([])
+  })
+
   it('forgets what is confirmed again, where that failed before', async () => {
     const from = await look()
     const owner = node()

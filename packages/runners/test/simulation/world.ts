@@ -210,8 +210,7 @@ export class World implements Stage {
       left.push(...ids.map((id) => `${id} in queue ${name.of} ${name.name}`))
     }
     const addressees = (await mailbox.addressees?.(100)) ?? []
-    // An answer stays that comes when whoever asked waits for it no more, or is dead.
-    left.push(...addressees.filter((id) => !id.startsWith('reply-')).map((id) => `a message to ${id}`))
+    for (const id of addressees) if (!(await this.#isAnswerToDead(id))) left.push(`a message to ${id}`)
     left.push(...(await this.#registered()))
     const live = await journal.list({ ended: false, limit: 100 })
     left.push(...live.map(({ flowRunId, state }) => `flow run ${flowRunId} ${state}`))
@@ -222,6 +221,15 @@ export class World implements Stage {
       left.push(...[...leftovers, ...stalled].map((what) => `${what} at ${name}`))
     }
     return left
+  }
+
+  /** An answer stays for some minutes that comes when whoever asked is dead. */
+  async #isAnswerToDead(addressee: string): Promise<boolean> {
+    if (!addressee.startsWith('reply-')) return false
+    const [answer] = await this.observer.mailbox.pending(addressee)
+    return (
+      answer === undefined || this.lives.some(({ name, state }) => name === answer.owner && state !== 'up')
+    )
   }
 
   /** What stands in the register, but limits that nobody has anything of: they stay. */
