@@ -134,7 +134,15 @@ export class Cluster {
   /** Does again what a lost message left undone, and takes away what was left behind. */
   async #repair(): Promise<void> {
     await giveUpFormer(this.#host, this.#station.queue)
-    await this.#flows.offerOwnerless()
+    try {
+      await this.#flows.offerOwnerless()
+    } finally {
+      // Where there is no room for offers, this makes some.
+      await this.#takeAway()
+    }
+  }
+
+  async #takeAway(): Promise<void> {
     const nodes = await this.#station.nodes.list()
     const tasks = new Set(nodes.flatMap(({ queues }) => Object.keys(queues)))
     const flows = new Set(this.#served.flows.map(({ name }) => name))

@@ -81,6 +81,25 @@ export function unavailable(
   )
 }
 
+/** What a server has no room for. */
+export function noRoom(
+  what: string,
+  servers: string,
+  refused: { readonly stream: string; readonly said: string },
+): JournalError {
+  const { stream, said } = refused
+  return new JournalError(
+    'TRANSPORT_UNAVAILABLE',
+    `${what} at ${servers}: ${said}; give its JetStream more room, or forget ended runs with \`keep\``,
+    { details: { servers, stream, reason: 'full' } },
+  )
+}
+
+/** Whether something was not stored because there was no room for it. */
+export function isNoRoom(error: unknown): boolean {
+  return TroupeError.is(error) && error.details['reason'] === 'full'
+}
+
 /** Errors of the client as those of Troupe. */
 export function troubleWith(what: string, servers: string, cause: unknown): TroupeError {
   if (TroupeError.is(cause)) return cause

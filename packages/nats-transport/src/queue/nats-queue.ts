@@ -1,9 +1,9 @@
 import { nanos } from '@nats-io/transport-node'
 import { type Delivery, type Offer, type Queue, type QueueName, type Taking } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
-import { codeOf, codes, troubleWith } from '../connection/errors.ts'
+import { codeOf, codes, noRoom, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
-import { isStreamGone, messageOf, store } from '../connection/store.ts'
+import { isStreamGone, messageOf, store, type Stored } from '../connection/store.ts'
 import {
   ensureConsumer,
   ensureStream,
@@ -78,6 +78,10 @@ export class NatsQueue implements Queue {
       id: names.messageId + tokenOf(id),
     }
     const stored = await this.#again(connected, queue.of, () => store(connected, message))
+    if (stored.kind === 'full' && !(await isTaken(connected, message, stored))) {
+      const refused = { stream: names.stream, said: stored.refusal.description }
+      throw noRoom(`can't offer ${id}`, connected.where, refused)
+    }
     return stored.kind === 'stored' && !stored.duplicate
   }
 
@@ -259,6 +263,17 @@ export class NatsQueue implements Queue {
     if (message === undefined) return undefined
     return textOf(message.header.get('Nats-Msg-Id').slice(names.messageId.length))
   }
+}
+
+/** Whether an offer was refused because one of its id is there, and not for want of room: servers have one code for both. */
+async function isTaken(
+  connected: Connected,
+  { stream, subject }: { readonly stream: string; readonly subject: string },
+  { refusal: { code, description } }: Extract<Stored, { kind: 'full' }>,
+): Promise<boolean> {
+  if (code !== codes.notStored) return false
+  if (description.includes('per subject')) return true
+  return (await messageOf(connected, stream, { last_by_subj: subject })) !== undefined
 }
 
 /** The newest message that a lane's consumer has delivered; 0 where nobody has taken from it. */

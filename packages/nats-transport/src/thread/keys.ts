@@ -2,6 +2,7 @@ import type { StoredMsg } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
 import type { NodeInfo } from '@troupe/core'
 import { patienceMs, type Connected } from '../connection/connected.ts'
+import { noRoom } from '../connection/errors.ts'
 import { isStreamGone, lastOf, store } from '../connection/store.ts'
 import { ensureStream } from '../connection/streams.ts'
 import { subjectsOf } from '../queue/subjects.ts'
@@ -58,6 +59,7 @@ export class Keys {
    * Writes a key over a revision, 0 for none.
    *
    * @returns Its revision, or the key that another one wrote; undefined where there is none at all
+   * @throws JournalError `TRANSPORT_UNAVAILABLE`, with the reason `full` where there is no room: nothing is known of the key then
    */
   async write(node: string, key: Key, expected: number): Promise<number | StoredKey | undefined> {
     const message = {
@@ -70,7 +72,9 @@ export class Keys {
     }
     const stored = await this.#inBucket(() => store(this.#connected, message))
     if (stored.kind === 'stored') return stored.seq
-    return stored.kind === 'moved' ? keyOf(stored.last) : undefined
+    if (stored.kind === 'moved') return keyOf(stored.last)
+    const refused = { stream: this.#stream, said: stored.refusal.description }
+    throw noRoom(`can't write the key of ${key.info.node}`, this.#connected.where, refused)
   }
 
   /** Tokens of all names that have a key. */

@@ -1,6 +1,7 @@
 import type { Subscription } from '@nats-io/transport-node'
 import { JournalError, type NodeInfo } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
+import { isNoRoom } from '../connection/errors.ts'
 import { Keys, nodeToken, type Key } from './keys.ts'
 import { LeaseKeeper } from './leases.ts'
 import { pause, Pings } from './pings.ts'
@@ -11,6 +12,8 @@ import { awayFor, awayWord, beatWord, type Away, type PresenceData } from './wir
 const fencedAfter = 0.8
 /** How often it is looked whether the node is alive. */
 const tickMs = 250
+/** Between two tries to take a name, at least and at most. */
+const retryMs = [250, 5_000] as const
 
 const encoder = new TextEncoder()
 const inProgress = encoder.encode('+WPI')
@@ -100,10 +103,10 @@ export class NodePresence {
     }
     this.#announced.set(node, announced)
     try {
-      await this.#claim(announced)
+      await this.#claimPatiently(announced)
     } catch (error) {
       this.#unlisten(announced)
-      this.#announced.delete(node)
+      if (this.#announced.get(node) === announced) this.#announced.delete(node)
       throw error
     }
   }
@@ -154,6 +157,25 @@ export class NodePresence {
     await this.#connected.close()
   }
 
+  /** Claims again and again while the server has no room for the key. */
+  async #claimPatiently(announced: Announced): Promise<void> {
+    const { node } = announced
+    const [least, most] = retryMs
+    for (let waitMs: number = least; ; waitMs = Math.min(waitMs * 2, most)) {
+      try {
+        await this.#claim(announced)
+        return
+      } catch (error) {
+        if (announced.isThere) return
+        this.#unlisten(announced)
+        if (this.#isClosed || !isNoRoom(error)) throw error
+        this.#events.report(error)
+        await pause(waitMs)
+        if (this.#isClosed || this.#announced.get(node) !== announced) throw error
+      }
+    }
+  }
+
   /** Takes a name, where nobody has it. */
   async #claim(announced: Announced): Promise<void> {
     const { node, session } = announced
@@ -172,7 +194,10 @@ export class NodePresence {
       }
       const startedAt = performance.now()
       const written = await this.#keys.write(node, this.#keyOf(announced, 'there'), found?.revision ?? 0)
-      if (typeof written !== 'number') continue
+      if (typeof written !== 'number') {
+        await pause(goneMs / 6)
+        continue
+      }
       this.#confirmed(announced, written, startedAt)
       announced.isThere = true
       announced.refresh ??= setInterval(() => void this.#refresh(announced), this.#data.times.refreshMs)
@@ -292,9 +317,17 @@ export class NodePresence {
   }
 
   async #leave(announced: Announced, state: 'bye' | 'lost'): Promise<void> {
-    const written = await this.#keys.write(announced.node, this.#keyOf(announced, state), announced.revision)
+    const { node, revision } = announced
+    let written: Awaited<ReturnType<Keys['write']>>
+    try {
+      written = await this.#keys.write(node, this.#keyOf(announced, state), revision)
+    } catch (error) {
+      if (!isNoRoom(error)) throw error
+      // The key can't say it, and is forgotten soon.
+      this.#events.report(error)
+    }
     // Where another one has the name, it is not lost.
-    if (typeof written === 'number' || written === undefined) this.#ring.lost(announced.node)
+    if (typeof written === 'number' || written === undefined) this.#ring.lost(node)
   }
 }
 

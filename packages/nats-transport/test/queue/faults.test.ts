@@ -167,6 +167,25 @@ onEach('on the %s server', 'queues', (version) => {
     await expectNothingLeft(one, from)
   })
 
+  it('tells of an offer for which there is no room, and takes it when there is', async () => {
+    const from = await look()
+    const one = node({ times: { ...times, offerWindowMs: 100 } })
+    const stream = `${one.namespace}_TQ`
+    await offer(one, ['there'])
+    const { config, state } = await from.jsm.streams.info(stream)
+    await from.jsm.streams.update(stream, { max_bytes: state.bytes })
+    await expect(offer(one, ['new'])).rejects.toMatchObject({
+      code: 'TRANSPORT_UNAVAILABLE',
+      details: { reason: 'full', stream },
+    })
+    // Its id is forgotten: now it is refused because of its subject.
+    const over = performance.now() + 1_000
+    await until('the window is over', () => performance.now() > over)
+    expect(await offer(one, ['there'])).toEqual([false])
+    await from.jsm.streams.update(stream, { max_bytes: config.max_bytes })
+    expect(await offer(one, ['new', 'there'])).toEqual([true, false])
+  })
+
   it('does not miss what was purged while it held it', async () => {
     const from = await look()
     const one = node()

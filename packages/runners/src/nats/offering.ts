@@ -155,7 +155,7 @@ export class Offering {
   ): void {
     const [first] = placed
     if (first === undefined || this.#host.isClosed) return
-    const sent: Sent = { id, placed, at: this.#host.remote.clock.monotonic(), isForeign: false }
+    const sent: Sent = { id, placed, at: Infinity, isForeign: false }
     for (const one of placed) one.sent.push(sent)
     void this.#send(sent, first.assignment, { strict, isAgain })
   }
@@ -188,7 +188,8 @@ export class Offering {
         if (!isNew && !isRepeated) this.#host.foreign(sent)
         return
       } catch (error) {
-        isRepeated = true
+        // What had no room is not there: one that is, is an earlier owner's.
+        isRepeated ||= !isNoRoom(error)
         if (TroupeError.is(error, 'PAYLOAD_TOO_LARGE')) {
           this.#tooLarge(wanted, error)
           return
@@ -206,6 +207,10 @@ export class Offering {
     if (placed.length === 1) this.#host.refused(first, error)
     else for (const one of placed) this.again(one)
   }
+}
+
+function isNoRoom(error: unknown): boolean {
+  return TroupeError.is(error) && error.details['reason'] === 'full'
 }
 
 function bodyOf({ assignment, server }: Placed): OfferedBody {

@@ -4,7 +4,7 @@ import type { Assignment, BodyServer, RemoteHost } from '@troupe/core'
 export interface Sent {
   readonly id: string
   readonly placed: readonly Placed[]
-  /** When it was made, by the monotonic clock. */
+  /** When it was made, by the monotonic clock; infinite while it is being made. */
   at: number
   /** Whether it was there before: then it names an earlier owner. */
   isForeign: boolean

@@ -1,4 +1,4 @@
-import { task, type RunHandle, type TaskFuture } from '@troupe/core'
+import { JournalError, task, type RunHandle, type TaskFuture } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { VirtualCluster, remoteFlow } from './support.ts'
 import { held, noted, open, slow, traceOf } from './tasks.ts'
@@ -147,6 +147,29 @@ describe('an offer', () => {
     expect(traceOf('nowhere')).toEqual(['7'])
     expect(await cluster.history(owner, run.id)).toBe('Pending → Running w1 → Completed')
     await cluster.settle(station.close())
+  })
+
+  it('for which there is no room is made when there is, and is one however long that takes', async () => {
+    await using cluster = new VirtualCluster()
+    const owner = cluster.node('owner')
+    cluster.worker('w1')
+    const queue = cluster.stations.get('owner')?.queue
+    if (queue === undefined) throw new TypeError('there is no owner')
+    const offer = queue.offer.bind(queue)
+    const refused: string[] = []
+    queue.offer = async ({ id }) => {
+      refused.push(id)
+      throw new JournalError('TRANSPORT_UNAVAILABLE', 'there is no room', { details: { reason: 'full' } })
+    }
+    const { value, runs } = await submitted(cluster, () => [noted('full', 3)])
+    const [run] = runs as [RunHandle<unknown>]
+    await cluster.pass(120_000)
+    queue.offer = offer
+    expect(await cluster.settle(value)).toEqual([3])
+    expect(traceOf('full')).toEqual(['3'])
+    expect(refused.length).toBeGreaterThan(10)
+    expect(new Set(refused)).toEqual(new Set([`${run.id}.1`]))
+    expect(await cluster.history(owner, run.id)).toBe('Pending → Running w1 → Completed')
   })
 
   it('is answered where nobody takes from its queue: people can see why the run waits', async () => {
