@@ -33,13 +33,15 @@ export interface MailboxParts {
   readonly times: Times
 }
 
+type Listeners = Set<(message: MailMessage) => void>
+
 /** Mailboxes of flow runs: one stream for all, which a node hears the part of that is for it. */
 export class NatsMailbox implements Required<Mailbox> {
   readonly #link: Link
   readonly #times: Times
   readonly #names: MailNames
   readonly #sender: string
-  readonly #listeners = new Map<string | undefined, Set<(message: MailMessage) => void>>()
+  readonly #listeners = new Map<string | undefined, Listeners>()
   readonly #feeds = new Map<string | undefined, Feed>()
   /** Messages that are not confirmed, as far as this node has heard of them. */
   readonly #known = new Map<string, Map<string, Mail[]>>()
@@ -97,7 +99,7 @@ export class NatsMailbox implements Required<Mailbox> {
     let listeners = this.#listeners.get(token)
     if (listeners === undefined) {
       this.#listeners.set(token, (listeners = new Set()))
-      this.#open(token)
+      this.#open(token, listeners)
     }
     // The same function may be given twice.
     const own = (message: MailMessage): void => listener(message)
@@ -224,13 +226,14 @@ export class NatsMailbox implements Required<Mailbox> {
     return connected
   }
 
-  /** Begins to hear; what is asked after it is answered after that. */
-  #open(token: string | undefined): void {
+  /** Begins to hear; what is asked after it is answered after that. One that has ended meanwhile leaves it to the next one. */
+  #open(token: string | undefined, listeners: Listeners): void {
+    const isOver = (): boolean => this.#listeners.get(token) !== listeners
     const opening = this.#connected().then(async (connected) => {
       const extent = await extentOf(connected, this.#names.stream)
       // Who may not read learns it here.
       await readMail(connected, this.#names, `${this.#names.prefix}>`, extent.seq)
-      if (!this.#listeners.has(token) || this.#link.closed) return connected
+      if (isOver() || this.#link.closed) return connected
       const feed = new Feed(connected, extent, {
         names: this.#names,
         owner: token,
@@ -256,7 +259,7 @@ export class NatsMailbox implements Required<Mailbox> {
       if (this.#link.closed || isForbidden(error)) return
       this.#link.host.report(error)
       const timer = setTimeout(() => {
-        if (this.#listeners.has(token) && !this.#feeds.has(token)) this.#open(token)
+        if (!isOver() && !this.#feeds.has(token)) this.#open(token, listeners)
       }, this.#times.mailCheckMs / 10)
       timer.unref()
     })

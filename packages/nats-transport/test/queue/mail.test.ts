@@ -1,5 +1,6 @@
 import type { MailMessage } from '@troupe/core'
 import { afterEach, expect, it } from 'vitest'
+import { mailNames } from '../../src/mailbox/names.ts'
 import { Proxy, type Passing } from '../faults/harness/proxy.ts'
 import { until } from '../faults/harness/until.ts'
 import { onEach, useServer } from '../servers/index.ts'
@@ -203,6 +204,34 @@ onEach('on the %s server', 'mailboxes', (version) => {
     await until('it has come', () => told.includes('after'))
     expect((await sender.mailbox.pending('run')).map(({ id }) => id)).toEqual(['after'])
     expect(told.length).toBe(21)
+  })
+
+  it('is one for a reader that ends and begins again before it has begun, and none afterwards', async () => {
+    const sender = node()
+    const owner = node({ namespace: sender.namespace })
+    const { nc } = await owner.link.control()
+    const subscriptions = async (): Promise<string[]> => {
+      // The server has heard of all that came and went before.
+      await nc.flush()
+      const answer = await fetch(`${server().monitorUrl}/connz?subs=1`)
+      const { connections } = (await answer.json()) as {
+        connections: { subscriptions_list?: string[] }[]
+      }
+      const all = connections.flatMap(({ subscriptions_list: list = [] }) => list)
+      return all.filter((subject) => subject.startsWith(`${sender.namespace}.live.mb.`)).toSorted()
+    }
+    owner.mailbox.subscribe(() => {}, 'owner')()
+    const told: string[] = []
+    const end = owner.mailbox.subscribe(({ id }) => told.push(id), 'owner')
+    await owner.mailbox.pending('run')
+    const { live } = mailNames(sender.namespace)
+    expect(await subscriptions()).toEqual([`${live}_.>`, `${live}owner.>`])
+    await send(sender, ['a'])
+    await send(sender, ['b'])
+    await until('both have come', () => told.includes('b'))
+    expect(told).toEqual(['a', 'b'])
+    end()
+    expect(await subscriptions()).toEqual([])
   })
 
   it('hears what is still sent to a node that is gone', async () => {
