@@ -16,6 +16,8 @@ const answerMs = 2_000
 const maxInFlight = 512
 /** Until when what a call needs is tried again: longer than an election takes. */
 export const patienceMs = 30_000
+/** How long one of several servers may take to read its own log before it is taken to have lost it. */
+export const catchingUpMs = 10_000
 
 /** The oldest server that knows the API the client speaks. */
 const oldestServer = [2, 9, 4] as const

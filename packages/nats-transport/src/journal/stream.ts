@@ -1,6 +1,6 @@
 import { DiscardPolicy, RetentionPolicy, type StorageType, type StreamInfo } from '@nats-io/jetstream'
 import { JournalError, TroupeError } from '@troupe/core'
-import type { Connected } from '../connection/connected.ts'
+import { catchingUpMs, type Connected } from '../connection/connected.ts'
 import { codeOf, codes, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
 import { isStreamGone, streamGone } from '../connection/store.ts'
@@ -12,8 +12,6 @@ import { namesOf } from '../names.ts'
  */
 const duplicateWindowNs = 120_000 * 1e6
 
-/** How long one of several servers may take to read its own log before it is taken to have lost it. */
-const catchingUpMs = 10_000
 /** How often it is looked whether the stream is there, and still the one that it was. */
 const lookMs = 15_000
 

@@ -1,5 +1,5 @@
 import type { Msg, Subscription } from '@nats-io/transport-node'
-import type { Connected } from '../connection/connected.ts'
+import { catchingUpMs, type Connected } from '../connection/connected.ts'
 import type { MailNames } from './names.ts'
 import { mailOf, extentOf, readMail, type Extent, type Mail } from './reader.ts'
 
@@ -12,7 +12,7 @@ export interface FeedParts {
   readonly owner: string | undefined
   readonly checkMs: number
   readonly told: (mail: Mail) => void
-  /** The stream is another one. */
+  /** The stream is another one, or was set back. */
   readonly renewed: () => void
   readonly report: (error: unknown) => void
 }
@@ -140,11 +140,34 @@ export class Feed {
     this.#isChecking = false
   }
 
+  /** The greatest sequence that was heard of. */
+  get #told(): number {
+    let told = this.#complete
+    for (const seq of this.#seen) if (seq > told) told = seq
+    return told
+  }
+
+  /** How far the stream has come: up to what was told at least, unless it is not the same any more. */
+  async #extent(told: number): Promise<Extent> {
+    const connected = this.#connected
+    const until = connected.monotonic() + catchingUpMs
+    for (let tries = 0; ; tries++) {
+      const extent = await extentOf(connected, this.#parts.names.stream)
+      if (extent.seq >= told || extent.created !== this.#created || this.#isClosed) return extent
+      // A new leader may answer before it has read its own log to the end. A server alone has no such moment.
+      if (connected.nc.info?.cluster === undefined || connected.monotonic() >= until) return extent
+      await connected.pause(tries)
+    }
+  }
+
   async #readMissed(): Promise<void> {
     const { names, owner } = this.#parts
-    const { seq: last, created } = await extentOf(this.#connected, names.stream)
-    if (created !== this.#created) {
-      // Somebody deleted the stream that was there.
+    const told = this.#told
+    const { seq: last, created } = await this.#extent(told)
+    if (this.#isClosed) return
+    if (created !== this.#created || last < told) {
+      // Somebody deleted the stream that was there, or its server has lost the end of it. What is new has old numbers, and of the rest
+      // nobody knows where that begins: it is told again.
       this.#created = created
       this.#complete = 0
       this.#seen.clear()

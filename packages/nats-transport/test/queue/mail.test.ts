@@ -1,3 +1,4 @@
+import { cpSync, rmSync } from 'node:fs'
 import type { MailMessage } from '@troupe/core'
 import { afterEach, expect, it } from 'vitest'
 import { mailNames } from '../../src/mailbox/names.ts'
@@ -232,6 +233,32 @@ onEach('on the %s server', 'mailboxes', (version) => {
     expect(told).toEqual(['a', 'b'])
     end()
     expect(await subscriptions()).toEqual([])
+  })
+
+  it('hears what comes after its server has lost the newest messages', async () => {
+    const sender = node()
+    const owner = node({ namespace: sender.namespace })
+    const told = await heard(owner, 'owner')
+    await send(sender, ['kept'])
+    await until('it has come', () => told.includes('kept'))
+    // What is on the disk at this time is all that a power loss later on leaves.
+    await server().kill()
+    const folder = `${server().storeDir}/jetstream/$G/streams/${mailNames(sender.namespace).stream}`
+    const copy = `${server().folder}/copy of ${sender.namespace}`
+    cpSync(folder, copy, { recursive: true })
+    await server().restart()
+    const lost = numbered(5, 'lost')
+    await send(sender, lost)
+    await until('all have come', () => lost.every((id) => told.includes(id)))
+    await server().kill()
+    rmSync(folder, { recursive: true })
+    cpSync(copy, folder, { recursive: true })
+    await server().restart()
+    await send(sender, ['after'])
+    await until('it has come', () => told.includes('after'))
+    expect((await sender.mailbox.pending('run')).map(({ id }) => id)).toEqual(['kept', 'after'])
+    // Sent again where the connection was lost, in any order; what was there all the time may be told again.
+    expect(told.filter((id) => id !== 'kept').toSorted()).toEqual(['after', ...lost])
   })
 
   it('hears what is still sent to a node that is gone', async () => {
