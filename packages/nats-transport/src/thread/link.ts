@@ -9,6 +9,7 @@ import {
   awayFor,
   awayWord,
   beatWord,
+  fencedAfter,
   pulseWords,
   type Ask,
   type Away,
@@ -55,6 +56,8 @@ export class Presence {
   readonly #announced = new Map<string, Ask & { op: 'announce' }>()
   #running: Running | undefined
   #beat: NodeJS.Timeout | undefined
+  /** While no thread looks how long no server has heard of the node. */
+  #fence: NodeJS.Timeout | undefined
   #asked = 0
   #closing: Promise<void> | undefined
 
@@ -92,7 +95,7 @@ export class Presence {
   async announce(node: string, info: NodeInfo): Promise<void> {
     const { random } = this.#parts.host
     const session = Array.from({ length: 4 }, () => random.uint32().toString(36)).join('')
-    const ask = { op: 'announce', node, session, info } as const
+    const ask = { op: 'announce', node, session, info, isAgain: false } as const
     await this.#ask(ask)
     this.#announced.set(node, ask)
   }
@@ -134,6 +137,7 @@ export class Presence {
   /** As a process that is killed: for tests. */
   async kill(): Promise<void> {
     clearInterval(this.#beat)
+    clearTimeout(this.#fence)
     const running = this.#running
     this.#closing = Promise.resolve()
     await running?.end()
@@ -141,6 +145,7 @@ export class Presence {
 
   async #close(): Promise<void> {
     clearInterval(this.#beat)
+    clearTimeout(this.#fence)
     const running = this.#running
     if (running !== undefined) {
       await this.#send(running, { op: 'close' }).catch((error: unknown) => this.#parts.host.report(error))
@@ -206,15 +211,41 @@ export class Presence {
       ),
     )
     const asks = [...this.#waiting.values()].filter(({ ask }) => ask.op !== 'announce')
-    const unannounced = [...this.#waiting.values()].filter(({ ask }) => ask.op === 'announce')
+    // Those that are repeated are, once more.
+    const unannounced = [...this.#waiting.values()].filter(({ ask }) => ask.op === 'announce' && !ask.isAgain)
     this.#waiting.clear()
     this.start()
     const next = this.#running as Running | undefined
     if (next === undefined) return
-    for (const ask of this.#announced.values())
-      this.#send(next, ask).catch((reason: unknown) => this.#parts.host.cutOff(reason))
+    if (this.#announced.size > 0) this.#announceAgain(next)
     for (const { ask, resolve, reject } of [...unannounced, ...asks])
       this.#send(next, ask).then(resolve, reject)
+  }
+
+  /** Others may count the node as gone by now, or soon: the new thread finds out, and tells it before it takes its name again. */
+  #announceAgain(running: Running): void {
+    const { keyLifeMs, refreshMs } = this.#parts.times
+    this.#fence ??= setTimeout(() => this.#fenced(), keyLifeMs * fencedAfter - refreshMs).unref()
+    const again = Array.from(this.#announced.values(), (ask) =>
+      this.#send(running, { ...ask, isAgain: true }),
+    )
+    Promise.all(again).then(
+      () => {
+        clearTimeout(this.#fence)
+        this.#fence = undefined
+      },
+      (error: unknown) => {
+        if (this.#closing === undefined) this.#parts.host.report(error)
+      },
+    )
+  }
+
+  /** The new thread has not been heard by a server in time. */
+  #fenced(): void {
+    this.#fence = undefined
+    if (this.#closing !== undefined || this.#announced.size === 0) return
+    const before = Atomics.compareExchange(this.#pulse, awayWord, awayFor.there, awayFor.cutOff)
+    if (before === awayFor.there) this.#wasAway(awayFor.cutOff)
   }
 
   #take(message: FromPresence): void {

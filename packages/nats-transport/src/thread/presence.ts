@@ -1,15 +1,13 @@
 import type { Subscription } from '@nats-io/transport-node'
-import { JournalError, type NodeInfo } from '@troupe/core'
+import { JournalError, TroupeError, type NodeInfo } from '@troupe/core'
 import type { Connected } from '../connection/connected.ts'
 import { isNoRoom } from '../connection/errors.ts'
-import { Keys, nodeToken, type Key } from './keys.ts'
+import { Keys, nodeToken, type Key, type StoredKey } from './keys.ts'
 import { LeaseKeeper } from './leases.ts'
 import { pause, Pings } from './pings.ts'
 import { Ring } from './ring.ts'
-import { awayFor, awayWord, beatWord, type Away, type PresenceData } from './wires.ts'
+import { awayFor, awayWord, beatWord, fencedAfter, type Ask, type Away, type PresenceData } from './wires.ts'
 
-/** Part of a key's life after which a node that could not write it lets go: before others may count it as gone. */
-const fencedAfter = 0.8
 /** How often it is looked whether the node is alive. */
 const tickMs = 250
 /** Between two tries to take a name, at least and at most. */
@@ -30,6 +28,8 @@ interface Announced {
   refresh: NodeJS.Timeout | undefined
   /** Whether pings are answered. */
   isThere: boolean
+  /** Whether the node was there by another thread, and is not yet by this one. */
+  isAgain: boolean
 }
 
 export interface PresenceEvents {
@@ -89,7 +89,7 @@ export class NodePresence {
   }
 
   /** @throws JournalError `NODE_IN_USE` */
-  async announce(node: string, session: string, info: NodeInfo): Promise<void> {
+  async announce({ node, session, info, isAgain }: Extract<Ask, { op: 'announce' }>): Promise<void> {
     if (this.#announced.has(node)) throw inUse(node)
     const announced: Announced = {
       node,
@@ -100,6 +100,7 @@ export class NodePresence {
       answers: undefined,
       refresh: undefined,
       isThere: false,
+      isAgain,
     }
     this.#announced.set(node, announced)
     try {
@@ -157,18 +158,24 @@ export class NodePresence {
     await this.#connected.close()
   }
 
-  /** Claims again and again while the server has no room for the key. */
+  /** Claims again what may be claimed later: a new name while the server is full, one of before until it is known whose it is. */
   async #claimPatiently(announced: Announced): Promise<void> {
-    const { node } = announced
+    const { node, isAgain } = announced
     const [least, most] = retryMs
     for (let waitMs: number = least; ; waitMs = Math.min(waitMs * 2, most)) {
+      // It comes `back`.
+      if (isAgain && this.#isAway()) return
       try {
         await this.#claim(announced)
         return
       } catch (error) {
         if (announced.isThere) return
         this.#unlisten(announced)
-        if (this.#isClosed || !isNoRoom(error)) throw error
+        if (isAgain && TroupeError.is(error, 'NODE_IN_USE')) {
+          this.#leaveAll(awayFor.replaced)
+          return
+        }
+        if (this.#isClosed || !(isAgain || isNoRoom(error))) throw error
         this.#events.report(error)
         await pause(waitMs)
         if (this.#isClosed || this.#announced.get(node) !== announced) throw error
@@ -176,7 +183,7 @@ export class NodePresence {
     }
   }
 
-  /** Takes a name, where nobody has it. */
+  /** Takes a name, where nobody has it. One of before is not taken where the node has to let go of what it held first. */
   async #claim(announced: Announced): Promise<void> {
     const { node, session } = announced
     const { keyLifeMs, goneMs } = this.#data.times
@@ -186,6 +193,12 @@ export class NodePresence {
     this.#listen(announced)
     for (;;) {
       const found = await this.#keys.read(node)
+      const isKept = found?.session === session && found.state === 'there'
+      if (announced.isAgain && !isKept && !this.#isAway()) {
+        this.#unlisten(announced)
+        this.#leaveAll(whyAway(found, session))
+        return
+      }
       if (found?.state === 'there' && found.session !== session) {
         const verdict = await this.#othersVerdict(announced)
         // One that is silent keeps its name for as long as its key is written.
@@ -200,6 +213,7 @@ export class NodePresence {
       }
       this.#confirmed(announced, written, startedAt)
       announced.isThere = true
+      announced.isAgain = false
       announced.refresh ??= setInterval(() => void this.#refresh(announced), this.#data.times.refreshMs)
       this.#ring.here(node)
       return
@@ -252,10 +266,7 @@ export class NodePresence {
       if (typeof written === 'number') this.#confirmed(announced, written, startedAt)
       else if (written?.session === session && written.state === 'there')
         this.#confirmed(announced, written.revision, startedAt)
-      else
-        this.#leaveAll(
-          written !== undefined && written.session !== session ? awayFor.replaced : awayFor.cutOff,
-        )
+      else this.#leaveAll(whyAway(written, session))
     } catch (error) {
       // It is written again, until it is too late.
       if (!this.#isClosed) this.#events.report(error)
@@ -329,6 +340,11 @@ export class NodePresence {
     // Where another one has the name, it is not lost.
     if (typeof written === 'number' || written === undefined) this.#ring.lost(node)
   }
+}
+
+/** Why a node is away whose key is not as it wrote it. */
+function whyAway(found: StoredKey | undefined, session: string): Away {
+  return found !== undefined && found.session !== session ? awayFor.replaced : awayFor.cutOff
 }
 
 function inUse(node: string): JournalError {

@@ -46,7 +46,7 @@ export class ServedPresence {
     if (presence === undefined) return undefined
     switch (ask.op) {
       case 'announce':
-        return presence.announce(ask.node, ask.session, ask.info)
+        return presence.announce(ask)
       case 'withdraw':
         return presence.withdraw(ask.node)
       case 'gone':

@@ -31,9 +31,19 @@ export const pulseWords = 2
 export const awayFor = { there: 0, blocked: 1, cutOff: 2, replaced: 3 } as const
 export type Away = (typeof awayFor)[keyof typeof awayFor]
 
+/** Part of a key's life after which a node that could not write it lets go: before others may count it as gone. */
+export const fencedAfter = 0.8
+
 /** What a node asks of its presence. */
 export type Ask =
-  | { readonly op: 'announce'; readonly node: string; readonly session: string; readonly info: NodeInfo }
+  | {
+      readonly op: 'announce'
+      readonly node: string
+      readonly session: string
+      readonly info: NodeInfo
+      /** Whether it was there before, by a thread that has ended. */
+      readonly isAgain: boolean
+    }
   | { readonly op: 'withdraw'; readonly node: string }
   | { readonly op: 'gone'; readonly nodes: readonly string[] }
   | { readonly op: 'list' }

@@ -1,5 +1,6 @@
 import { connect, errors, type NatsConnection } from '@nats-io/transport-node'
 import { afterEach, expect, it } from 'vitest'
+import { Proxy } from '../faults/harness/proxy.ts'
 import { until } from '../faults/harness/until.ts'
 import { onEach, useServer } from '../servers/index.ts'
 import { freshNamespace } from '../support.ts'
@@ -30,6 +31,12 @@ onEach('on the %s server', 'presence', (version) => {
     return made
   }
 
+  async function proxied(): Promise<Proxy> {
+    const proxy = await Proxy.open(server().url)
+    ends.push(() => proxy.close())
+    return proxy
+  }
+
   it('is there, keeps its name and holds what it has, when its thread ends and is started again', async () => {
     const other = node()
     const lost: string[] = []
@@ -51,6 +58,75 @@ onEach('on the %s server', 'presence', (version) => {
     expect([lost, one.cutOffs]).toEqual([[], []])
     taker.got[0]?.done()
     await until('it is done', async () => (await other.queue.pending(main, 1)).count === 0)
+  })
+
+  it('is told that others count it as gone before it takes its name again, when its thread ends', async () => {
+    const proxy = await proxied()
+    // Nobody forgets a key.
+    const long = { ...times, keyLifeMs: 600_000 }
+    const other = node({ times: long })
+    const lost: string[] = []
+    other.nodes.lost((name) => lost.push(name))
+    await other.nodes.announce('other')
+    const one = node({ servers: proxy.url, namespace: other.namespace, times: long })
+    await one.nodes.announce('one')
+    await until('it is known', async () => (await other.nodes.list()).length === 2)
+    proxy.cut()
+    await one.presence.endThread()
+    await until('others count it as gone', () => lost.includes('one'))
+    proxy.heal()
+    await until('it is told', () => one.cutOffs.length > 0)
+    expect(one.cutOffs).toMatchObject([{ details: { reason: 'cut-off' } }])
+    await until('it is back', () => !one.presence.away)
+    expect(await other.nodes.gone(['one'])).toEqual([])
+    expect(one.cutOffs).toHaveLength(1)
+  })
+
+  it('is told when its thread ends and the next one is not heard in time, and comes back', async () => {
+    const proxy = await proxied()
+    const one = node({ servers: proxy.url })
+    await one.nodes.announce('one')
+    proxy.cut()
+    await one.presence.endThread()
+    await until('it is told', () => one.cutOffs.length > 0, 15_000)
+    expect(one.cutOffs).toMatchObject([{ details: { reason: 'cut-off' } }])
+    expect(one.presence.away).toBe(true)
+    proxy.heal()
+    await until('it is back', () => !one.presence.away)
+    expect((await one.nodes.list()).map(({ node: name }) => name)).toEqual(['one'])
+    expect(one.cutOffs).toHaveLength(1)
+  })
+
+  it('is told when another one has its name, when its thread ends', async () => {
+    const proxy = await proxied()
+    const long = { ...times, keyLifeMs: 600_000 }
+    const other = node({ times: long })
+    const one = node({ servers: proxy.url, namespace: other.namespace, times: long })
+    await one.nodes.announce('one')
+    proxy.cut()
+    await one.presence.endThread()
+    await other.nodes.announce('one')
+    proxy.heal()
+    await until('it is told', () => one.cutOffs.length > 0)
+    expect(one.cutOffs).toMatchObject([{ details: { reason: 'replaced' } }])
+    await other.nodes.withdraw('one')
+    await until('it is back', () => !one.presence.away)
+    expect((await one.nodes.list()).map(({ node: name }) => name)).toEqual(['one'])
+  })
+
+  it('is there when its thread ends, and the next one before it has begun', async () => {
+    const from = await outside(server().url)
+    ends.push(from.close)
+    const one = node({ times: { ...times, keyLifeMs: 600_000 } })
+    await one.nodes.announce('one')
+    await one.presence.endThread()
+    await one.presence.endThread()
+    const writes = async (): Promise<number> =>
+      (await from.jsm.streams.info(`KV_${one.namespace}_node`)).state.last_seq
+    const before = await writes()
+    await until('its key is written again and again', async () => (await writes()) >= before + 3)
+    expect(one.cutOffs).toEqual([])
+    expect(one.reports.filter((error) => String(error).includes('has ended'))).toHaveLength(2)
   })
 
   it('comes back under its name when its bucket is deleted, and nobody takes it for gone', async () => {
