@@ -19,6 +19,8 @@ export const codes = {
   /** No room in the stream, or already a message of the subject where only one may be. */
   notStored: 10_077,
   noStorage: 10_047,
+  /** The account has no more room. */
+  accountFull: 10_002,
   noResources: 10_023,
   /** Of a cluster: a server is away, or none has what a stream asks for. */
   noSuitablePeers: 10_005,

@@ -25,7 +25,7 @@ export type Stored =
   | { readonly kind: 'stored'; readonly seq: number; readonly duplicate: boolean }
   /** Another message is the newest of the subject; undefined where there is none. */
   | { readonly kind: 'moved'; readonly last: StoredMsg | undefined }
-  /** The stream has no room, or has a message of the subject and takes only one. */
+  /** The stream, its account or the server has no room; or there is a message of the subject, and only one may be. */
   | { readonly kind: 'full'; readonly refusal: Refusal }
 
 /**
@@ -269,8 +269,10 @@ export function isOf(message: StoredMsg, id: string): boolean {
   return stored === id || stored.startsWith(`${id}~`)
 }
 
+const full: readonly unknown[] = [codes.notStored, codes.noStorage, codes.accountFull, codes.noResources]
+
 function isFull({ code }: Refusal): boolean {
-  return code === codes.notStored || code === codes.noStorage || code === codes.noResources
+  return full.includes(code)
 }
 
 async function isGone({ jsm }: Connected, stream: string): Promise<boolean> {

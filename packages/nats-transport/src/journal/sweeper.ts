@@ -1,4 +1,4 @@
-import { TroupeError, type JournalSummary } from '@troupe/core'
+import { JournalError, TroupeError, type JournalSummary } from '@troupe/core'
 import { flowRunIdOf } from '@troupe/core/internal'
 import type { BlobStore } from '../blobs/blob-store.ts'
 import { cacheScope, type NatsCache } from '../cache/cache.ts'
@@ -82,18 +82,38 @@ export class Sweeper {
   async sweep(): Promise<Swept | undefined> {
     const now = await this.#lease.take()
     if (now === undefined) return undefined
-    const { journal, cache, link } = this.#parts
-    await journal.summaries.update()
-    let runs = 0
-    const outdated = this.#outdated()
-    while (runs < outdated.length && !this.#ended) {
-      const some = outdated.slice(runs, runs + together)
-      await Promise.all(some.map((flowRunId) => journal.delete(flowRunId)))
-      runs += some.length
-    }
+    const { cache, link } = this.#parts
+    // Needs no room, and makes some: each run that is forgotten needs some first.
     await this.forgetMarks(now)
+    const runs = await this.#forgetOutdated()
     const cached = await cache.expire(link.host.clock.now())
     return { runs, blobs: await this.#forgetOrphans(cached) }
+  }
+
+  /** @returns How many */
+  async #forgetOutdated(): Promise<number> {
+    const { journal } = this.#parts
+    await journal.summaries.update()
+    const outdated = this.#outdated()
+    const failures: TroupeError[] = []
+    let runs = 0
+    for (let at = 0; at < outdated.length && !this.#ended; at += together) {
+      const some = outdated.slice(at, at + together)
+      for (const done of await Promise.allSettled(some.map((flowRunId) => journal.delete(flowRunId)))) {
+        if (done.status === 'fulfilled') runs++
+        else failures.push(ofOneRun(done.reason))
+      }
+    }
+    this.#tellOf(failures)
+    return runs
+  }
+
+  /** Of runs that could not be forgotten: the next sweep tries again. */
+  #tellOf([first, ...others]: readonly TroupeError[]): void {
+    if (first === undefined) return
+    const { code, details, message } = first
+    const text = `${others.length + 1} ended flow runs could not be forgotten; of the first of them: ${message}`
+    this.#parts.link.host.report(new JournalError(code, text, { cause: first, details }))
   }
 
   /** @returns Whether there is to be another one. */
@@ -169,6 +189,15 @@ export class Sweeper {
     }
     return forgotten
   }
+}
+
+/** What says nothing of what comes of other flow runs. @throws `error` where it does */
+function ofOneRun(error: unknown): TroupeError {
+  if (TroupeError.is(error)) {
+    const { reason } = error.details
+    if (reason === 'full' || (error.code === 'JOURNAL_DAMAGED' && reason !== 'backwards')) return error
+  }
+  throw error
 }
 
 /** Roots that have ended, with all that is below them. */

@@ -1,6 +1,7 @@
 import { JournalError, type Append, type AppendRefused } from '@troupe/core'
 import { rootOf, summarise } from '@troupe/core/internal'
 import type { Connected } from '../connection/connected.ts'
+import { troubleWith } from '../connection/errors.ts'
 import { isOf, newestOf, store, type Newest } from '../connection/store.ts'
 import type { OwnCommit } from './feed.ts'
 import type { Entry, Records } from './records.ts'
@@ -158,7 +159,7 @@ export class JournalWriter {
     const connected = await this.#stream.control()
     const { name: stream } = this.#stream
     const subject = this.#stream.subjectOf(flowRunId)
-    for (;;) {
+    for (let isCut = false; ;) {
       const { seq: expected, message } = await newestOf(connected, stream, subject)
       this.#tails.forget(flowRunId)
       if (message === undefined || isTombstone(message.header)) return false
@@ -174,12 +175,32 @@ export class JournalWriter {
         this.#stream.saw(stored.seq)
         return true
       }
-      if (stored.kind === 'full')
+      if (stored.kind === 'moved') continue
+      if (isCut)
         throw new JournalError(
           'JOURNAL_UNAVAILABLE',
           `the stream ${stream} can't forget ${flowRunId}: ${stored.refusal.description}`,
           { details: { stream, reason: 'full' } },
         )
+      // The mark needs room before it makes some.
+      await this.#cut(connected, flowRunId, message.seq)
+      isCut = true
+    }
+  }
+
+  /**
+   * Purges all records of a journal but its newest, `seq`. That one stays until the mark is in its place: by it the journal is found
+   * again, its other owners are refused, and nodes that have listed it hear that it is gone.
+   */
+  async #cut(connected: Connected, flowRunId: string, seq: number): Promise<void> {
+    // There is nothing before the first message of the stream.
+    if (seq <= 1) return
+    const what = `can't forget the journal of ${flowRunId}`
+    const filter = this.#stream.subjectOf(flowRunId)
+    try {
+      await connected.patiently(what, () => connected.jsm.streams.purge(this.#stream.name, { filter, seq }))
+    } catch (error) {
+      throw troubleWith(what, connected.where, error)
     }
   }
 

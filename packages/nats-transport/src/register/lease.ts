@@ -1,4 +1,4 @@
-import type { Clock, Register, Registered } from '@troupe/core'
+import { TroupeError, type Clock, type Register, type Registered } from '@troupe/core'
 
 /** Without a renewal for so long the one who holds it is taken to be gone. */
 const goneAfterMs = 180_000
@@ -27,15 +27,26 @@ export class Lease {
     this.#clock = parts.clock
   }
 
-  /** Takes or renews it. @returns The time of the store's clock, where this node has it; else undefined. */
+  /**
+   * Takes or renews it.
+   *
+   * @returns The time of the store's clock, or one before, where this node has it; else undefined
+   */
   async take(): Promise<number | undefined> {
     const found = await this.#register.get(this.#key)
     if (found !== undefined && found.revision !== this.#held && !this.#isStale(found)) return undefined
-    const revision = await this.#register.put(
-      this.#key,
-      new TextEncoder().encode(this.#node),
-      found?.revision ?? 0,
-    )
+    let revision: number | undefined
+    try {
+      revision = await this.#register.put(
+        this.#key,
+        new TextEncoder().encode(this.#node),
+        found?.revision ?? 0,
+      )
+    } catch (error) {
+      // Nothing is stored any more, and the work may be what makes room.
+      if (TroupeError.is(error) && error.details['reason'] === 'full') return found?.writtenAt ?? 0
+      throw error
+    }
     this.#held = revision ?? 0
     if (revision === undefined) return undefined
     return (await this.#register.get(this.#key))?.writtenAt
