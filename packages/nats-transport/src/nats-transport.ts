@@ -42,7 +42,7 @@ class NatsTransport implements Transport {
     const times = this.#times
     const presence = new Presence({ settings: this.#settings, host, times })
     const shared: Shared = new Shared(this.#settings, host, {
-      forget: (flowRunId) => mailbox.clear(flowRunId),
+      clearing: (flowRunId) => mailbox.clearing(flowRunId),
       gone: (names) => presence.gone(names),
     })
     const { link, journal, cache, register, live, relay } = shared

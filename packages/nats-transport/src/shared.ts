@@ -14,8 +14,8 @@ import { NatsRegister } from './register/register.ts'
 
 /** What a node is and keeps besides. */
 export interface Beside {
-  /** What else is kept of a flow run that is forgotten goes by this. */
-  readonly forget?: (flowRunId: string) => Promise<void>
+  /** Looks at what else is kept of a flow run that is to be forgotten. @returns Clears that, and nothing that comes later */
+  readonly clearing?: (flowRunId: string) => Promise<() => Promise<void>>
   /** Of these nodes, those that are gone for sure. */
   readonly gone?: (nodes: readonly string[]) => Promise<readonly string[]>
 }
@@ -44,7 +44,7 @@ export class Shared {
         this.sweeper.start()
         this.relay?.start()
       },
-      ...(beside.forget === undefined ? undefined : { forget: beside.forget }),
+      ...(beside.clearing === undefined ? undefined : { clearing: beside.clearing }),
     })
     this.register = new NatsRegister(this.link)
     this.cache = new NatsCache(this.link, this.blobs)

@@ -21,6 +21,26 @@ export const machineClock: Clock = {
   turn: (fn) => void setImmediate(fn),
 }
 
+/** A clock that can be put forward; what waits, waits by the machine's. */
+export class Shifted implements Clock {
+  #by = 0
+  forward(ms: number): void {
+    this.#by += ms
+  }
+  now(): number {
+    return Date.now() + this.#by
+  }
+  monotonic(): number {
+    return performance.now() + this.#by
+  }
+  at(deadline: number, fn: () => void): () => void {
+    return machineClock.at(deadline - this.#by, fn)
+  }
+  turn(fn: () => void): void {
+    machineClock.turn(fn)
+  }
+}
+
 /** What a node of a test has: the ports, without an engine. */
 export interface TestNode extends Omit<Shared, 'close'> {
   readonly namespace: string

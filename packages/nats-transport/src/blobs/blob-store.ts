@@ -6,7 +6,7 @@ import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts
 import type { Link } from '../connection/link.ts'
 import { messagesFrom } from '../connection/messages.ts'
 import { lastOf, messageOf, store } from '../connection/store.ts'
-import { subjectsOf } from '../connection/streams.ts'
+import { contentsOf, type Contents } from '../connection/streams.ts'
 import { namesOf } from '../names.ts'
 
 /** Bytes of a chunk at most; less where the server takes less. */
@@ -53,11 +53,12 @@ export class BlobStore {
    *
    * @param scope - A flow run.
    * @param name - 1 to 64 of `A`–`Z`, `a`–`z`, `0`–`9`, `_` and `-`; the hash of the value.
+   * @param anew - Also where there is one: it may be about to be forgotten.
    * @throws JournalError `TRANSPORT_UNAVAILABLE`; `JOURNAL_UNAVAILABLE` where there is no room
    */
-  async put(scope: string, name: string, bytes: Uint8Array): Promise<void> {
+  async put(scope: string, name: string, bytes: Uint8Array, anew = false): Promise<void> {
     const connected = await this.#ready()
-    if ((await this.#metaOf(connected, scope, name)) !== undefined) return
+    if (!anew && (await this.#metaOf(connected, scope, name)) !== undefined) return
     // Of its own, so that two writers of one value do not write into each other's.
     const nuid = `${scope}.${name}.${connected.token()}`
     const size = Math.min(chunkBytes, connected.server.maxPayload - headBytes)
@@ -129,18 +130,24 @@ export class BlobStore {
     await this.#purge(connected, `C.${scope}.${name}.>`)
   }
 
-  /** Forgets all values of a scope, also those that were not written to their end. */
-  async deleteAll(scope: string): Promise<void> {
+  /**
+   * Looks at all values of a scope, also those that were not written to their end.
+   *
+   * @returns Forgets them, and nothing that is stored after the look
+   */
+  async clearing(scope: string): Promise<() => Promise<void>> {
     const connected = await this.#link.bulk()
-    const subjects = await this.#subjects(connected, `C.${scope}.>`)
+    const { subjects, upTo } = await this.#contents(connected, `C.${scope}.>`)
     const names = new Set(subjects.map((subject) => subject.split('.')[4] ?? ''))
-    for (const name of names) await this.#purge(connected, metaSubject(scope, name))
-    if (names.size > 0) await this.#purge(connected, `C.${scope}.>`)
+    return async () => {
+      for (const name of names) await this.#purge(connected, metaSubject(scope, name), upTo + 1)
+      if (names.size > 0) await this.#purge(connected, `C.${scope}.>`, upTo + 1)
+    }
   }
 
   /** Values that there are, also those that were not written to their end: scope and name. */
   async list(): Promise<readonly (readonly [scope: string, name: string])[]> {
-    const subjects = await this.#subjects(await this.#link.bulk(), 'C.>')
+    const { subjects } = await this.#contents(await this.#link.bulk(), 'C.>')
     return subjects.map((subject) => {
       const [, , , scope = '', name = ''] = subject.split('.')
       return [scope, name] as const
@@ -195,19 +202,21 @@ export class BlobStore {
     )
   }
 
-  async #purge(connected: Connected, subject: string): Promise<void> {
+  /** @param before - What has this sequence, or a later one, stays. */
+  async #purge(connected: Connected, subject: string, before?: number): Promise<void> {
     const what = `can't delete from the object store ${this.#bucket}`
     const filter = `$O.${this.#bucket}.${subject}`
+    const options = before === undefined ? { filter } : { filter, seq: before }
     try {
-      await connected.patiently(what, () => connected.jsm.streams.purge(this.#stream, { filter }))
+      await connected.patiently(what, () => connected.jsm.streams.purge(this.#stream, options))
     } catch (error) {
       if (codeOf(error) === codes.streamNotFound) return
       throw troubleWith(what, connected.where, error)
     }
   }
 
-  #subjects(connected: Connected, filter: string): Promise<string[]> {
-    return subjectsOf(connected, this.#stream, `$O.${this.#bucket}.${filter}`)
+  #contents(connected: Connected, filter: string): Promise<Contents> {
+    return contentsOf(connected, this.#stream, `$O.${this.#bucket}.${filter}`)
   }
 }
 

@@ -164,20 +164,36 @@ function isNothing(value: unknown): boolean {
   )
 }
 
+/** What a stream has of some subjects. */
+export interface Contents {
+  readonly subjects: readonly string[]
+  /** Sequence up to which the stream had come: what is stored after the call has a greater one. */
+  readonly upTo: number
+}
+
 /**
  * Subjects of a stream that match a filter; none where there is no such stream.
  *
  * @throws JournalError `TRANSPORT_UNAVAILABLE`
  */
-export async function subjectsOf(connected: Connected, stream: string, filter: string): Promise<string[]> {
+export async function contentsOf(connected: Connected, stream: string, filter: string): Promise<Contents> {
   const what = `can't look into the stream ${stream}`
   try {
     const { state } = await connected.patiently(what, () =>
       connected.jsm.streams.info(stream, { subjects_filter: filter }),
     )
-    return Object.keys(state.subjects ?? {})
+    return { subjects: Object.keys(state.subjects ?? {}), upTo: state.last_seq }
   } catch (error) {
-    if (codeOf(error) === codes.streamNotFound) return []
+    if (codeOf(error) === codes.streamNotFound) return { subjects: [], upTo: 0 }
     throw troubleWith(what, connected.where, error)
   }
+}
+
+/** The subjects alone. @throws JournalError `TRANSPORT_UNAVAILABLE` */
+export async function subjectsOf(
+  connected: Connected,
+  stream: string,
+  filter: string,
+): Promise<readonly string[]> {
+  return (await contentsOf(connected, stream, filter)).subjects
 }

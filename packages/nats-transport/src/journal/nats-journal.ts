@@ -17,7 +17,7 @@ import { Records, type Entry } from './records.ts'
 import { JournalStream } from './stream.ts'
 import { Summaries } from './summaries.ts'
 import { isTombstone, summaryIn } from './wire.ts'
-import { JournalWriter } from './writer.ts'
+import { JournalWriter, type Forgot, type Seen } from './writer.ts'
 
 /** So many of those who follow one flow run each look at a time whether they have missed anything. */
 const looksAtOnce = 100
@@ -37,7 +37,7 @@ export class NatsJournal implements Journal {
   readonly #feeds = new Map<string, Feed>()
   #closed = false
   #claimed: (() => void) | undefined
-  readonly #forgetting: (flowRunId: string) => Promise<void>
+  readonly #clearing: (flowRunId: string) => Promise<() => Promise<void>>
 
   constructor(
     link: Link,
@@ -45,8 +45,8 @@ export class NatsJournal implements Journal {
       readonly blobs: BlobStore
       /** Called when this node owns a flow run for the first time. */
       readonly claimed?: () => void
-      /** Called with each flow run that is forgotten, so that what others keep of it goes, too. */
-      readonly forget?: (flowRunId: string) => Promise<void>
+      /** Looks at what others keep of a flow run that is to be forgotten. @returns Clears that, and nothing that comes later */
+      readonly clearing?: (flowRunId: string) => Promise<() => Promise<void>>
     },
   ) {
     const { settings, host } = link
@@ -54,7 +54,7 @@ export class NatsJournal implements Journal {
     this.#link = link
     this.#blobs = parts.blobs
     this.#claimed = parts.claimed
-    this.#forgetting = parts.forget ?? (async () => undefined)
+    this.#clearing = parts.clearing ?? (async () => async () => undefined)
     this.stream = new JournalStream(link, (newest) => this.#looked(newest))
     this.summaries = new Summaries(this.stream)
     const records = new Records(settings, parts.blobs)
@@ -110,13 +110,37 @@ export class NatsJournal implements Journal {
     for (const member of this.summaries.family(flowRunId).toReversed()) await this.forget(member)
   }
 
-  /** Forgets one flow run, and all that is kept of it elsewhere. */
-  async forget(flowRunId: string): Promise<void> {
-    const there = await this.#writer.forget(flowRunId)
+  /**
+   * Forgets a family that has ended: as it was seen, and not where it was forgotten and begun anew since.
+   *
+   * @returns Whether that is done
+   */
+  async forgetEnded(root: JournalSummary): Promise<boolean> {
+    this.#assertOpen()
+    this.#link.assertWrites('to forget a flow run')
+    await this.summaries.update()
+    const ids = this.summaries.family(root.flowRunId)
+    const family = ids.flatMap((id) => this.summaries.get(id) ?? [])
+    if (family[0]?.order !== root.order || family.some(({ ended }) => !ended)) return false
+    for (const member of family.toReversed())
+      if ((await this.forget(member.flowRunId, member)) === 'another') return false
+    return true
+  }
+
+  /**
+   * Forgets one flow run, and all that is kept of it elsewhere. That goes first: as long as the journal is there, nobody begins anew
+   * under its id. And of it goes what was there before the journal was looked at: whoever comes later has its own.
+   *
+   * @param seen - Only this one of those that have had the id, where it has ended.
+   */
+  async forget(flowRunId: string, seen?: Seen): Promise<Forgot> {
+    const clearing = await Promise.all([this.#blobs.clearing(flowRunId), this.#clearing(flowRunId)])
+    const beside = async (): Promise<void> => {
+      for (const clear of clearing) await clear()
+    }
+    const forgot = await this.#writer.forget(flowRunId, { seen, beside })
     this.#marks.forget(flowRunId)
-    if (!there) return
-    await this.#blobs.deleteAll(flowRunId)
-    await this.#forgetting(flowRunId)
+    return forgot
   }
 
   subscribe(listener: CommitListener, flowRunId = ''): () => void {

@@ -27,6 +27,13 @@ export interface RecordRead {
 /** What of the headers is known before anything is stored. */
 type Head = Pick<RecordHead, 'first' | 'count' | 'epoch' | 'summary'>
 
+/** How a record is to be made. */
+interface Writing {
+  readonly maxPayload: number
+  /** Whether large values are stored also where there are such: those may be about to be forgotten. */
+  readonly anew: boolean
+}
+
 const none: ReadonlyMap<string, Uint8Array> = new Map()
 
 /** Headers that the store adds, and the protocol's own, at most. */
@@ -57,7 +64,7 @@ export class Records {
   write(
     { flowRunId, expected, epoch, entries }: Append,
     summary: CarriedSummary | undefined,
-    maxPayload: number,
+    { maxPayload, anew }: Writing,
   ): RecordToSend | Promise<RecordToSend> {
     const { codecs, largeValue } = this.#settings
     const { bytes, blobs } = packEntries(entries, { codecs, largeValue })
@@ -68,26 +75,27 @@ export class Records {
     if (lines.length > limit) throw tooLarge(flowRunId, lines.length, limit)
     if (blobs.length === 0 && bytes.byteLength + lines.length + protocolBytes <= maxPayload)
       return { payload: bytes, lines, blobs: [] }
-    return this.#writeBeside({ flowRunId, head, maxPayload }, { bytes, blobs, bare: lines.length, room })
+    return this.#writeBeside(
+      { flowRunId, head, maxPayload, anew },
+      { bytes, blobs, bare: lines.length, room },
+    )
   }
 
   async #writeBeside(
-    { flowRunId, head, maxPayload }: { flowRunId: string; head: Head; maxPayload: number },
+    record: Writing & { readonly flowRunId: string; readonly head: Head },
     { bytes, blobs, bare, room }: PackedEntries & { readonly bare: number; readonly room: number },
   ): Promise<RecordToSend> {
-    const { first, epoch } = head
+    const { flowRunId, head, maxPayload, anew } = record
     const listed = blobs.map(({ name }) => name)
-    for (const { name, bytes: value } of blobs) await this.#blobs.put(flowRunId, name, value)
+    for (const { name, bytes: value } of blobs) await this.#blobs.put(flowRunId, name, value, anew)
     const list = listed.join()
     const isLong = list.length > mostNamesBytes || bare + list.length > room
-    const names = isLong
-      ? await this.#putBeside(flowRunId, `names-${first}-${epoch}`, Buffer.from(list))
-      : undefined
+    const names = isLong ? await this.#putBeside(record, 'names', Buffer.from(list)) : undefined
     const own = names === undefined ? listed : [...listed, names]
     const lines = linesOf({ ...head, blobs: listed, body: undefined, names })
     if (bytes.byteLength + lines.length + protocolBytes <= maxPayload)
       return { payload: bytes, lines, blobs: own }
-    const body = await this.#putBeside(flowRunId, `record-${first}-${epoch}`, bytes)
+    const body = await this.#putBeside(record, 'record', bytes)
     return {
       payload: new Uint8Array(0),
       lines: linesOf({ ...head, blobs: listed, body, names }),
@@ -96,9 +104,13 @@ export class Records {
   }
 
   /** Unlike values, parts of records have no names of their own; at a position there is only one that counts. */
-  async #putBeside(flowRunId: string, kind: string, bytes: Uint8Array): Promise<string> {
-    const name = `${kind}-${hash('sha256', bytes).slice(0, 32)}`
-    await this.#blobs.put(flowRunId, name, bytes)
+  async #putBeside(
+    { flowRunId, head, anew }: Writing & { readonly flowRunId: string; readonly head: Head },
+    kind: string,
+    bytes: Uint8Array,
+  ): Promise<string> {
+    const name = `${kind}-${head.first}-${head.epoch}-${hash('sha256', bytes).slice(0, 32)}`
+    await this.#blobs.put(flowRunId, name, bytes, anew)
     return name
   }
 

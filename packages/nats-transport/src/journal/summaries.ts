@@ -70,8 +70,8 @@ export class Summaries {
     this.#forgotten.delete(flowRunId)
   }
 
-  has(flowRunId: string): boolean {
-    return this.#byId.has(flowRunId)
+  get(flowRunId: string): JournalSummary | undefined {
+    return this.#byId.get(flowRunId)
   }
 
   /** A flow run and those below it. */

@@ -10,6 +10,8 @@ import type { NatsJournal } from './nats-journal.ts'
 
 /** How often it sweeps. */
 const everyMs = 60_000
+/** A sweep that takes longer says that it goes on: others take this node to be gone where nothing is heard of it. */
+const renewMs = 30_000
 /** So many flow runs are forgotten at a time: each takes several ways over the server, one after the other. */
 const together = 16
 /** What is left of something that was forgotten is kept for so long, so that those who know it learn of that. */
@@ -39,6 +41,8 @@ export class Sweeper {
   readonly #lease: Lease
   /** Large values that belong to nothing, by when this node saw it first: monotonic time. */
   readonly #orphans = new Map<string, number>()
+  /** When the lease was taken or renewed: monotonic time. */
+  #renewedAt = Number.NEGATIVE_INFINITY
   #undo: (() => void) | undefined
   #ended = false
 
@@ -80,9 +84,10 @@ export class Sweeper {
 
   /** @returns Undefined where another node does it. */
   async sweep(): Promise<Swept | undefined> {
+    const { cache, link } = this.#parts
+    this.#renewedAt = link.host.clock.monotonic()
     const now = await this.#lease.take()
     if (now === undefined) return undefined
-    const { cache, link } = this.#parts
     // Needs no room, and makes some: each run that is forgotten needs some first.
     await this.forgetMarks(now)
     const runs = await this.#forgetOutdated()
@@ -98,14 +103,23 @@ export class Sweeper {
     const failures: TroupeError[] = []
     let runs = 0
     for (let at = 0; at < outdated.length && !this.#ended; at += together) {
+      if (at > 0 && !(await this.#goesOn())) break
       const some = outdated.slice(at, at + together)
-      for (const done of await Promise.allSettled(some.map((flowRunId) => journal.delete(flowRunId)))) {
-        if (done.status === 'fulfilled') runs++
-        else failures.push(ofOneRun(done.reason))
+      for (const done of await Promise.allSettled(some.map((root) => journal.forgetEnded(root)))) {
+        if (done.status === 'rejected') failures.push(ofOneRun(done.reason))
+        else if (done.value) runs++
       }
     }
     this.#tellOf(failures)
     return runs
+  }
+
+  /** @returns Whether it is for this node still */
+  async #goesOn(): Promise<boolean> {
+    const now = this.#parts.link.host.clock.monotonic()
+    if (now - this.#renewedAt < renewMs) return true
+    this.#renewedAt = now
+    return (await this.#lease.take()) !== undefined
   }
 
   /** Of runs that could not be forgotten: the next sweep tries again. */
@@ -130,16 +144,14 @@ export class Sweeper {
   }
 
   /** Roots of families that have ended as a whole and are beyond what is kept; the oldest first. */
-  #outdated(): string[] {
+  #outdated(): readonly JournalSummary[] {
     const { link, journal } = this.#parts
     const { keep } = link.settings
     if (keep === undefined) return []
     const ended = endedFamilies(journal.summaries.inOrder()).sort((a, b) => a.changedAt - b.changedAt)
     const { ageMs = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY } = keep
     const oldest = link.host.clock.now() - ageMs
-    return ended
-      .filter(({ changedAt }, index) => changedAt < oldest || ended.length - index > count)
-      .map(({ flowRunId }) => flowRunId)
+    return ended.filter(({ changedAt }, index) => changedAt < oldest || ended.length - index > count)
   }
 
   /**
@@ -174,7 +186,7 @@ export class Sweeper {
     const now = link.host.clock.monotonic()
     const orphans = new Map<string, readonly [scope: string, name: string]>()
     for (const [scope, name] of await blobs.list()) {
-      const isUsed = scope === cacheScope ? cached.has(name) : journal.summaries.has(scope)
+      const isUsed = scope === cacheScope ? cached.has(name) : journal.summaries.get(scope) !== undefined
       if (!isUsed) orphans.set(`${scope}/${name}`, [scope, name])
     }
     for (const key of this.#orphans.keys()) if (!orphans.has(key)) this.#orphans.delete(key)

@@ -9,6 +9,23 @@ import type { JournalStream } from './stream.ts'
 import { Tails, type Tail } from './tails.ts'
 import { isTombstone, placeOf, summaryIn, tombstoneLines, type CarriedSummary } from './wire.ts'
 
+/** Which of the flow runs that have had an id is to be forgotten. */
+export interface Seen {
+  /** The order of its summary. */
+  readonly order: number
+}
+
+/** What is to be done about a journal that is forgotten. */
+export interface Forgetting {
+  /** The flow run that has to be the one of its id still, and to have ended; undefined for whichever is there. */
+  readonly seen: Seen | undefined
+  /** Called once, while nobody can begin anew under the id. */
+  readonly beside: () => Promise<void>
+}
+
+/** What came of it: done, or there was nothing to forget, or another flow run than the one that was seen, or one that goes on. */
+export type Forgot = 'forgotten' | 'nothing' | 'another'
+
 const nothing: Tail = { seq: 0, record: 0, position: 0, epoch: 0, summary: undefined, entries: undefined }
 
 /**
@@ -48,9 +65,9 @@ export class JournalWriter {
     return this.#sending.get(id)
   }
 
-  /** Leaves a mark in place of a journal. @returns Whether there was one. */
-  forget(flowRunId: string): Promise<boolean> {
-    return this.#inTurn(flowRunId, () => this.#forget(flowRunId))
+  /** Leaves a mark in place of a journal. */
+  forget(flowRunId: string, forgetting: Forgetting): Promise<Forgot> {
+    return this.#inTurn(flowRunId, () => this.#forget(flowRunId, forgetting))
   }
 
   #inTurn<T>(flowRunId: string, work: () => Promise<T>): Promise<T> {
@@ -109,7 +126,11 @@ export class JournalWriter {
   ): Promise<{ readonly kind: 'stored' | 'moved'; readonly tail: Tail }> {
     const { flowRunId, expected, epoch, entries } = append
     const summary = summaryAfter(append, tail.summary)
-    const writing = this.#records.write(append, summary, connected.server.maxPayload)
+    const writing = this.#records.write(append, summary, {
+      maxPayload: connected.server.maxPayload,
+      // Behind a mark, what is there may be of the flow run before, and somebody about to purge it.
+      anew: expected === 0 && tail.seq > 0,
+    })
     const record = writing instanceof Promise ? await writing : writing
     const { name: stream } = this.#stream
     const subject = this.#stream.subjectOf(flowRunId)
@@ -155,14 +176,23 @@ export class JournalWriter {
     throw this.#stream.lost(flowRunId)
   }
 
-  async #forget(flowRunId: string): Promise<boolean> {
+  async #forget(flowRunId: string, { seen, beside }: Forgetting): Promise<Forgot> {
     const connected = await this.#stream.control()
     const { name: stream } = this.#stream
     const subject = this.#stream.subjectOf(flowRunId)
-    for (let isCut = false; ;) {
+    let order = seen?.order
+    for (let [isBare, isCut] = [false, false]; ;) {
       const { seq: expected, message } = await newestOf(connected, stream, subject)
       this.#tails.forget(flowRunId)
-      if (message === undefined || isTombstone(message.header)) return false
+      if (message === undefined || isTombstone(message.header)) return 'nothing'
+      const summary = summaryIn(message.header, flowRunId, message.seq)
+      if (summary !== undefined) {
+        // It may have been forgotten, and begun anew, since it was looked at.
+        order ??= summary.order
+        if (summary.order !== order || (seen !== undefined && !summary.ended)) return 'another'
+      }
+      if (!isBare) await beside()
+      isBare = true
       const stored = await store(connected, {
         stream,
         subject,
@@ -173,7 +203,7 @@ export class JournalWriter {
       })
       if (stored.kind === 'stored') {
         this.#stream.saw(stored.seq)
-        return true
+        return 'forgotten'
       }
       if (stored.kind === 'moved') continue
       if (isCut)

@@ -139,12 +139,34 @@ export class NatsMailbox implements Required<Mailbox> {
 
   async clear(flowRunId: string): Promise<void> {
     this.#link.assertWrites('to clear a mailbox')
+    await this.#purge(await this.#connected(), flowRunId)
+  }
+
+  /**
+   * Looks at the mailbox of a flow run that is to be forgotten.
+   *
+   * @returns Clears it of what is there, and leaves what comes after the look
+   */
+  async clearing(flowRunId: string): Promise<() => Promise<void>> {
+    this.#link.assertWrites('to clear a mailbox')
     const connected = await this.#connected()
+    const what = `can't look at the mailbox of ${flowRunId}`
+    const { seq } = await extentOf(connected, this.#names.stream).catch((error: unknown) => {
+      throw troubleWith(what, connected.where, error)
+    })
+    return async () => {
+      if (seq > 0) await this.#purge(connected, flowRunId, seq + 1)
+    }
+  }
+
+  /** @param before - What has this sequence, or a later one, stays. */
+  async #purge(connected: Connected, flowRunId: string, before?: number): Promise<void> {
     this.#known.delete(flowRunId)
     const what = `can't clear the mailbox of ${flowRunId}`
     const filter = ofFlowRun(this.#names, flowRunId)
+    const options = before === undefined ? { filter } : { filter, seq: before }
     try {
-      await connected.patiently(what, () => connected.jsm.streams.purge(this.#names.stream, { filter }))
+      await connected.patiently(what, () => connected.jsm.streams.purge(this.#names.stream, options))
     } catch (error) {
       // Somebody has deleted the stream, and all mail with it.
       if (codeOf(error) === codes.streamNotFound) return

@@ -12,6 +12,7 @@ import {
   nodeAt,
   note,
   root,
+  Shifted,
   type TestNode,
 } from '../support.ts'
 
@@ -20,26 +21,6 @@ const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close()
 })
-
-/** A clock that can be put forward; what waits, waits by the machine's. */
-class Shifted implements Clock {
-  #by = 0
-  forward(ms: number): void {
-    this.#by += ms
-  }
-  now(): number {
-    return Date.now() + this.#by
-  }
-  monotonic(): number {
-    return performance.now() + this.#by
-  }
-  at(deadline: number, fn: () => void): () => void {
-    return machineClock.at(deadline - this.#by, fn)
-  }
-  turn(fn: () => void): void {
-    machineClock.turn(fn)
-  }
-}
 
 describe.each(versions)('what is kept, on the %s server', (version) => {
   const server = useServer({ version })

@@ -241,7 +241,9 @@ describe.each(versions)('on the %s server', { timeout: 60_000 }, (version) => {
     await create(writer.journal, 'damaged')
     await append(writer.journal, 'large', 2, [moved('Running')])
     // Somebody deletes the value, and writes what is no record.
-    await writer.blobs.deleteAll('large')
+    await (
+      await writer.blobs.clearing('large')
+    )()
     const foreign = headers()
     foreign.set('Some', 'thing')
     await jetstream(nc).publish(`${namespace}.ev.damaged`, 'no record', { headers: foreign })

@@ -88,6 +88,20 @@ onEach('on the %s server', 'mailboxes', (version) => {
     expect((await from.jsm.streams.info(`${owner.namespace}_MB`)).state.messages).toBe(0)
   })
 
+  it('are cleared for a run that is forgotten of what was there, and not of what is sent to the next of its id', async () => {
+    const sender = node()
+    const owner = node({ namespace: sender.namespace })
+    const told = await heard(owner, 'owner')
+    await send(sender, ['before'])
+    await until('it has come', () => told.length === 1)
+    const clear = await owner.mailbox.clearing('run')
+    await send(sender, ['after'])
+    await clear()
+    expect((await sender.mailbox.pending('run')).map(({ id }) => id)).toEqual(['after'])
+    const idle = await owner.mailbox.clearing('no-mail')
+    await idle()
+  })
+
   it('tells after a reconnect what came meanwhile, in order and once', async () => {
     const proxy = await proxied()
     const sender = node()
