@@ -1,6 +1,6 @@
 import { toMilliseconds } from '../base/duration.ts'
 import { CodecError } from '../base/errors.ts'
-import type { Limit } from '../engine/limit.ts'
+import { checkLimit, keyOf, type Limit } from '../engine/limit.ts'
 import type { Registered } from '../ports/register.ts'
 
 /** What one engine has of a limit. */
@@ -40,14 +40,20 @@ function newDocument(): LimitDocument {
   return { format: 1, limit: undefined, by: undefined, shares: {}, queue: [], starts: [], fresh: 0 }
 }
 
-/** @throws CodecError `MALFORMED_PAYLOAD`, `UNSUPPORTED_FORMAT` */
-export function readDocument(registered: Registered | undefined): LimitDocument {
+/**
+ * @param name - Its key in the register.
+ * @throws CodecError `MALFORMED_PAYLOAD`, `UNSUPPORTED_FORMAT`
+ */
+export function readDocument(name: string, registered: Registered | undefined): LimitDocument {
   if (registered === undefined) return newDocument()
-  const document = { ...newDocument(), ...parse(registered.value) }
+  const written = parse(name, registered.value)
+  if (typeof written !== 'object' || written === null) throw malformed(name, 'is no object')
+  const document: LimitDocument = { ...newDocument(), ...written }
   if (document.format !== 1) {
-    const message = `a limit was written in format ${String(document.format)}, and this version knows format 1`
-    throw new CodecError('UNSUPPORTED_FORMAT', message)
+    const message = `the limit ${name} was written in format ${String(document.format)}, and this version knows format 1; ${waiting}`
+    throw new CodecError('UNSUPPORTED_FORMAT', message, { details: { key: name } })
   }
+  checkShape(name, document)
   const { writtenAt } = registered
   // All of them were before this write: where one seems to be after it, the clock of the store was set back.
   document.starts = document.starts.map(([at, count]) => [Math.min(at, writtenAt), count])
@@ -56,12 +62,33 @@ export function readDocument(registered: Registered | undefined): LimitDocument 
   return document
 }
 
-function parse(bytes: Uint8Array): LimitDocument {
+function parse(name: string, bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as LimitDocument
+    return JSON.parse(new TextDecoder().decode(bytes)) as unknown
   } catch (cause) {
-    throw new CodecError('MALFORMED_PAYLOAD', 'a limit in the register is no JSON', { cause })
+    throw malformed(name, 'is no JSON', cause)
   }
+}
+
+/** What all the rest takes for granted. */
+function checkShape(name: string, { limit, shares, queue, starts }: LimitDocument): void {
+  const isWhole =
+    typeof shares === 'object' && shares !== null && Array.isArray(queue) && Array.isArray(starts)
+  if (!isWhole) throw malformed(name, 'lacks parts')
+  if (limit === undefined) return
+  try {
+    keyOf(limit)
+    checkLimit(limit)
+  } catch (cause) {
+    throw malformed(name, 'is none that this version knows', cause)
+  }
+}
+
+const waiting = 'runs that it counts wait until it can be read, or is deleted'
+
+function malformed(name: string, what: string, cause?: unknown): CodecError {
+  const message = `the limit ${name} in the register ${what}; ${waiting}`
+  return new CodecError('MALFORMED_PAYLOAD', message, { cause, details: { key: name } })
 }
 
 export function writeDocument(document: LimitDocument): Uint8Array {

@@ -2,7 +2,7 @@ import { callOutside } from '../base/context-store.ts'
 import type { Limit } from '../engine/limit.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Random } from '../ports/random.ts'
-import type { Register } from '../ports/register.ts'
+import type { Register, Registered } from '../ports/register.ts'
 import {
   freeSlots,
   freeStarts,
@@ -33,6 +33,8 @@ export interface SharedLimitHost {
   changed(limit: SharedLimit): void
   /** Runs that wait in this engine, those that have asked included. */
   waiting(limit: SharedLimit): number
+  /** What stands in the register can't be read, or can again. */
+  read(limit: SharedLimit, isReadable: boolean): void
 }
 
 /** What is known of the register, and since when. */
@@ -41,6 +43,12 @@ interface Known {
   readonly revision: number
   readonly writtenAt: number
   readonly seenAt: number
+}
+
+/** Opens once. */
+class Gate {
+  open: () => void = () => undefined
+  readonly opened = new Promise<void>((resolve) => (this.open = resolve))
 }
 
 /** How often a run that waits looks whether it missed something. */
@@ -92,6 +100,10 @@ export class SharedLimit {
   #heldUpSince = 0
   #waitsInside = false
   #isClosing = false
+  /** There where what stands in the register can't be read. */
+  #readable: Gate | undefined
+  /** Whoever waits until it is known, or known to be unreadable. */
+  #loaded: (() => void) | undefined
 
   constructor(name: string, host: SharedLimitHost) {
     this.name = name
@@ -164,10 +176,18 @@ export class SharedLimit {
     })
   }
 
-  /** Reads it, and takes back what nodes have that are gone. Resolves when it is known. */
+  /**
+   * Reads it, and takes back what nodes have that are gone. Resolves when it is known; or can't be read, which must not keep the
+   * others from being known.
+   */
   async load(): Promise<void> {
     this.lookForGone()
-    await this.#loop
+    await Promise.race([this.#loop, new Promise<void>((resolve) => (this.#loaded = resolve))])
+  }
+
+  /** Where what stands in the register can't be read: resolves when it can be. */
+  get readable(): Promise<void> | undefined {
+    return this.#readable?.opened
   }
 
   /** A node is gone. */
@@ -249,14 +269,38 @@ export class SharedLimit {
     this.#isStale = false
     const registered = await register.get(this.name)
     const { revision = 0, writtenAt = 0 } = registered ?? {}
-    if (this.#known?.revision === revision && this.#known.writtenAt === writtenAt) return this.#known
-    const known = { document: readDocument(registered), revision, writtenAt, seenAt: clock.monotonic() }
+    if (this.#known?.revision === revision && this.#known.writtenAt === writtenAt) {
+      this.#canBeRead()
+      return this.#known
+    }
+    const known = { document: this.#readDocument(registered), revision, writtenAt, seenAt: clock.monotonic() }
     this.#known = known
     for (const number of this.#begun)
       if (known.document.shares[this.#host.peers.owner]?.begins.includes(number) !== true)
         this.#begun.delete(number)
     this.#follow(known.document)
     return known
+  }
+
+  /** @throws CodecError where it can't be read: unlike a store that does not answer, that is not over in a moment */
+  #readDocument(registered: Registered | undefined): LimitDocument {
+    try {
+      const document = readDocument(this.name, registered)
+      this.#canBeRead()
+      return document
+    } catch (error) {
+      if (this.#readable === undefined) this.#host.read(this, false)
+      this.#readable ??= new Gate()
+      this.#loaded?.()
+      throw error
+    }
+  }
+
+  #canBeRead(): void {
+    if (this.#readable === undefined) return
+    this.#host.read(this, true)
+    this.#readable.open()
+    this.#readable = undefined
   }
 
   #follow({ limit, by }: LimitDocument): void {

@@ -40,6 +40,8 @@ export class SharedLimits {
   readonly #pauses: Pauses
   readonly #limits = new Map<string, SharedLimit>()
   readonly #keys = new Map<SharedLimit, string>()
+  /** Limits whose entries in the register can't be read. */
+  readonly #unreadable = new Set<SharedLimit>()
   #here: LimitsHere | undefined
   /** Limits that the engine was made with, until they are compared with those of the cluster. */
   readonly #given = new Map<string, Limit>()
@@ -55,6 +57,8 @@ export class SharedLimits {
       defined: (limit) => this.#defined(limit),
       changed: (limit) => this.#tell(limit, (here, key) => here.changed(key)),
       waiting: (limit) => this.#here?.waiting(this.#keys.get(limit) ?? '') ?? 0,
+      read: (limit, isReadable) =>
+        void (isReadable ? this.#unreadable.delete(limit) : this.#unreadable.add(limit)),
     }
   }
 
@@ -69,6 +73,20 @@ export class SharedLimits {
   get opening(): Promise<void> | undefined {
     this.begin()
     return this.#opening
+  }
+
+  /** Whether each limit of the cluster can be read. */
+  get isReadable(): boolean {
+    return this.#unreadable.size === 0
+  }
+
+  /** Where a limit of one of these keys can't be read: resolves when it can be. */
+  readable(keys: readonly string[]): Promise<void> | undefined {
+    for (const key of keys) {
+      const readable = this.#limits.get(prefix + keyPart(key))?.readable
+      if (readable !== undefined) return readable
+    }
+    return undefined
   }
 
   /** Begins to follow the limits of the cluster. A node that runs nothing need not, and may not be allowed to. */

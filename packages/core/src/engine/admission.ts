@@ -18,7 +18,7 @@ export interface Admitting {
 export function needsAdmission(run: Run): boolean {
   const { caching, waitTimeoutMs } = run.definition.settings
   if (caching !== undefined || waitTimeoutMs !== undefined) return true
-  return run.host.limits.opening !== undefined || limitsOf(run) !== undefined
+  return run.host.limits.opening(run) !== undefined || limitsOf(run) !== undefined
 }
 
 /** Whether the next attempt may begin at once, with what the run holds. */
@@ -120,7 +120,7 @@ export class Admission implements Held, Claimant, Seeker<Run> {
 
   #claimSlots(): void {
     const { run } = this
-    const { opening } = run.host.limits
+    const opening = run.host.limits.opening(run)
     if (opening !== undefined) {
       void opening.then(() => {
         if (!this.gone) this.#claimSlots()

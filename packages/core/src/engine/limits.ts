@@ -66,9 +66,11 @@ export class Limiter implements Limits {
     )
   }
 
-  /** Resolves when limits that were set on other nodes are known; undefined where they are. */
-  get opening(): Promise<void> | undefined {
-    return this.#shared?.opening
+  /** Resolves when limits that were set on other nodes, and may count a run, are known; undefined where they are. */
+  opening(run: Counted): Promise<void> | undefined {
+    const shared = this.#shared
+    if (shared === undefined) return undefined
+    return shared.opening ?? (shared.isReadable ? undefined : shared.readable(keysOf(run)))
   }
 
   #found(key: string): readonly OneLimit[] {
@@ -128,12 +130,10 @@ export class Limiter implements Limits {
   of(run: Counted): readonly object[] | undefined {
     if (this.#limits.size === 0) return undefined
     let found: OneLimit[] | undefined
-    const add = (key: string): void => {
+    for (const key of keysOf(run)) {
       const one = this.#limits.get(key)
       if (one?.limit !== undefined) (found ??= []).push(one)
     }
-    add(`${run.kind} ${run.name}`)
-    if (run.kind === 'task') for (const tag of new Set(run.tags)) add(`tag ${tag}`)
     return found
   }
 
@@ -169,4 +169,10 @@ export class Limiter implements Limits {
     }
     if (isBlocked) this.#deadlocks.check()
   }
+}
+
+/** Keys of the limits that may count a run. */
+function keysOf({ kind, name, tags }: Counted): readonly string[] {
+  const own = `${kind} ${name}`
+  return kind === 'task' && tags.length > 0 ? [own, ...[...new Set(tags)].map((tag) => `tag ${tag}`)] : [own]
 }

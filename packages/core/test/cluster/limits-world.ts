@@ -138,7 +138,7 @@ export class LimitsWorld {
       run.claim = node.limiter.claim(limits, run)
       if (run.claim.granted) throw new Error('no other node was asked')
     }
-    const { opening } = node.limiter
+    const opening = node.limiter.opening({ kind: 'task', name: 'any', tags: run.tags })
     if (opening === undefined) ask()
     else void opening.then(ask)
   }

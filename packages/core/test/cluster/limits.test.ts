@@ -1,6 +1,7 @@
 import { createEngine, flow, memoryTransport, sleep, task, type Engine, type Logger } from '@troupe/core'
 import { describe, expect, it } from 'vitest'
 import { ClusterOfTest } from './nodes.ts'
+import { hostOf } from './support.ts'
 
 /** Counts how many bodies are at work at once, on all nodes. */
 class Gauge {
@@ -105,6 +106,36 @@ describe('a limit of a cluster', () => {
     await cluster.settle(second.run(works, 'x', 3, 10))
     expect(gauge.most).toBe(1)
   })
+
+  it.each([
+    ['is no JSON', 'not json', 'MALFORMED_PAYLOAD'],
+    ['is no object', '5', 'MALFORMED_PAYLOAD'],
+    ['is of a format to come', JSON.stringify({ format: 2 }), 'UNSUPPORTED_FORMAT'],
+    ['counts what nobody knows', JSON.stringify({ format: 1, limit: { room: 'b' } }), 'MALFORMED_PAYLOAD'],
+  ])(
+    'that %s keeps runs waiting that it counts, and no others, and is told of once',
+    async (_, text, code) => {
+      await using cluster = new ClusterOfTest()
+      const { register } = cluster.transport.open(hostOf('outsider', cluster.clock))
+      const key = 'limits.tag=20db'
+      await cluster.settle(register.put(key, new TextEncoder().encode(text), 0))
+      const engine = cluster.start('only')
+      const errors: unknown[] = []
+      engine.errors.subscribe(({ error }) => errors.push(error))
+      const gauge = new Gauge()
+      const other = task({ name: 'other', tags: ['disk'] }, () => void gauge.order.push('other'))
+      const runs = [engine.run(flow('others', () => other())), engine.run(gaugedFlow(gauge), 'x', 1, 10)]
+      for (const run of runs) run.ignore()
+      await pass(cluster, 60_000)
+      expect(gauge.order).toEqual(['other'])
+      expect(errors).toMatchObject([{ code, details: { key } }])
+
+      const { revision = 0 } = (await cluster.settle(register.get(key))) ?? {}
+      expect(await cluster.settle(register.delete(key, revision))).toBe(true)
+      await cluster.settle(Promise.all(runs))
+      expect(gauge.order).toEqual(['other', 'x0'])
+    },
+  )
 
   it('is as the last node has it that was started with one, and that is said', async () => {
     await using cluster = new ClusterOfTest()
