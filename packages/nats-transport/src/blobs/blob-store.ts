@@ -6,7 +6,7 @@ import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts
 import type { Link } from '../connection/link.ts'
 import { messagesFrom } from '../connection/messages.ts'
 import { lastOf, messageOf, store } from '../connection/store.ts'
-import { contentsOf, type Contents } from '../connection/streams.ts'
+import { contentsOf, refuseLimits, unlimited, type Contents } from '../connection/streams.ts'
 import { namesOf } from '../names.ts'
 
 /** Bytes of a chunk at most; less where the server takes less. */
@@ -172,6 +172,8 @@ export class BlobStore {
       await connected.patiently(what, async () => {
         const options = { storage: storage as never, replicas: replicas ?? 1 }
         await new Objm(connected.js).create(this.#bucket, options)
+        const { config } = await connected.jsm.streams.info(this.#stream)
+        refuseLimits({ ...unlimited, name: this.#stream }, { ...config })
       })
     } catch (error) {
       // Who may not make it may use it.

@@ -1,6 +1,6 @@
 import { DiscardPolicy, RetentionPolicy, type StorageType } from '@nats-io/jetstream'
 import type { Connected } from './connected.ts'
-import { ensureStream } from './streams.ts'
+import { ensureStream, type WantedStream } from './streams.ts'
 import type { Bucket } from '../names.ts'
 import type { Settings } from '../options.ts'
 
@@ -8,14 +8,17 @@ import type { Settings } from '../options.ts'
  * Makes the stream of a key-value bucket as the client does, with two things that its `create` has not: it changes what is there where
  * it has to, and tells of each change after it was stored.
  *
+ * @param more - What else is wanted of it.
  * @throws JournalError `TRANSPORT_UNAVAILABLE`, `TRANSPORT_UNSUPPORTED`
  */
 export async function ensureBucket(
   connected: Connected,
   { stream, subject, live }: Bucket,
   settings: Settings,
+  more: Partial<WantedStream> = {},
 ): Promise<void> {
   await ensureStream(connected, {
+    ...more,
     name: stream,
     subjects: [`${subject}>`],
     retention: RetentionPolicy.Limits,

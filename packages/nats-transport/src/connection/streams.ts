@@ -10,6 +10,12 @@ export type WantedStream = Partial<StreamConfig> & Pick<StreamConfig, 'name' | '
 /** A durable consumer as it is to be. */
 export type WantedConsumer = Partial<ConsumerConfig> & { readonly durable_name: string }
 
+/**
+ * Wanted of a stream from which only Troupe is to delete. A limit of bytes is none of these: with it, a stream that is full takes
+ * nothing, and loses nothing.
+ */
+export const unlimited = { max_age: 0, max_msgs: -1, max_msgs_per_subject: -1 } as const
+
 /** What is chosen when a stream is made, and stays as it is afterwards. */
 const chosenOnce: readonly string[] = ['num_replicas', 'storage', 'placement']
 /** What tells a stream of Troupe from others. */
@@ -22,7 +28,8 @@ const mostLooks = 8
  * Makes a stream, or changes the one that is there where it really differs: an update of a live stream can cost messages.
  *
  * @returns What the server says of it; undefined where this user may use it without asking about it
- * @throws JournalError `TRANSPORT_UNAVAILABLE`; `TRANSPORT_UNSUPPORTED` where a stream of this name is another one
+ * @throws JournalError `TRANSPORT_UNAVAILABLE`; `TRANSPORT_UNSUPPORTED` where a stream of this name is another one, or has limits that
+ *   it is to be without
  */
 export async function ensureStream(
   connected: Connected,
@@ -40,12 +47,15 @@ export async function ensureStream(
         } catch (error) {
           // An owner makes it, which may be about to start: it is asked for again.
           if (isForbidden(error)) throw new errors.TimeoutError({ cause: error })
-          return await madeByAnother(connected, wanted.name, error)
+          const made = await madeByAnother(connected, wanted.name, error)
+          if (made !== undefined) refuseLimits(wanted, { ...made.config })
+          return made
         }
       }
       const different = differences(wanted, found.config)
       if (different.length === 0) return found
       refuseForeign(wanted, found, different)
+      refuseLimits(wanted, { ...found.config })
       return await update(connected, wanted, found)
     })
   } catch (error) {
@@ -107,6 +117,24 @@ function refuseForeign(wanted: WantedStream, found: StreamInfo, different: reado
     )}); give another \`namespace\``,
     { details: { stream: wanted.name, reason: 'foreign' } },
   )
+}
+
+/**
+ * Refuses a stream from which the server deletes what nobody has forgotten: an operator has set that, and is asked to take it away.
+ *
+ * @throws JournalError `TRANSPORT_UNSUPPORTED`
+ */
+export function refuseLimits(wanted: Partial<StreamConfig> & { readonly name: string }, found: Wide): void {
+  const { name } = wanted
+  for (const setting of Object.keys(unlimited)) {
+    const value = found[setting]
+    if (!(setting in wanted) || !isNothing((wanted as Wide)[setting]) || isNothing(value)) continue
+    throw new JournalError(
+      'TRANSPORT_UNSUPPORTED',
+      `the stream ${name} has ${setting}: ${String(value)}, by which the server deletes what flow runs still need; take it away, as with \`nats stream edit\`, and say by \`keep\` which ended runs are forgotten`,
+      { details: { stream: name, reason: 'limits', setting, value } },
+    )
+  }
 }
 
 /**

@@ -4,7 +4,7 @@ import { catchingUpMs, type Connected } from '../connection/connected.ts'
 import { codeOf, codes, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
 import { isStreamGone, streamGone } from '../connection/store.ts'
-import { ensureStream } from '../connection/streams.ts'
+import { ensureStream, unlimited } from '../connection/streams.ts'
 import { namesOf } from '../names.ts'
 
 /**
@@ -175,6 +175,7 @@ export class JournalStream {
   async #make(connected: Connected): Promise<void> {
     const { replicas, storage, maxBytes } = this.#link.settings
     const info = await ensureStream(connected, {
+      ...unlimited,
       name: this.name,
       subjects: [this.all],
       retention: RetentionPolicy.Limits,

@@ -4,7 +4,7 @@ import type { Connected } from '../connection/connected.ts'
 import { codeOf, codes, isForbidden, troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
 import { isStreamGone, messageOf, store } from '../connection/store.ts'
-import { ensureStream } from '../connection/streams.ts'
+import { ensureStream, unlimited } from '../connection/streams.ts'
 import { subjectsOf } from '../queue/subjects.ts'
 import type { Presence } from '../thread/link.ts'
 import type { Times } from '../times.ts'
@@ -236,6 +236,7 @@ export class NatsMailbox implements Required<Mailbox> {
     const { replicas = 1, storage } = this.#link.settings
     const { stream, prefix, live } = this.#names
     await ensureStream(connected, {
+      ...unlimited,
       name: stream,
       subjects: [`${prefix}>`],
       retention: 'limits',

@@ -5,7 +5,7 @@ import { troubleWith } from '../connection/errors.ts'
 import type { Link } from '../connection/link.ts'
 import { scan } from '../connection/messages.ts'
 import { newestOf, store, type Newest } from '../connection/store.ts'
-import { subjectsOf } from '../connection/streams.ts'
+import { subjectsOf, unlimited } from '../connection/streams.ts'
 import { namesOf, type Bucket } from '../names.ts'
 import { ensureBucket, keyOf, tokenOf } from '../connection/bucket.ts'
 
@@ -141,7 +141,8 @@ export class NatsRegister implements Register {
 
   async #ready(): Promise<Connected> {
     const connected = await this.#link.control()
-    this.#made ??= ensureBucket(connected, this.#bucket, this.#link.settings).catch((error: unknown) => {
+    const { settings } = this.#link
+    this.#made ??= ensureBucket(connected, this.#bucket, settings, unlimited).catch((error: unknown) => {
       this.#made = undefined
       throw error
     })

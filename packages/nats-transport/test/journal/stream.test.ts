@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createEngine, flow, type Clock, type EngineError } from '@troupe/core'
 import { natsTransport } from '../../src/index.ts'
 import { until } from '../faults/harness/until.ts'
+import { queueNodeAt } from '../queue/support.ts'
 import { startServer, useServer, versions } from '../servers/index.ts'
 import { cpSync, rmSync } from 'node:fs'
 import {
@@ -95,6 +96,56 @@ describe.each(versions)('the stream of journals on the %s server', (version) => 
       code: 'TRANSPORT_UNSUPPORTED',
       message: expect.stringContaining('foreign_EV'),
     })
+  })
+
+  it.each([
+    ['max_age', 3_600e9],
+    ['max_msgs', 1_000_000],
+    ['max_msgs_per_subject', 10_000],
+  ])('is refused where the server would delete from it by its %s', async (setting, value) => {
+    const namespace = freshNamespace()
+    const jsm = await manager()
+    const stream = `${namespace}_EV`
+    const [own, live] = [`${namespace}.ev.>`, `${namespace}.live.ev.>`]
+    // That of Troupe but for this.
+    const republish = { src: own, dest: live }
+    await jsm.streams.add({ name: stream, subjects: [own], republish, [setting]: value })
+    const { journal } = node({ servers: server().url, namespace })
+    await expect(create(journal, 'run')).rejects.toMatchObject({
+      code: 'TRANSPORT_UNSUPPORTED',
+      message: expect.stringMatching(new RegExp(`${stream} has ${setting}: ${value},.*\`keep\``)),
+      details: { stream, reason: 'limits', setting, value },
+    })
+    const { config } = await jsm.streams.info(stream)
+    expect(config).toMatchObject({ [setting]: value })
+    await jsm.streams.update(stream, { [setting]: setting === 'max_age' ? 0 : -1 })
+    await create(journal, 'run')
+  })
+
+  it('is refused with those of mailboxes, limits and large values, and not with that of cached results', async () => {
+    const namespace = freshNamespace()
+    const jsm = await manager()
+    const options = { servers: server().url, namespace }
+    const day = 86_400e9
+    const made: [name: string, subjects: string[]][] = [
+      [`${namespace}_MB`, [`${namespace}.mb.>`]],
+      [`KV_${namespace}_reg`, [`$KV.${namespace}_reg.>`]],
+      [`OBJ_${namespace}_blob`, [`$O.${namespace}_blob.C.>`, `$O.${namespace}_blob.M.>`]],
+    ]
+    for (const [name, subjects] of made) await jsm.streams.add({ name, subjects, max_age: day })
+    const { mailbox, close } = queueNodeAt(options)
+    closing.push(close)
+    const { register, blobs, cache } = node(options)
+    const refused = { code: 'TRANSPORT_UNSUPPORTED', details: { setting: 'max_age', value: day } }
+    await expect(mailbox.pending('run')).rejects.toMatchObject(refused)
+    await expect(register.get('key')).rejects.toMatchObject(refused)
+    await expect(blobs.put('run', 'value', Uint8Array.of(1))).rejects.toMatchObject(refused)
+
+    expect(await cache.get('key')).toBeUndefined()
+    await jsm.streams.update(`KV_${namespace}_cache`, { max_age: day })
+    expect(await node(options).cache.get('key')).toBeUndefined()
+    const { config } = await jsm.streams.info(`KV_${namespace}_cache`)
+    expect(config.max_age).toBe(day)
   })
 
   it('that is deleted at run time is told, and appends are refused until nodes start again', async () => {
