@@ -18,6 +18,8 @@ export default defineConfig({
     testTimeout: 60_000,
     // What a file sets up first may be a child process, or a server to be fetched.
     hookTimeout: 120_000,
+    // Worlds of a file of faults at the same time: each has several processes and a server.
+    maxConcurrency: 4,
     reporters: ['default', new CountReporter()],
     projects: [
       {
