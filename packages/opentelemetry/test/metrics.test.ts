@@ -79,14 +79,14 @@ describe('metrics', () => {
     const run = engine.run(flow('waits', () => sleep('1s')))
     await quiet()
     silentTimes = 2
-    const stalled: unknown[] = []
-    engine.clock.at(engine.clock.now() + 1_005, () => {
-      void telemetry.measured('troupe.journals.stalled').then((found) => stalled.push(found[0]?.value))
-    })
+    const stalled = async () =>
+      (await telemetry.measured('troupe.journals.stalled')).map(({ value }) => value)
+    engine.clock.advance(1_005)
+    await quiet()
+    expect(await stalled()).toEqual([1])
     await engine.settle(run)
     await quiet()
-    expect(stalled).toEqual([1])
-    expect((await telemetry.measured('troupe.journals.stalled')).map(({ value }) => value)).toEqual([0])
+    expect(await stalled()).toEqual([0])
     const [appends] = await telemetry.measured('troupe.journal.append.duration')
     expect(appends).toMatchObject({ unit: 's', attributes: { 'troupe.journal.outcome': 'stored' } })
     expect(appends?.count).toBeGreaterThan(2)

@@ -228,7 +228,7 @@ const returning: typeof taking = {
     others,
   }) {
     await offerAll(queue, ['a', 'b', 'c'])
-    ;(await next(take(queue))).handBack(200)
+    ;(await next(take(queue))).handBack(1_000)
     const taken = take(others)
     assert.equal((await next(taken)).id, 'b')
     assert.equal((await next(taken)).id, 'c')
