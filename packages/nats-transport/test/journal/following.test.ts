@@ -46,6 +46,17 @@ function follow({ journal }: TestNode, flowRunId?: string): Followed {
   }
 }
 
+/** A run, who follows it by way of a proxy, and who writes it. */
+async function following(url: string, of: string | undefined, clock?: Clock) {
+  const proxy = await proxyTo(url)
+  const follower = node(proxy.url, {}, clock)
+  const writer = node(url, { namespace: follower.namespace })
+  await create(writer.journal, 'run')
+  const followed = follow(follower, of)
+  await follower.journal.summary('run')
+  return { proxy, follower, writer, followed }
+}
+
 interface Followed {
   readonly told: string[]
   readonly end: () => void
@@ -82,12 +93,7 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
     ['one flow run', 'run'],
     ['all flow runs', undefined],
   ])('%s: are told what they missed, in order and once, where messages to them are lost', async (_, of) => {
-    const proxy = await proxyTo(server().url)
-    const follower = node(proxy.url)
-    const writer = node(server().url, { namespace: follower.namespace })
-    await create(writer.journal, 'run')
-    const followed = follow(follower, of)
-    await follower.journal.summary('run')
+    const { proxy, writer, followed } = await following(server().url, of)
     let seen = 0
     const all = new Promise<void>((resolve) => {
       // Every third one arrives; in the end one does.
@@ -113,12 +119,7 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
   ])(
     '%s: are told after a reconnect what came in the meantime, though nothing comes any more',
     async (_, of) => {
-      const proxy = await proxyTo(server().url)
-      const follower = node(proxy.url)
-      const writer = node(server().url, { namespace: follower.namespace })
-      await create(writer.journal, 'run')
-      const followed = follow(follower, of)
-      await follower.journal.summary('run')
+      const { proxy, writer, followed } = await following(server().url, of)
       const lines = await write(writer, 'run', 3, 5)
       await followed.reached(5)
       proxy.cut()
@@ -133,12 +134,7 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
     ['one flow run', 'run'],
     ['all flow runs', undefined],
   ])('%s: are told what they missed where all messages to them are lost, and no more come', async (_, of) => {
-    const proxy = await proxyTo(server().url)
-    const follower = node(proxy.url, {}, hurried)
-    const writer = node(server().url, { namespace: follower.namespace })
-    await create(writer.journal, 'run')
-    const followed = follow(follower, of)
-    await follower.journal.summary('run')
+    const { proxy, writer, followed } = await following(server().url, of, hurried)
     proxy.intercept = (passing) => (isNews(passing) ? 'drop' : 'pass')
     const lines = await write(writer, 'run', 3, 5)
     await followed.reached(lines.length)
@@ -312,12 +308,7 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
     ['one flow run', 'run'],
     ['all flow runs', undefined],
   ])('%s: are told after a reconnect that it was forgotten in the meantime', async (_, of) => {
-    const proxy = await proxyTo(server().url)
-    const follower = node(proxy.url)
-    const writer = node(server().url, { namespace: follower.namespace })
-    await create(writer.journal, 'run')
-    const followed = follow(follower, of)
-    await follower.journal.summary('run')
+    const { proxy, writer, followed } = await following(server().url, of)
     const lines = await write(writer, 'run', 3, 2)
     await followed.reached(2)
     proxy.cut()
@@ -329,12 +320,7 @@ describe.each(versions)('those who follow, on the %s server', (version) => {
   })
 
   it('are told after a reconnect that a flow run was forgotten so long ago that nothing is left of it', async () => {
-    const proxy = await proxyTo(server().url)
-    const follower = node(proxy.url)
-    const writer = node(server().url, { namespace: follower.namespace })
-    await create(writer.journal, 'run')
-    const followed = follow(follower, 'run')
-    await follower.journal.summary('run')
+    const { proxy, writer, followed } = await following(server().url, 'run')
     proxy.cut()
     await writer.journal.delete('run')
     const { stream } = writer.journal
