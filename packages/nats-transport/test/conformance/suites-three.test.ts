@@ -6,14 +6,17 @@ import {
 } from '@troupe/core/testing'
 import { expect, it } from 'vitest'
 import { Streams } from '../faults/harness/streams.ts'
-import { onEach, useCluster } from '../servers/index.ts'
+import { clusterVersions, onEach, useCluster } from '../servers/index.ts'
 import { nodeAt, type TestNode } from '../support.ts'
 
 /** Streams are made by agreement of three servers, and where the machine is busy they may have to elect a leader first. */
 const patienceMs = 60_000
 
 /** Nodes at different servers of a cluster: what one has written the other reads at once, whoever leads. */
-onEach('on three of the %s server', 'the ports', (version) => {
+const on = clusterVersions
+onEach('on three of the %s server', 'the ports', cases, { on })
+
+function cases(version: (typeof on)[number]): void {
   const cluster = useCluster({ version })
 
   const node = (server: number, namespace?: string): TestNode => {
@@ -70,4 +73,4 @@ onEach('on three of the %s server', 'the ports', (version) => {
       }
     }),
   )
-})
+}

@@ -1,6 +1,13 @@
 /** What every server must carry: nodes killed and stopped, servers killed, nodes restarted one after another. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { useCluster, useServer, versions, type NatsCluster, type NatsServer } from '../servers/index.ts'
+import {
+  clusterVersions,
+  useCluster,
+  useServer,
+  versions,
+  type NatsCluster,
+  type NatsServer,
+} from '../servers/index.ts'
 import type { Item, Step } from './harness/plan-tasks.ts'
 import { clusterTimes, shortTimes } from './harness/times.ts'
 import { until } from './harness/until.ts'
@@ -10,7 +17,8 @@ type Servers = { readonly one: () => NatsServer } | { readonly three: () => Nats
 
 /** Runs the scenarios on each version of the server. In each they go on from each other, and the last one judges all. */
 export function coreScenarios(count: 'one server' | 'three servers'): void {
-  describe.each(versions)(`nodes on ${count}, the %s`, (version) => {
+  const each = count === 'one server' ? versions : clusterVersions
+  describe.each(each)(`nodes on ${count}, the %s`, (version) => {
     if (count === 'one server') scenarios({ one: useServer({ version }) }, version)
     else scenarios({ three: useCluster({ version }) }, version)
   })

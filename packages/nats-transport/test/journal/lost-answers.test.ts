@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { onEach, useCluster, useServer } from '../servers/index.ts'
+import { clusterVersions, onEach, useCluster, useServer } from '../servers/index.ts'
 import { Proxy } from '../faults/harness/proxy.ts'
 import { all, append, claimed, create, nodeAt, note, root, wordsOf, type TestNode } from '../support.ts'
 
@@ -9,10 +9,15 @@ onEach('an append whose answer is lost, on the %s server', 'alone', (version) =>
   cases(() => server().url, 1)
 })
 
-onEach('an append whose answer is lost, on the %s server', 'of three', (version) => {
-  const cluster = useCluster({ version })
-  cases(() => cluster().servers[0]?.url ?? '', 3)
-})
+onEach(
+  'an append whose answer is lost, on the %s server',
+  'of three',
+  (version) => {
+    const cluster = useCluster({ version })
+    cases(() => cluster().servers[0]?.url ?? '', 3)
+  },
+  { on: clusterVersions },
+)
 
 /** Loses so many answers to publishes, yes or no. Resolves when they are lost. */
 function loseAnswers(proxy: Proxy, count: number): Promise<void> {

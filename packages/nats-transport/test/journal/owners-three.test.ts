@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { useCluster, versions } from '../servers/index.ts'
+import { clusterVersions, useCluster } from '../servers/index.ts'
 import { all, claimed, create, nodeAt, note, wordsOf, type Entry, type TestNode } from '../support.ts'
 
 /**
  * Replicated streams of old servers store several messages at once that expect the same one before them, and acknowledge all of
  * them. One must count, for its writer and for everybody else.
  */
-describe.each(versions)('owners at the same moment, on three of the %s server', (version) => {
+describe.each(clusterVersions)('owners at the same moment, on three of the %s server', (version) => {
   const cluster = useCluster({ version })
   let nodes: TestNode[] = []
 

@@ -1,9 +1,9 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { describe, expect, it } from 'vitest'
-import { useCluster, versions } from './index.ts'
+import { clusterVersions, useCluster } from './index.ts'
 
-describe.each(versions)('a cluster of the %s server', (version) => {
+describe.each(clusterVersions)('a cluster of the %s server', (version) => {
   const cluster = useCluster({ version })
 
   it('tells who leads a stream and its consumer, and lets others lead', async () => {
