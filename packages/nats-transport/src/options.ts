@@ -52,7 +52,8 @@ export interface NatsTransportOptions {
   readonly replicas?: number
   /** Where streams are kept that are made now; `'memory'` is lost with the server. Default `'file'`. */
   readonly storage?: 'file' | 'memory'
-  /** The most bytes that journals may take; an append beyond them waits for room. Default no limit but the server's. */
+  /** The most bytes that journals may take; an append beyond them waits for room. Default no limit but the server's.
+   * Servers of the 2.9 line delete what is oldest in its place, and are refused with it: `TRANSPORT_UNSUPPORTED`. */
   readonly maxBytes?: number
   /** Change what is stored: compression, encryption. Applied in this order. Default none. */
   readonly codecs?: readonly PayloadCodec[]

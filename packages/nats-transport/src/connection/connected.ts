@@ -21,6 +21,8 @@ export const catchingUpMs = 10_000
 
 /** The oldest server that knows the API the client speaks. */
 const oldestServer = [2, 9, 4] as const
+/** Servers before that, seen on 2.9.10, make room in a stream by deleting its oldest message, though they are told to refuse the new one. */
+const refusesWhenFull = [2, 10] as const
 
 /** What a server is and can do. */
 export interface ServerFacts {
@@ -40,7 +42,7 @@ export interface ServerFacts {
 }
 
 /** What a connection is to know of the options. */
-type ConnectionSettings = Pick<Settings, 'inboxPrefix'>
+type ConnectionSettings = Pick<Settings, 'inboxPrefix'> & Partial<Pick<Settings, 'maxBytes'>>
 
 /** One connection to a cluster, with all that is done over it. */
 export class Connected {
@@ -93,7 +95,7 @@ export class Connected {
   ): Promise<Connected> {
     const { where, host } = parts
     try {
-      checkVersion(nc, where)
+      checkVersion(nc, where, parts.settings)
       const jsm = await jetstreamManager(nc, { timeout: requestMs, checkAPI: false })
       const server = await factsOf(nc, jsm, { where, host })
       return new Connected(nc, { ...parts, jsm, server })
@@ -246,13 +248,19 @@ function unsupported(message: string, details: Readonly<Record<string, unknown>>
   return new JournalError('TRANSPORT_UNSUPPORTED', message, { details })
 }
 
-function checkVersion(nc: NatsConnection, where: string): void {
+function checkVersion(nc: NatsConnection, where: string, { maxBytes }: ConnectionSettings): void {
   const { version = '0.0.0' } = nc.info ?? {}
-  if (atLeast(version, oldestServer)) return
-  throw unsupported(
-    `the NATS server at ${where} has version ${version}, and Troupe needs ${oldestServer.join('.')} or newer; upgrade it`,
-    { version, needed: oldestServer.join('.') },
-  )
+  const refuseBelow = (least: readonly number[], what: string, instead: string): void => {
+    if (atLeast(version, least)) return
+    const needed = least.join('.')
+    throw unsupported(
+      `the NATS server at ${where} has version ${version}, and ${what} needs ${needed} or newer; upgrade it${instead}`,
+      { version, needed },
+    )
+  }
+  refuseBelow(oldestServer, 'Troupe', '')
+  if (maxBytes !== undefined)
+    refuseBelow(refusesWhenFull, 'the option `maxBytes`', ', or leave the option out')
 }
 
 /** Whether a version is at least another; what comes after a hyphen does not count. */

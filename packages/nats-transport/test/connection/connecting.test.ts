@@ -77,6 +77,15 @@ describe('what is wrong with a server is said when it is first needed', () => {
     },
   )
 
+  it('would delete from journals where their stream is full: the version that does not', async () => {
+    const servers = await greeter('2.9.25')
+    await expect(create(node({ servers, maxBytes: 1_048_576 }).journal, 'run')).rejects.toMatchObject({
+      code: 'TRANSPORT_UNSUPPORTED',
+      message: expect.stringMatching('2\\.9\\.25.*`maxBytes` needs 2\\.10 or newer.*leave the option out'),
+      details: { version: '2.9.25', needed: '2.10' },
+    })
+  })
+
   it.each(versions)('has no JetStream: %s', async (version) => {
     const server = await startServer({ version, jetstream: false })
     closing.push(() => server.stop())

@@ -3,15 +3,13 @@ import { headers as natsHeaders } from '@nats-io/transport-node'
 import { createEngine } from '@troupe/core'
 import { seededRandom } from '@troupe/core/testing'
 import { describe, expect, it } from 'vitest'
-import { useServer } from '../servers/index.ts'
 import type { Child } from './harness/child.ts'
 import { shortTimes } from './harness/times.ts'
 import { transportOf } from './harness/transport.ts'
 import { until } from './harness/until.ts'
-import { useWorlds } from './harness/worlds.ts'
+import { usePlace, useWorlds } from './harness/worlds.ts'
 
-const server = useServer({ version: 'newest' })
-const { world: open, proxy: way } = useWorlds(() => [server().url])
+const { world: open, proxy: way } = useWorlds(usePlace())
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const owner = { flows: ['plan', 'even', 'local'] }
 

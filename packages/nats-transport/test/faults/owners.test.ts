@@ -1,13 +1,11 @@
 /** Owners that die while they wait, recover, or are cut off; several starters of one run; clocks that are wrong; versions. */
 import { describe, expect, it } from 'vitest'
-import { useServer } from '../servers/index.ts'
 import type { Child } from './harness/child.ts'
 import { until } from './harness/until.ts'
-import { useWorlds } from './harness/worlds.ts'
+import { usePlace, useWorlds } from './harness/worlds.ts'
 import type { World } from './harness/world.ts'
 
-const server = useServer({ version: 'newest' })
-const { world: open, proxy: way } = useWorlds(() => [server().url])
+const { world: open, proxy: way } = useWorlds(usePlace())
 const owner = { flows: ['plan', 'even', 'local'] }
 
 describe.concurrent('owners', { timeout: 120_000 }, () => {

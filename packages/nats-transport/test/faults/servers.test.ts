@@ -5,15 +5,14 @@ import { startServer, useServer } from '../servers/index.ts'
 import type { Child } from './harness/child.ts'
 import type { Frame } from './harness/frames.ts'
 import { until } from './harness/until.ts'
-import { useWorlds } from './harness/worlds.ts'
+import { usePlace, useWorlds } from './harness/worlds.ts'
 import { World } from './harness/world.ts'
 import { shortTimes } from './harness/times.ts'
 
 const owner = { flows: ['plan', 'even', 'local'] }
 
 describe.concurrent('a server', { timeout: 150_000 }, () => {
-  const server = useServer({ version: 'newest' })
-  const { world: open } = useWorlds(() => [server().url])
+  const { world: open } = useWorlds(usePlace())
 
   it('whose queue is purged and whose consumers are deleted is put right', async () => {
     const world = await open()
@@ -89,22 +88,26 @@ describe.concurrent('a server', { timeout: 150_000 }, () => {
     ).toEqual(keys)
   })
 
-  it('that is full holds writers back, who say so, and go on when there is room', async () => {
-    const world = await open({ settings: { times: shortTimes, maxBytes: 1_048_576 } })
-    const { jsm } = world.streams
-    const [boss] = (await world.start({ owner, worker: { work: 2 } })) as [Child]
-    await world.run(boss, {
-      flow: 'even',
-      id: 'full',
-      steps: [0, 1, 2].map((n) => items(`full.${n}`, 6, { bytes: 100_000 })),
-    })
-    await until('its owner is held back', async () => (await stalledOn(boss))[0] === 'full')
-    await until('it says so', () => boss.errors.length > 0)
-    expect(boss.running).toBe(true)
-    await jsm.streams.update(`${world.namespace}_EV`, { max_bytes: 64_000_000 })
-    await world.audit()
-    expect(boss.errors.join('\n')).toMatch(/full|maximum bytes|room/i)
-  })
+  // Older ones delete what is oldest, and `maxBytes` is refused there.
+  it.skipIf(process.env['TROUPE_PLACE']?.startsWith('oldest'))(
+    'that is full holds writers back, who say so, and go on when there is room',
+    async () => {
+      const world = await open({ settings: { maxBytes: 1_048_576 } })
+      const { jsm } = world.streams
+      const [boss] = (await world.start({ owner, worker: { work: 2 } })) as [Child]
+      await world.run(boss, {
+        flow: 'even',
+        id: 'full',
+        steps: [0, 1, 2].map((n) => items(`full.${n}`, 6, { bytes: 100_000 })),
+      })
+      await until('its owner is held back', async () => (await stalledOn(boss))[0] === 'full')
+      await until('it says so', () => boss.errors.length > 0)
+      expect(boss.running).toBe(true)
+      await jsm.streams.update(`${world.namespace}_EV`, { max_bytes: 64_000_000 })
+      await world.audit()
+      expect(boss.errors.join('\n')).toMatch(/full|maximum bytes|room/i)
+    },
+  )
 
   it('whose journals are gone stops their writers, with the reason', async () => {
     const world = await open()
@@ -180,7 +183,10 @@ describe.concurrent('a server that lost its newest writes with its power', { tim
 
 describe.concurrent('a server of the 2.9 line', { timeout: 120_000 }, () => {
   const server = useServer({ version: 'oldest' })
-  const { world: open, proxy: way } = useWorlds(() => [server().url])
+  const { world: open, proxy: way } = useWorlds({
+    urls: () => [server().url],
+    settings: { times: shortTimes },
+  })
 
   it('is never asked for what came after it', async () => {
     const world = await open()

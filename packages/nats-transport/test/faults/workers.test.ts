@@ -1,14 +1,12 @@
 /** Workers that die, stand still, are cut off, are blocked, lose their acknowledgements, or have to go. */
 import { describe, expect, it } from 'vitest'
-import { useServer } from '../servers/index.ts'
 import type { Child } from './harness/child.ts'
 import type { Passing } from './harness/proxy.ts'
 import { until } from './harness/until.ts'
-import { useWorlds } from './harness/worlds.ts'
+import { usePlace, useWorlds } from './harness/worlds.ts'
 import type { World } from './harness/world.ts'
 
-const server = useServer({ version: 'newest' })
-const { world: open, proxy: way } = useWorlds(() => [server().url])
+const { world: open, proxy: way } = useWorlds(usePlace())
 const owner = { flows: ['plan', 'even', 'local'] }
 
 describe.concurrent('workers', { timeout: 120_000 }, () => {

@@ -51,6 +51,7 @@ describe.each(versions)('the stream of journals on the %s server', (version) => 
     const second = node({ servers: server().url, namespace: first.namespace })
     expect(await all(second.journal, 'run')).toHaveLength(2)
     expect(updates).toEqual([])
+    if (version === 'oldest') return
     const third = node({ servers: server().url, namespace: first.namespace, maxBytes: 50_000_000 })
     expect(await all(third.journal, 'run')).toHaveLength(2)
     await nc.flush()
@@ -232,36 +233,39 @@ describe.each(versions)('the stream of journals on the %s server', (version) => 
     })
   }, 60_000)
 
-  it('that is full takes nothing, says so, and takes it when there is room', async () => {
-    const { journal } = node({ servers: server().url, maxBytes: 1_048_576 })
-    await create(journal, 'run')
-    await create(journal, 'other')
-    let position = 2
-    let refused: unknown
-    const filler = 'x'.repeat(50_000)
-    let entries = [note(`${position} ${filler}`)]
-    for (; refused === undefined; position++) {
-      entries = [note(`${position} ${filler}`)]
-      refused = await append(journal, 'run', position, entries).then(
-        () => undefined,
-        (error: unknown) => error,
-      )
-    }
-    position--
-    expect(refused).toMatchObject({ code: 'JOURNAL_UNAVAILABLE', details: { reason: 'full' } })
-    await expect(append(journal, 'run', position, entries)).rejects.toMatchObject({
-      code: 'JOURNAL_UNAVAILABLE',
-    })
-    const jsm = await manager()
-    await jsm.streams.update(journal.stream.name, { max_bytes: 10_485_760 })
-    expect(await append(journal, 'run', position, entries)).toBeUndefined()
-    expect(await append(journal, 'run', position + 1, [note('on')])).toBeUndefined()
-    const words = wordsOf(await all(journal, 'run'))
-    expect(words.map((word) => word.split(' ')[0])).toEqual([
-      ...Array.from({ length: position - 1 }, (_, index) => `${index + 2}`),
-      'on',
-    ])
-  })
+  it.skipIf(version === 'oldest')(
+    'that is full takes nothing, says so, and takes it when there is room',
+    async () => {
+      const { journal } = node({ servers: server().url, maxBytes: 1_048_576 })
+      await create(journal, 'run')
+      await create(journal, 'other')
+      let position = 2
+      let refused: unknown
+      const filler = 'x'.repeat(50_000)
+      let entries = [note(`${position} ${filler}`)]
+      for (; refused === undefined; position++) {
+        entries = [note(`${position} ${filler}`)]
+        refused = await append(journal, 'run', position, entries).then(
+          () => undefined,
+          (error: unknown) => error,
+        )
+      }
+      position--
+      expect(refused).toMatchObject({ code: 'JOURNAL_UNAVAILABLE', details: { reason: 'full' } })
+      await expect(append(journal, 'run', position, entries)).rejects.toMatchObject({
+        code: 'JOURNAL_UNAVAILABLE',
+      })
+      const jsm = await manager()
+      await jsm.streams.update(journal.stream.name, { max_bytes: 10_485_760 })
+      expect(await append(journal, 'run', position, entries)).toBeUndefined()
+      expect(await append(journal, 'run', position + 1, [note('on')])).toBeUndefined()
+      const words = wordsOf(await all(journal, 'run'))
+      expect(words.map((word) => word.split(' ')[0])).toEqual([
+        ...Array.from({ length: position - 1 }, (_, index) => `${index + 2}`),
+        'on',
+      ])
+    },
+  )
 })
 
 describe.each(versions)('a %s server that comes back with older data', (version) => {
