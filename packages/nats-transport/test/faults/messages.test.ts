@@ -153,19 +153,23 @@ describe.concurrent('messages', { timeout: 120_000 }, () => {
 
   it('that cancel reach every run below, whatever it is doing', async () => {
     const world = await open()
-    const [boss] = (await world.start({ owner, worker: { work: 2 } })) as [Child]
+    const boss = await world.node('owner', owner)
     const grace = '500ms'
+    // An offer that is repeated, during an election say, comes behind the others: their order is left to nothing else.
     const steps = [
       [
-        { key: 'done' },
-        { key: 'retries', failures: 1, retryDelay: '1h' as const },
+        { key: 'done', priority: 1 },
+        { key: 'retries', failures: 1, retryDelay: '1h' as const, priority: 1 },
         { key: 'runs', gate: 'never', grace: grace as '500ms' },
         { key: 'runs.too', gate: 'never', grace: grace as '500ms' },
-        ...items('waits', 6),
+        ...items('waits', 6, { priority: -1 }),
       ],
     ]
     await world.run(boss, { flow: 'even', id: 'tree', steps }, { state: 'Cancelled', keys: ['done'] })
-    await world.deed('began', 'runs.too')
+    const queued = () => world.streams.jsm.streams.info(`${world.namespace}_TQ`)
+    await until('all are in the queue', async () => (await queued()).state.messages === 10)
+    await world.node('worker', { work: 2 })
+    await Promise.all(['runs', 'runs.too'].map((key) => world.deed('began', key)))
     await world.seen('tree', ({ to }) => to.name === 'AwaitingRetry', 'one waits for its retry')
     await world.seen(
       'tree',

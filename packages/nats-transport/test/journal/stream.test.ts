@@ -66,8 +66,13 @@ describe.each(versions)('the stream of journals on the %s server', (version) => 
     await jsm.streams.add({ name: `${namespace}_about_to_be`, subjects })
     const nc = await connect({ servers: server().url })
     closing.push(() => nc.close())
+    // The server tells of a request when it has answered it: what is asked for behind it may be done before.
     const refused = new Promise<void>((resolve) => {
-      nc.subscribe(`$JS.API.STREAM.CREATE.${namespace}_EV`, { callback: () => resolve() })
+      nc.subscribe('$JS.EVENT.ADVISORY.API', {
+        callback: (_, message) => {
+          if (message.string().includes(`STREAM.CREATE.${namespace}_EV`)) resolve()
+        },
+      })
     })
     await nc.flush()
     const { journal, reports } = node({ servers: server().url, namespace })

@@ -39,6 +39,7 @@ export interface Item {
   readonly onHostLost?: 'recover' | 'crash'
   readonly tags?: readonly string[]
   readonly grace?: Duration
+  readonly priority?: number
   /** Whether the value is one that can't be encoded. */
   readonly isStrange?: boolean
 }
@@ -123,7 +124,15 @@ function called({ ...item }: Item) {
   return work.with(given)(item)
 }
 
-const optionNames = ['retryDelay', 'timeout', 'maxRecoveries', 'onHostLost', 'tags', 'grace'] as const
+const optionNames = [
+  'retryDelay',
+  'timeout',
+  'maxRecoveries',
+  'onHostLost',
+  'tags',
+  'grace',
+  'priority',
+] as const
 
 function pick<T extends object, K extends keyof T>(from: T, names: readonly K[]): Pick<T, K> {
   return Object.fromEntries(names.filter((name) => name in from).map((name) => [name, from[name]])) as Pick<
