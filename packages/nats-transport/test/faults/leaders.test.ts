@@ -8,8 +8,12 @@ import { World } from './harness/world.ts'
 /** Within what a queue delivers again, also on a busy machine: in five seconds as a rule, for an election takes a while. */
 const gapMs = 25_000
 
-describe('three servers', { timeout: 150_000 }, () => {
-  const cluster = useCluster({ version: 'newest' })
+/** How a server is told to go. As a lame duck it sends its clients away one by one, for half a minute at least. */
+const toGo = process.env['TROUPE_SERVERS'] === 'all' ? 'SIGUSR2' : 'SIGTERM'
+const config = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "1s"\n'
+
+describe('three servers', { timeout: 300_000 }, () => {
+  const cluster = useCluster({ version: 'newest', config })
   let world: World
   const owner = { flows: ['plan', 'even', 'local'], limits: [{ tag: 'few', concurrency: 2 }] }
 
@@ -86,6 +90,30 @@ describe('three servers', { timeout: 150_000 }, () => {
     } finally {
       await patient.close()
     }
+  })
+
+  it('that are restarted one after another, as for an upgrade, end all that is started meanwhile', async () => {
+    let ended = 0
+    let isOver = false
+    const work = async (): Promise<void> => {
+      while (!isOver) {
+        const steps = [items(`upgrade.${ended}`, 8, { ms: 5 }), items(`upgraded.${ended}`, 8)]
+        expect(await world.end(await world.run('any', { flow: 'plan', steps }))).toBe('Completed')
+        ended++
+      }
+    }
+    const restarts = async (): Promise<void> => {
+      for (const server of cluster().servers) {
+        await server.kill(toGo)
+        await until('it has gone', () => !server.running, 90_000)
+        const before = ended
+        await until('flow runs begin and end on the others', () => ended > before + 1)
+        await server.restart()
+        await cluster().healthy()
+      }
+    }
+    await Promise.all([work(), restarts().finally(() => void (isOver = true))])
+    console.log(`flow runs that ended while three servers were restarted: ${ended}`)
   })
 
   it('have at most as many bodies at once as a limit allows, and nothing is left at the end', async () => {
