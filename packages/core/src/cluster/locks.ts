@@ -56,6 +56,8 @@ export class Locks {
   #unsubscribe: (() => void) | undefined
   #counter = 0
   #willSweep = false
+  /** Locks that this version can't read: told of once. */
+  readonly #unreadable = new Set<string>()
 
   /** @param prefix - What the keys of these locks begin with in the register, such as `locks.` */
   constructor(prefix: string, host: LocksHost) {
@@ -206,14 +208,25 @@ export class Locks {
     try {
       for (const key of await register.keys(this.#prefix)) {
         const found = await register.get(key)
-        if (found === undefined) continue
-        const { owner } = read(found)
+        const owner = found === undefined ? undefined : this.#ownerOf(key, found)
+        if (found === undefined || owner === undefined) continue
         if ((await peers.gone([owner])).has(owner)) await register.delete(key, found.revision)
       }
     } catch (error) {
       if (this.#pauses.isStopped) return
       this.#host.report(error)
       this.#sweepLater()
+    }
+  }
+
+  /** Whose a lock is. One that can't be read is left to those who can, and keeps no other from being swept. */
+  #ownerOf(key: string, found: Registered): string | undefined {
+    try {
+      return read(found).owner
+    } catch (error) {
+      if (!this.#unreadable.has(key)) this.#host.report(error)
+      this.#unreadable.add(key)
+      return undefined
     }
   }
 
