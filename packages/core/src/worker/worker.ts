@@ -22,6 +22,7 @@ import {
 import { unpackOffer, type OfferedBody, type RemoteOffer } from '../remote/offers.ts'
 import { within } from '../runs/deadline.ts'
 import { Asker } from './asker.ts'
+import { Executed } from './executed.ts'
 import { Held } from './held.ts'
 import { Item, keyOf, type ItemHost } from './item.ts'
 import { Missing } from './missing.ts'
@@ -60,7 +61,7 @@ const unreadableMs = 1_000
 const orphanMs = 30_000
 /** How long the last reports may take when a worker is stopped. */
 const flushMs = 2_000
-/** How many deliveries are remembered that were handed back, and how many attempts that are over. */
+/** How many deliveries are remembered that were handed back. */
 const mostTries = 10_000
 
 /**
@@ -90,9 +91,7 @@ export class Worker implements ItemHost {
   /** Parts of offers that are not wanted any more, and that were offered again, the oldest first: they may still come. */
   readonly #unwanted = new Set<string>()
   readonly #doubtful = new Set<string>()
-  /** Attempts that had begun here and are over, of late and before: a copy of their offer may come. */
-  #executed = new Set<string>()
-  #executedBefore = new Set<string>()
+  readonly #executed = new Executed()
   #stopLooking: (() => void) | undefined
   #isDraining = false
   #idle: (() => void) | undefined
@@ -203,7 +202,8 @@ export class Worker implements ItemHost {
     held: Held,
     { offer, body, found }: { offer: RemoteOffer; body: OfferedBody; found: FoundTask | TroupeError },
   ): void {
-    const key = keyOf([body.start.runId, body.start.attempt])
+    const name: AttemptName = [body.start.runId, body.start.attempt]
+    const key = keyOf(name)
     const known = this.#items.get(key)
     const part = partOf(held.delivery.id, offer.owner, body.start.runId)
     if (this.#unwanted.has(part)) {
@@ -217,7 +217,7 @@ export class Worker implements ItemHost {
       isOutdated ||
       held.delivery.repeated ||
       this.#doubtful.has(part) ||
-      this.#hasExecuted(key)
+      this.#executed.has(name)
     if (known !== undefined) {
       // It was delivered once more, and is here: one report is enough for both.
       known.alsoIn(held, strict)
@@ -282,21 +282,9 @@ export class Worker implements ItemHost {
   }
 
   isOver(item: Item): void {
-    const key = keyOf(item.name)
-    this.#items.delete(key)
-    if (item.hasBegun) this.#remember(key)
+    this.#items.delete(keyOf(item.name))
+    if (item.hasBegun) this.#executed.add(item.name)
     if (this.#items.size === 0) this.#idle?.()
-  }
-
-  #hasExecuted(key: string): boolean {
-    return this.#executed.has(key) || this.#executedBefore.has(key)
-  }
-
-  #remember(key: string): void {
-    this.#executed.add(key)
-    if (this.#executed.size < mostTries / 2) return
-    this.#executedBefore = this.#executed
-    this.#executed = new Set()
   }
 
   /** Nobody answers for its flow run: it is over, or others may know its owner, or one comes soon. */
