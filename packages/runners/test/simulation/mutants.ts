@@ -59,7 +59,7 @@ export const mutants: readonly Mutant[] = [
       isOutdated ||
       held.delivery.repeated ||
       this.#doubtful.has(part) ||
-      this.#hasExecuted(key)`,
+      this.#executed.has(name)`,
     replace: `      false`,
     foundBy: 'nothing that has ended runs again',
   },
