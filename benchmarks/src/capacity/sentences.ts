@@ -26,7 +26,7 @@ export function forgetting(stored: Stored): string {
   const messages = kept(stored, 'messages/flow run forgotten')
   const ms = kept(stored, 'ms/flow run forgotten')
   return wrapped(
-    `${short(messages)} messages each, with ${short(ms)} ms from one to the next where 10,000 are kept, on a busy machine (measured), so about ` +
+    `${short(messages)} messages each, with ${short(ms)} ms from one to the next where 10,000 are kept (measured), so about ` +
       `${short(1e3 / ms)} a second. A namespace in which more flow runs end than that keeps more and more of them, whatever \`keep\` says.`,
   )
 }
