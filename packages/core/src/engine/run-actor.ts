@@ -1,15 +1,23 @@
 import { createActor, type Actor } from 'xstate'
 import { flowRunMachine } from '../machines/flow-run-machine.ts'
 import { remembering, type Remembering } from '../machines/remembered.ts'
-import { freshContext, type RunContextData } from '../machines/run-machine.ts'
+import { askContextAlone, freshContext, type RunContextData } from '../machines/run-machine.ts'
 import type { StateName } from '../machines/states.ts'
 import { taskRunMachine } from '../machines/task-run-machine.ts'
 
 // All fresh runs start from one snapshot, and go on to others that they share: see `remembering`.
 const freshTask = taskRunMachine.resolveState({ value: 'Pending', context: freshContext })
 const freshFlow = flowRunMachine.resolveState({ value: 'Pending', context: freshContext })
-const taskRunLogic: Remembering<typeof taskRunMachine> = remembering(taskRunMachine, freshTask)
-const flowRunLogic: Remembering<typeof flowRunMachine> = remembering(flowRunMachine, freshFlow)
+const taskRunLogic: Remembering<typeof taskRunMachine> = remembering(
+  taskRunMachine,
+  freshTask,
+  askContextAlone,
+)
+const flowRunLogic: Remembering<typeof flowRunMachine> = remembering(
+  flowRunMachine,
+  freshFlow,
+  askContextAlone,
+)
 
 /** An actor of either machine. */
 export type RunActor = Actor<typeof taskRunLogic> | Actor<typeof flowRunLogic>

@@ -6,8 +6,8 @@ export type Remembering<M extends AnyStateMachine> = ActorLogic<SnapshotFrom<M>,
 /**
  * Logic for actors of a machine that lets XState decide each plain step once.
  *
- * A step is plain where the machine's own edges say that nothing counts but the state and the type of the event: the one edge
- * has neither guard nor action. What XState decides about a plain step of a snapshot that many actors share holds for all of
+ * A step is plain where the machine's own edges say that nothing counts but the snapshot and the type of the event: no guard
+ * asks for more of the event, and the edge that is taken has no action. What XState decides about a plain step of a snapshot that many actors share holds for all of
  * them: later ones are handed the very snapshot that it gave. Any other step, and each of a snapshot that an actor has to
  * itself, is decided when it comes.
  *
@@ -15,9 +15,14 @@ export type Remembering<M extends AnyStateMachine> = ActorLogic<SnapshotFrom<M>,
  *
  * @param machine - Its states are atomic or final, and its snapshots have neither children nor a history.
  * @param first - What all actors begin with that are not restored.
+ * @param askContextAlone - Names of the guards that look at the context and at nothing else.
  */
-export function remembering<M extends AnyStateMachine>(machine: M, first: SnapshotFrom<M>): Remembering<M> {
-  const steps = new Steps(machine, first)
+export function remembering<M extends AnyStateMachine>(
+  machine: M,
+  first: SnapshotFrom<M>,
+  askContextAlone: ReadonlySet<string>,
+): Remembering<M> {
+  const steps = new Steps(machine, first, askContextAlone)
   const hearsOfEnds = machine.events.some((type) => type.startsWith('xstate') || type.includes('*'))
   return {
     config: machine,
@@ -53,11 +58,13 @@ interface Stated {
 /** The plain steps of a machine from one snapshot on. */
 class Steps<S extends Stated> {
   readonly #machine: AnyStateMachine
+  readonly #askContextAlone: ReadonlySet<string>
   readonly #shared = new Map<unknown, S>()
   readonly #next: Map<unknown, Map<string, S>>
 
-  constructor(machine: AnyStateMachine, first: S) {
+  constructor(machine: AnyStateMachine, first: S, askContextAlone: ReadonlySet<string>) {
     this.#machine = machine
+    this.#askContextAlone = askContextAlone
     this.#next = new Map([[first, new Map()]])
     this.#shared.set(first.value, first)
   }
@@ -73,7 +80,7 @@ class Steps<S extends Stated> {
   /** @returns What came of the step: the snapshot of that state that is shared, where the step is plain. */
   remember(from: S, event: string, to: S): S {
     const next = this.#next.get(from)
-    if (next === undefined || !this.#isPlain(from, event)) return to
+    if (next === undefined || !this.#isPlain(from, event, to)) return to
     // The context is that of `from`, and so of all that are shared.
     const shared = this.#shared.get(to.value) ?? to
     this.#shared.set(to.value, shared)
@@ -82,13 +89,20 @@ class Steps<S extends Stated> {
     return shared
   }
 
-  #isPlain({ value }: S, event: string): boolean {
-    const source = this.#machine.root.states[String(value)] as AnyStateNode | undefined
-    const edges = source?.transitions.get(event) ?? []
-    const [edge] = edges
-    const target = edge?.target?.[0]
-    if (source === undefined || edge === undefined || edges.length > 1 || target === undefined) return false
-    return edge.guard === undefined && edge.actions.length === 0 && isQuiet(source) && isQuiet(target)
+  #isPlain(from: S, event: string, to: S): boolean {
+    const source = this.#stateOf(from)
+    const target = this.#stateOf(to)
+    if (source === undefined || target === undefined || !isQuiet(source) || !isQuiet(target)) return false
+    const edges = source.transitions.get(event) ?? []
+    const taken = edges.filter((edge) => edge.target?.[0] === target)
+    if (taken.length === 0 || taken.some(({ actions }) => actions.length > 0)) return false
+    return edges.every(
+      ({ guard }) => guard === undefined || (typeof guard === 'string' && this.#askContextAlone.has(guard)),
+    )
+  }
+
+  #stateOf({ value }: S): AnyStateNode | undefined {
+    return this.#machine.root.states[String(value)] as AnyStateNode | undefined
   }
 }
 

@@ -62,10 +62,18 @@ interface Args {
 
 const mayRetry = ({ context, event }: Args): boolean => 'retries' in event && context.tries < event.retries
 
+/** Guards that ask what the run has used up and nothing of the event. */
+const guardsOfContext = {
+  isRetry: ({ context }: Args): boolean => context.tries > 0,
+}
+
+/** Names of the guards that two actors with the same context answer alike, whatever the event. */
+export const askContextAlone: ReadonlySet<string> = new Set(Object.keys(guardsOfContext))
+
 export const guards = {
+  ...guardsOfContext,
   mayRetryLater: (args: Args): boolean => mayRetry(args) && 'delayed' in args.event && args.event.delayed,
   mayRetryNow: mayRetry,
-  isRetry: ({ context }: Args): boolean => context.tries > 0,
   isPoisoned: ({ context, event }: Args): boolean =>
     event.type === 'start' && event.maxRecoveries !== undefined && context.recoveries > event.maxRecoveries,
   crashesWhenLost: ({ event }: Args): boolean => event.type === 'hostLost' && event.fatal,

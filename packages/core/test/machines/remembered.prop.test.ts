@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createActor } from 'xstate'
 import { remembering } from '../../src/machines/remembered.ts'
+import { askContextAlone } from '../../src/machines/run-machine.ts'
 import { anyEvent, type RunEvent } from './any-event.ts'
 
 const freshContext = { attempt: 1, tries: 0, recoveries: 0 }
@@ -34,7 +35,7 @@ describe.each(kinds)('actors of a %s whose steps are remembered', (kind) => {
   const states = Object.keys(machine.states) as 'Pending'[]
   const first = machine.resolveState({ value: 'Pending', context: freshContext })
   // One for all cases: what was decided in one is remembered in the next.
-  const logic = remembering(machine, first)
+  const logic = remembering(machine, first, askContextAlone)
 
   /** What each of two actors shows after each event. */
   const play = (actors: readonly [Shown, Shown], events: readonly RunEvent[]) => {
@@ -125,6 +126,31 @@ describe.each(kinds)('actors of a %s whose steps are remembered', (kind) => {
     expect(completed[0]).toBe(completed[1])
   })
 
+  it('that have waited for a slot hold the same snapshots as those that have not', () => {
+    const through = (...types: ('awaitSlot' | 'start')[]) => {
+      const actor = createActor(logic, { snapshot: first }).start()
+      for (const type of types) actor.send({ type })
+      return actor.getSnapshot()
+    }
+    expect(through('awaitSlot', 'start')).toBe(through('start'))
+  })
+
+  it('share no snapshot after a retry that waited for a slot', () => {
+    const retried = Array.from({ length: 2 }, () => {
+      const actor = createActor(logic, { snapshot: first }).start()
+      actor.send({ type: 'start' })
+      actor.send({ type: 'fail', retries: 1, delayed: true })
+      actor.send({ type: 'awaitSlot' })
+      actor.send({ type: 'start' })
+      return actor.getSnapshot()
+    })
+    expect(retried.map(({ value, context }) => [value, context.attempt])).toEqual([
+      ['Retrying', 2],
+      ['Retrying', 2],
+    ])
+    expect(retried[0]).not.toBe(retried[1])
+  })
+
   it('share no snapshot after a step that counted something', () => {
     const retried = Array.from({ length: 2 }, () => {
       const actor = createActor(logic, { snapshot: first }).start()
@@ -139,7 +165,7 @@ describe.each(kinds)('actors of a %s whose steps are remembered', (kind) => {
 
 it('a flow run that is paused and resumed again and again comes back to the same snapshots', () => {
   const first = flowRunMachine.resolveState({ value: 'Pending', context: freshContext })
-  const actor = createActor(remembering(flowRunMachine, first), { snapshot: first }).start()
+  const actor = createActor(remembering(flowRunMachine, first, askContextAlone), { snapshot: first }).start()
   actor.send({ type: 'start' })
   const seen = new Set<unknown>()
   for (let i = 0; i < 100; i++) {
