@@ -135,20 +135,16 @@ export class Spans {
 
   ended(run: InstrumentedRun, end: InstrumentedEnd, attempts: number): void {
     const { own } = run
-    // Those that were not known when it was submitted.
-    const attributes = {
-      ...runAttributes(run),
-      'troupe.run.attempts': attempts,
-      'troupe.run.state': end.state,
-    }
     if (isSpan(own)) {
       if (!own.isRecording()) return
-      own.setAttributes(attributes)
+      // Those that were not known when it was submitted are among them.
+      own.setAttributes(endAttributes(run, end, attempts))
       finish(own, end)
       return
     }
     const of = contextIn(run.trace)
-    if (of !== undefined && isSampled(of)) finish(this.#spanOf(run, of, attributes), end)
+    if (of === undefined || !isSampled(of)) return
+    finish(this.#spanOf(run, of, endAttributes(run, end, attempts)), end)
   }
 
   #spanOf(run: InstrumentedRun, of: SpanContext, attributes: Attributes): Span {
@@ -232,6 +228,10 @@ function runAttributes(run: InstrumentedRun): Attributes {
     'troupe.node': node,
     ...(tags.length === 0 ? undefined : { 'troupe.run.tags': [...tags] }),
   }
+}
+
+function endAttributes(run: InstrumentedRun, { state }: InstrumentedEnd, attempts: number): Attributes {
+  return { ...runAttributes(run), 'troupe.run.attempts': attempts, 'troupe.run.state': state }
 }
 
 function attemptAttributes({ run, number, host, runner }: InstrumentedAttempt): Attributes {
