@@ -30,26 +30,30 @@ export interface FormerHost {
 export async function giveUpFormer(host: FormerHost, queue: Queue): Promise<void> {
   for (let pauseMs = 50; !host.closed; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
-      await giveUpAll(host, queue)
-      return
+      if (await giveUpAll(host, queue)) return
     } catch (error) {
       if (host.closed) return
       // One that may not have any had none.
       if (TroupeError.is(error) && error.details['reason'] === 'permissions') return
       host.report(error, undefined)
-      await deadlineAfter(host.clock, pauseMs).done
     }
+    await deadlineAfter(host.clock, pauseMs).done
   }
 }
 
-async function giveUpAll(host: FormerHost, queue: Queue): Promise<void> {
+/** @returns False where it is not clear yet of some whether they are here. */
+async function giveUpAll(host: FormerHost, queue: Queue): Promise<boolean> {
   const { journal, node } = host
+  let isDone = true
   for (let after = 0; ;) {
     const found = await journal.list({ node, ended: false, parent: null, limit: page, after })
-    for (const { flowRunId, kind } of found)
-      if (kind === 'flow' && !isHere(host, flowRunId)) await giveUp(host, queue, flowRunId)
+    for (const { flowRunId, kind } of found) {
+      if (kind !== 'flow') continue
+      if (!isHere(host, flowRunId)) await giveUp(host, queue, flowRunId)
+      if (isUndecided(host, flowRunId)) isDone = false
+    }
     after = found.at(-1)?.order ?? after
-    if (found.length < page) return
+    if (found.length < page) return isDone
   }
 }
 
@@ -66,4 +70,10 @@ async function giveUp(host: FormerHost, queue: Queue, flowRunId: string): Promis
 
 function isHere(host: FormerHost, flowRunId: string): boolean {
   return host.rootOf(flowRunId) !== undefined || host.follows(flowRunId)
+}
+
+/** One that was started here once more, with its id or key, is refused soon, for its journal is there: then it is not here. */
+function isUndecided(host: FormerHost, flowRunId: string): boolean {
+  const run = host.rootOf(flowRunId)
+  return run === undefined ? host.follows(flowRunId) : run.ledger.position === 0
 }

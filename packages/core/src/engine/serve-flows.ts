@@ -173,6 +173,9 @@ export class FlowServer {
 
   /** Whether a node has it that is there, this one included; undefined where that one does not say. */
   async #isOwned({ flowRunId, node }: JournalSummary): Promise<boolean | undefined> {
+    const here = this.#host.rootOf(flowRunId)
+    // One that was just started with this id is refused soon, where its journal was there before.
+    if (here?.ledger.position === 0) await new Promise<void>((go) => here.ledger.whenSafe(go))
     if (this.#host.rootOf(flowRunId) !== undefined) return true
     if (node === '' || node === this.#host.node) return false
     if ((await this.#nodes.gone([node])).length > 0) return false
