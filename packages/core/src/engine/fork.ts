@@ -71,7 +71,8 @@ export async function forkRun(host: ForkHost, id: string, options: ForkOptions):
   const note = { note: 'forked', message } as const
   if ('offer' in place) {
     await createJournals(host, ownedBy({ clock: host.clock, node: '' }, tree, note))
-    await place.offer(newId)
+    // It is in the journal: where the offer is lost, the nodes that serve the flow find it there.
+    await place.offer(newId).catch((error: unknown) => host.report(error, undefined))
     return (await host.get(newId)) ?? notThere(newId)
   }
   await createJournals(host, ownedBy(host, withOptionsOf(place, tree, flow), note))
