@@ -3,25 +3,29 @@ import { benchmarks } from './benchmarks.ts'
 import type { Benchmark } from './lib/benchmark.ts'
 import { compareWithStored } from './lib/compare.ts'
 import { rerunOnNode24 } from './lib/node24.ts'
-import { readOptions, type Options } from './lib/options.ts'
+import { readOptions, UsageError, type Options } from './lib/options.ts'
 import { estimate, inWords } from './lib/plan.ts'
 import { runBenchmark } from './lib/run.ts'
+import { endOnSignals } from './lib/signals.ts'
 import { runSmallest, smallestCases } from './lib/smallest.ts'
+import { asksForHelp, chosenOf, usage } from './lib/usage.ts'
 import { ratios } from './ratios.ts'
 
 async function main(args: readonly string[]): Promise<number> {
-  const options = readOptions(args)
-  const { names, node24, quick } = options
-  const unknown = names.filter((name) => !benchmarks.some((benchmark) => benchmark.name === name))
-  if (unknown.length > 0) {
-    const known = benchmarks.map(({ name }) => name).join(', ')
-    throw new RangeError(`no benchmark ${unknown.join(', ')}; there are ${known}`)
+  if (asksForHelp(args)) {
+    process.stdout.write(usage(benchmarks))
+    return 0
   }
-  if (node24) return rerunOnNode24(fileURLToPath(import.meta.url), args)
-  const chosen = benchmarks.filter(({ name, byNameOnly = false }) =>
-    names.length === 0 ? !byNameOnly : names.includes(name),
-  )
-  return (await (quick ? runQuick(chosen, options) : runWhole(chosen, options))) ? 0 : 1
+  try {
+    const options = readOptions(args)
+    if (options.node24) return rerunOnNode24(fileURLToPath(import.meta.url), args)
+    const chosen = chosenOf(benchmarks, options)
+    return (await (options.quick ? runQuick(chosen, options) : runWhole(chosen, options))) ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`${error.message}\n(bench --help says what there is)\n`)
+    return 1
+  }
 }
 
 async function runWhole(chosen: readonly Benchmark[], options: Options): Promise<boolean> {
@@ -58,4 +62,5 @@ async function runQuick(chosen: readonly Benchmark[], options: Options): Promise
   return isAsBefore && worked
 }
 
+endOnSignals()
 process.exitCode = await main(process.argv.slice(2))

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { Benchmark, Group } from '../src/lib/benchmark.ts'
 import { readOptions } from '../src/lib/options.ts'
-import { estimate, whyDraft } from '../src/lib/plan.ts'
+import { estimate, whyDraft, whyDraftAfter } from '../src/lib/plan.ts'
 import { runBenchmark } from '../src/lib/run.ts'
 
 const params = { n: 1, subscribers: 0, warmupMs: 0, windowMs: 0 }
@@ -50,6 +50,21 @@ describe('results', () => {
     [[], 'unknown', 'no checkout of a commit'],
   ])('are a draft: %j at %s', (args, commit, reason) => {
     expect(why(args, commit)).toContain(reason)
+  })
+})
+
+describe('results that were measured', () => {
+  const done = { readings: { 'runs/s': 1 } }
+  const why = (...rounds: Parameters<typeof whyDraftAfter>[0][number]['cases'][number]['rounds'][number][]) =>
+    whyDraftAfter([{ cases: [{ rounds: [done] }, { rounds }] }])
+
+  it('are kept where all of it was there, and nothing failed', () => {
+    expect(why(done, done)).toBeUndefined()
+  })
+
+  it('are a draft where a round failed, or something was not there', () => {
+    expect(why(done, { failure: 'ended with 1' }, { absent: 'no PostgreSQL' })).toBe('a measurement failed')
+    expect(why(done, { absent: 'no PostgreSQL' })).toBe('what some of it needs is not on this machine')
   })
 })
 

@@ -5,6 +5,7 @@
 import { Absent } from './absent.ts'
 import { enough, type Answered, type Asked } from './asked.ts'
 import { loadMeasure } from './catalogue.ts'
+import { endOnSignals } from './signals.ts'
 
 async function answer({ measure, params }: Asked): Promise<Answered> {
   try {
@@ -19,6 +20,7 @@ async function answer({ measure, params }: Asked): Promise<Answered> {
 
 // Also where the benchmark is killed.
 process.once('disconnect', () => process.exit(1))
+endOnSignals()
 
 process.on('message', (asked: Asked | typeof enough) => {
   if (asked === enough) process.exit(0)

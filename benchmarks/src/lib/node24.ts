@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { UsageError } from './options.ts'
 
 let found: string | undefined
 
@@ -29,9 +30,14 @@ function fetchNode24(): string {
   }).trim()
 }
 
-/** Runs this very command on Node 24 and gives its exit code. */
+/**
+ * Runs this very command on Node 24 and gives its exit code.
+ *
+ * @throws {@link UsageError} Where it can't be fetched.
+ */
 export function rerunOnNode24(script: string, args: readonly string[]): number {
-  const binary = fetchNode24()
+  const binary = node24Path()
+  if (binary === undefined) throw new UsageError('Node 24 could not be fetched from the npm registry')
   const rest = args.filter((arg) => arg !== '--node24')
   return spawnSync(binary, [script, ...rest], { stdio: 'inherit' }).status ?? 1
 }

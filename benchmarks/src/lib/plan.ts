@@ -1,4 +1,5 @@
 import type { Benchmark, Case, Group } from './benchmark.ts'
+import type { GroupResult } from './evaluate.ts'
 import type { Options } from './options.ts'
 import { readResults } from './results.ts'
 import { dirty, unknownCommit } from './surroundings.ts'
@@ -29,6 +30,18 @@ export function whyDraft(benchmark: Benchmark, options: Options, commit: string)
   if (commit === unknownCommit) return 'this is no checkout of a commit'
   return commit.endsWith(dirty) ? 'the checkout has changes that are not committed' : undefined
 }
+
+/** Why what was measured is no result to keep: one with holes would take rows out of the tables. Undefined where all was measured. */
+export function whyDraftAfter(results: Measured): string | undefined {
+  if (isThere('failure', results)) return 'a measurement failed'
+  return isThere('absent', results) ? 'what some of it needs is not on this machine' : undefined
+}
+
+/** Whether a round of a case ended so. */
+export const isThere = (outcome: 'failure' | 'absent', results: Measured): boolean =>
+  results.some(({ cases }) => cases.some(({ rounds }) => rounds.some((round) => outcome in round)))
+
+type Measured = readonly { readonly cases: readonly Pick<GroupResult['cases'][number], 'rounds'>[] }[]
 
 /** The groups that the command line asks for. */
 export const groupsOf = (benchmark: Benchmark, options: Options): readonly Group[] =>

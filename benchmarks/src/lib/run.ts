@@ -3,7 +3,7 @@ import { durabilities, type Benchmark, type Group } from './benchmark.ts'
 import { evaluate } from './evaluate.ts'
 import type { GroupResult } from './evaluate.ts'
 import type { Options } from './options.ts'
-import { groupsOf, inWords, roundsOf, whyDraft } from './plan.ts'
+import { groupsOf, inWords, isThere, roundsOf, whyDraft, whyDraftAfter } from './plan.ts'
 import { writeResults } from './results.ts'
 import { interleave } from './rounds.ts'
 import { load, readSurroundings } from './surroundings.ts'
@@ -18,9 +18,9 @@ export async function runBenchmark(benchmark: Benchmark, options: Options): Prom
   const groups = groupsOf(benchmark, options)
   const surroundings = { ...readSurroundings(), ...(await benchmark.prepare?.(groups)) }
   const rounds = roundsOf(benchmark, options)
-  const draft = whyDraft(benchmark, options, surroundings.commit)
+  const expected = whyDraft(benchmark, options, surroundings.commit)
   // Said before it takes its time, and once more at the end.
-  if (draft !== undefined) process.stderr.write(`${name}: its results will be a draft: ${draft}\n`)
+  if (expected !== undefined) process.stderr.write(`${name}: its results will be a draft: ${expected}\n`)
   const loadBefore = load()
   print(`\n# ${name}: ${about}\n`)
   for (const [key, value] of Object.entries(surroundings)) {
@@ -34,6 +34,7 @@ export async function runBenchmark(benchmark: Benchmark, options: Options): Prom
     print(tables(result))
     results.push(result)
   }
+  const draft = expected ?? whyDraftAfter(results)
   const loads = { before: loadBefore, after: load() }
   const tookSeconds = Math.round((performance.now() - startedAt) / 1e3)
   print(`load before and after: ${loads.before}, ${loads.after}; took ${inWords(tookSeconds)}`)
@@ -52,9 +53,7 @@ export async function runBenchmark(benchmark: Benchmark, options: Options): Prom
   )
   print(`results: ${relative('', file)}`)
   if (draft !== undefined) print(`a draft, at which neither git nor the table of README.md looks: ${draft}`)
-  return results.every(({ cases }) =>
-    cases.every((one) => one.rounds.every((round) => !('failure' in round))),
-  )
+  return !isThere('failure', results)
 }
 
 /** What the words in the column `kept` mean, as far as they are there. */

@@ -249,7 +249,8 @@ function endWithThisProcess(): void {
  * its input, or for a line that says that the server has ended.
  */
 function watch(server: ChildProcess, pid: number, folder: string, apart: boolean): void {
-  const script = 'read -r line || { kill -9 "$1"; rm -rf "$2"; }'
+  // A Ctrl-C of a terminal is for all of its processes: this one outlives the others, to clear up.
+  const script = 'trap "" INT TERM HUP; read -r line || { kill -9 "$1"; rm -rf "$2"; }'
   const shell = spawn('sh', ['-c', script, 'sh', String(pid), folder], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: apart,
